@@ -1,0 +1,57 @@
+# make run    everything in one process on http://127.0.0.1:8000, nothing but Python >= 3.11 needed
+# make test   every test, those against a real RabbitMQ and PostgreSQL included
+# make check  style, types, import rules, generated files
+# make bench  the product beside its baselines
+# make lock   exact versions anew
+
+.DEFAULT_GOAL := run
+.PHONY: run test check bench lock clean
+
+# The first interpreter that runs and is new enough; `make run PYTHON=/path/to/python` names another.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+TARGETS := shared services guanjia tests $(wildcard bench examples)
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "guanjia needs Python 3.11 or newer, and none was found" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/run.stamp: requirements.lock pyproject.toml | $(BIN)/python
+	@echo "installing what guanjia runs on ..."
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/dev.stamp: requirements-dev.lock .venv/run.stamp
+	@echo "installing what tests and checks need ..."
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+run: .venv/run.stamp
+	@exec $(BIN)/guanjia serve all
+
+test: .venv/dev.stamp
+	$(BIN)/python -m tests.support.ready
+	$(BIN)/python -m pytest $(TESTS)
+
+check: .venv/dev.stamp
+	$(BIN)/ruff check $(TARGETS)
+	$(BIN)/ruff format --check $(TARGETS)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/guanjia docs --check
+
+bench: .venv/dev.stamp
+	$(BIN)/python -m bench
+
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header
+
+lock: .venv/dev.stamp
+	$(LOCK) requirements.in -o requirements.lock
+	$(LOCK) requirements-dev.in -o requirements-dev.lock
+
+clean:
+	rm -rf .venv build guanjia.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
