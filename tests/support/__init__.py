@@ -1,0 +1,1 @@
+"""What the tests stand on: throwaway servers, a fault proxy, real service processes, bounded waiting."""

@@ -1,0 +1,28 @@
+"""The installed browser, driven by playwright: nothing is downloaded."""
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from playwright.async_api import Browser, async_playwright
+
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+
+
+def executable() -> str | None:
+    """The path of an installed Chromium, or None."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+@asynccontextmanager
+async def headless() -> AsyncIterator[Browser]:
+    """A headless browser without its sandbox, which root may not use; it sees only our own pages."""
+    path = executable()
+    if path is None:
+        raise RuntimeError("no Chromium is installed")
+    async with async_playwright() as play:
+        browser = await play.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        try:
+            yield browser
+        finally:
+            await browser.close()

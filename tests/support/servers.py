@@ -1,0 +1,201 @@
+"""The servers that tests run against: those named by the settings where they answer, else throwaway ones.
+
+A supervisor process starts the throwaway ones when they are first asked for, shares them among all test
+processes, and ends them when whoever started it is gone, killed or not.
+"""
+
+import contextlib
+import os
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from tests.support.children import ChildFailed, answers, end
+from tests.support.postgres import Postgres
+from tests.support.rabbitmq import RabbitMQ
+from tests.support.waiting import eventually_now
+
+SOCKET = "GUANJIA_TESTS_SUPERVISOR"
+LONGEST_START = 180.0
+
+
+@contextlib.contextmanager
+def supervised() -> Iterator[None]:
+    """While inside, `postgres_url()` and `broker()` answer in this process and in all that it starts."""
+    if SOCKET in os.environ:
+        yield
+        return
+    folder = Path(tempfile.mkdtemp(prefix="guanjia-tests-"))
+    folder.chmod(0o755)  # the database's own account must get through
+    argv = [sys.executable, "-m", "tests.support.servers", str(folder)]
+    supervisor = subprocess.Popen(argv, stdin=subprocess.PIPE, start_new_session=True)
+    os.environ[SOCKET] = str(folder / "ask")
+    try:
+        yield
+    finally:
+        del os.environ[SOCKET]
+        assert supervisor.stdin
+        supervisor.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            supervisor.wait(30)
+        end(supervisor)
+
+
+def postgres_url() -> str:
+    """A server on which databases may be created: the one named by GUANJIA_DATABASE_URL if it answers."""
+    return named_postgres() or _ask("postgres")
+
+
+def broker() -> tuple[str, str]:
+    """(AMQP URL, management URL) of a broker on which virtual hosts may be created."""
+    named = named_broker()
+    if named:
+        return named
+    url, api = _ask("rabbitmq").split()
+    return url, api
+
+
+def named_postgres() -> str | None:
+    """The server of GUANJIA_DATABASE_URL if it answers."""
+    named = _setting("DATABASE_URL")
+    return named if named.startswith("postgres") and _reachable(named, 5432) else None
+
+
+def named_broker() -> tuple[str, str] | None:
+    """The broker of GUANJIA_AMQP_URL if it answers and lets that user create virtual hosts.
+
+    They are created through its management interface: GUANJIA_TEST_RABBITMQ_API, else port 15672 of the
+    same host. Tests never enter a virtual host that is not their own, so without it another broker is taken.
+    """
+    named = _setting("AMQP_URL")
+    if not named or not _reachable(named, 5672):
+        return None
+    api = os.environ.get("GUANJIA_TEST_RABBITMQ_API") or f"http://{urlsplit(named).hostname}:15672"
+    return (named, api) if _administers(named, api) else None
+
+
+def keep_settings_apart() -> None:
+    """Take guanjia's settings out of the environment, so that no test acts on what the developer runs.
+
+    The two that name servers stay known here under names of their own.
+    """
+    for name in ("DATABASE_URL", "AMQP_URL"):
+        if value := os.environ.get(f"GUANJIA_{name}"):
+            os.environ.setdefault(f"GUANJIA_TEST_{name}", value)
+    for name in [name for name in os.environ if name.startswith("GUANJIA_")]:
+        if not name.startswith("GUANJIA_TEST"):
+            del os.environ[name]
+
+
+def _setting(name: str) -> str:
+    return os.environ.get(f"GUANJIA_TEST_{name}") or os.environ.get(f"GUANJIA_{name}") or ""
+
+
+def _reachable(url: str, default_port: int) -> bool:
+    parts = urlsplit(url)
+    return answers(parts.port or default_port, parts.hostname or "127.0.0.1")
+
+
+def _administers(url: str, api: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        with httpx.Client(timeout=5, trust_env=False) as http:
+            who = http.get(f"{api}/api/whoami", auth=(parts.username or "guest", parts.password or "guest"))
+    except httpx.HTTPError:
+        return False
+    return who.status_code == 200 and "administrator" in str(who.json().get("tags"))
+
+
+def _ask(what: str) -> str:
+    """Ask the supervisor; its answer begins with ok or with what went wrong."""
+    place = os.environ.get(SOCKET)
+    if place is None:
+        raise ChildFailed("no supervisor: run inside `supervised()`, as pytest does by tests/conftest.py")
+    with socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(LONGEST_START)
+        _connect(line, place)
+        line.sendall(f"{what}\n".encode())
+        answer = line.makefile().read()
+    verdict, _, rest = answer.partition(" ")
+    if verdict != "ok":
+        raise ChildFailed(answer)
+    return rest
+
+
+def _connect(line: socket.socket, place: str) -> None:
+    def attempt() -> bool:
+        line.connect(place)
+        return True
+
+    eventually_now(attempt, within=20)
+
+
+class Supervisor:
+    """Starts a server when it is first asked for; ends them all when its standard input closes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.postgres: Postgres | None = None
+        self.rabbitmq: RabbitMQ | None = None
+
+    def serve(self) -> None:
+        with socket.socket(socket.AF_UNIX) as door, selectors.DefaultSelector() as waiting:
+            door.bind(str(self.folder / "ask"))
+            door.listen(64)
+            waiting.register(door, selectors.EVENT_READ)
+            waiting.register(sys.stdin, selectors.EVENT_READ)
+            while not any(key.fileobj is sys.stdin for key, _ in waiting.select()):
+                with contextlib.suppress(OSError):
+                    self.answer(door.accept()[0])
+
+    def answer(self, line: socket.socket) -> None:
+        with line:
+            what = line.makefile().readline().strip()
+            try:
+                said = f"ok {self.provide(what)}"
+            except Exception as error:
+                said = f"{type(error).__name__}: {error}"
+            line.sendall(said.encode())
+
+    def provide(self, what: str) -> str:
+        if what == "postgres":
+            if self.postgres is None:
+                server = Postgres(self.folder / "postgres")
+                server.start()
+                self.postgres = server
+            return self.postgres.url
+        if self.rabbitmq is None:
+            cluster = RabbitMQ(self.folder / "rabbitmq")
+            cluster.start()
+            self.rabbitmq = cluster
+        return f"{self.rabbitmq.url} {self.rabbitmq.api}"
+
+    def close(self) -> None:
+        for server in (self.rabbitmq, self.postgres):
+            if server:
+                server.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def main() -> None:
+    """The supervisor process: runs until its standard input is closed or it is told to end."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    supervisor = Supervisor(Path(sys.argv[1]))
+    try:
+        supervisor.serve()
+    finally:
+        supervisor.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Where a test keeps its data: a folder for SQLite, or a PostgreSQL database of its own, dropped after it."""
+
+import asyncio
+import threading
+import uuid
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+from tests.support import servers
+from tests.support.rabbitmq import drop_vhost, make_vhost
+
+
+@dataclass(frozen=True)
+class Store:
+    """`url` empty: SQLite files in `folder`."""
+
+    kind: str
+    url: str
+    folder: Path
+
+
+@contextmanager
+def fresh_store(kind: str, folder: Path) -> Iterator[Store]:
+    """An empty store of that kind: `sqlite` or `postgresql`."""
+    if kind == "sqlite":
+        yield Store(kind, "", folder)
+        return
+    with fresh_database() as url:
+        yield Store(kind, url, folder)
+
+
+@contextmanager
+def fresh_database() -> Iterator[str]:
+    """The URL of a new empty database; dropped afterwards, whoever is still connected."""
+    server, name = servers.postgres_url(), f"guanjia_test_{uuid.uuid4().hex}"
+    _wait(_on_server(server, f'CREATE DATABASE "{name}" TEMPLATE template0'))
+    try:
+        yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+    finally:
+        _wait(_on_server(server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+
+
+@contextmanager
+def fresh_vhost() -> Iterator[str]:
+    """The AMQP URL of a new empty virtual host; dropped afterwards with all that is in it."""
+    url, api = servers.broker()
+    parts, name = urlsplit(url), f"guanjia_test_{uuid.uuid4().hex}"
+    user, password = parts.username or "guest", parts.password or "guest"
+    make_vhost(api, user, password, name)
+    try:
+        yield urlunsplit(parts._replace(path=f"/{name}"))
+    finally:
+        drop_vhost(api, user, password, name)
+
+
+async def rows(url: str, query: str, *values: object) -> list[dict[str, Any]]:
+    """What a query answers on a PostgreSQL database: for checks beside the product's own code."""
+    async with _connected(url) as connection:
+        return [dict(row) for row in await connection.fetch(query, *values)]
+
+
+async def _on_server(url: str, statement: str) -> None:
+    async with _connected(url) as connection:
+        await connection.execute(statement)
+
+
+@asynccontextmanager
+async def _connected(url: str) -> AsyncIterator[Any]:
+    connection = await asyncpg.connect(_plain(url), timeout=20)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def _plain(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme.split('+')[0]}://{rest}"
+
+
+def _wait(work: Coroutine[Any, Any, None]) -> None:
+    """Run on an event loop of its own, in a thread where the caller may already be on one."""
+    trouble: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            asyncio.run(work)
+        except BaseException as error:
+            trouble.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if trouble:
+        raise trouble[0]
