@@ -1,0 +1,1 @@
+"""Mechanism that every service stands on; knows no service."""

@@ -1,0 +1,177 @@
+"""One database of one service: PostgreSQL (a schema of its own) or SQLite (a file of its own), behind one face.
+
+Writing transactions are `begin()`. On SQLite there is one writer connection per process and readers beside it: the
+driver's own defaults lose concurrent updates, `BEGIN IMMEDIATE` on a single writer loses none.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import JSON, DateTime, MetaData, String, Uuid, event, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.types import TypeDecorator
+
+STATEMENT_SECONDS = 30
+CONNECT_SECONDS = 5
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An instant: stored in UTC, always aware in Python."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("an instant needs an offset")
+        value = value.astimezone(UTC)
+        return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+Identifier = Uuid(as_uuid=False)
+"""A UUID as text in Python, 16 bytes on PostgreSQL."""
+
+Json = JSON().with_variant(JSONB(), "postgresql")
+"""A JSON document; encoded and decoded by msgspec."""
+
+Key = String().with_variant(String(collation="C"), "postgresql")
+"""Text that is compared by code points on every database."""
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder()
+
+
+def metadata_for(service: str) -> MetaData:
+    """The metadata of a service's tables; `service` is also its schema on PostgreSQL."""
+    metadata = MetaData(schema=service)
+    metadata.naming_convention = {
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+    return metadata
+
+
+def postgres_url(url: str) -> str:
+    """`url` with the driver that is used here."""
+    scheme, _, rest = url.partition("://")
+    if scheme.split("+")[0] not in ("postgresql", "postgres"):
+        raise ValueError("GUANJIA_DATABASE_URL must be a postgresql:// URL or empty")
+    return f"postgresql+asyncpg://{rest}"
+
+
+class Database:
+    """A service's database. `url` empty: SQLite, the file `<folder>/<service>.db`."""
+
+    def __init__(self, service: str, url: str, folder: Path, *, pool: int = 8) -> None:
+        self.service = service
+        self.is_postgres = bool(url)
+        if self.is_postgres:
+            self._engine = self._writer = _postgres_engine(postgres_url(url), pool)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.path = folder / f"{service}.db"
+            translate = {service: None}
+            self._writer = _sqlite_engine(self.path, translate, pool=1, writes=True)
+            self._engine = _sqlite_engine(self.path, translate, pool=4, writes=False)
+        self._lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """A writing transaction: committed at the end, rolled back on an exception."""
+        if self.is_postgres:
+            async with self._writer.begin() as connection:
+                yield connection
+            return
+        async with self._lock, self._writer.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for reading: one consistent snapshot."""
+        async with self._engine.begin() as connection:
+            yield connection
+
+    async def ping(self) -> None:
+        """A round trip, bounded in time. Raises where the database does not answer."""
+        async with asyncio.timeout(CONNECT_SECONDS), self.read() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def dispose(self) -> None:
+        """Close all connections."""
+        await self._writer.dispose()
+        if self._engine is not self._writer:
+            await self._engine.dispose()
+
+    @property
+    def sync_url(self) -> str:
+        """The URL for the migrations' own engine."""
+        return self._writer.url.render_as_string(hide_password=False)
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The engine that writes; for migrations."""
+        return self._writer
+
+
+def _dumps(value: Any) -> str:
+    return _encoder.encode(value).decode()
+
+
+def _postgres_engine(url: str, pool: int) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        pool_size=pool,
+        max_overflow=0,
+        pool_timeout=10,
+        pool_pre_ping=False,
+        json_serializer=_dumps,
+        json_deserializer=_decoder.decode,
+        connect_args={
+            "timeout": CONNECT_SECONDS,
+            "command_timeout": STATEMENT_SECONDS,
+            "server_settings": {"timezone": "UTC", "application_name": "guanjia"},
+        },
+    )
+
+
+def _sqlite_engine(path: Path, translate: dict[str | None, str | None], *, pool: int, writes: bool) -> AsyncEngine:
+    engine = create_async_engine(
+        f"sqlite+aiosqlite:///{path}",
+        pool_size=pool,
+        max_overflow=0,
+        pool_timeout=10,
+        json_serializer=_dumps,
+        json_deserializer=_decoder.decode,
+        connect_args={"timeout": 10},
+        execution_options={"schema_translate_map": translate},
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _prepare(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # the driver's own BEGIN is deferred and loses the lock race
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine

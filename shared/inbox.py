@@ -1,0 +1,32 @@
+"""The only way to listen: an event that a consumer has taken before is left out, in the transaction of its effects."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.clock import Clock
+from shared.messages import Event
+
+
+class Inbox:
+    """A service's memory of what it has taken."""
+
+    def __init__(self, table: Table, clock: Clock) -> None:
+        self.table = table
+        self._clock = clock
+
+    async def once(self, connection: AsyncConnection, consumer: str, events: Sequence[Event]) -> list[Event]:
+        """Those of `events` that `consumer` has not taken yet, in their order; they count as taken from now on."""
+        unique = {(event.source, event.id): event for event in reversed(events)}
+        now = self._clock.now()
+        rows = [
+            {"consumer": consumer, "source": source, "id": id_, "received_at": now}
+            for source, id_ in sorted(unique)  # one order for all copies: no deadlocks
+        ]
+        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+        statement = dialect.insert(self.table).on_conflict_do_nothing()
+        result = await connection.execute(statement.returning(self.table.c.source, self.table.c.id), rows)
+        fresh = {(source, id_) for source, id_ in result}
+        return [event for key, event in reversed(unique.items()) if key in fresh]

@@ -1,0 +1,90 @@
+"""Our events as CloudEvents 1.0 JSON: one object, or an array of them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from shared.ids import new_id
+from shared.messages.registry import TYPES, type_of
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """Something that happened: `source` and `id` name it for ever, `time` is when it happened, `data` is typed."""
+
+    source: str
+    id: str
+    type: str
+    time: datetime
+    data: Any
+    trace: str | None = None
+
+    @classmethod
+    def of(cls, data: Struct, *, source: str, time: datetime, id: str | None = None, trace: str | None = None) -> "Event":
+        """A new event around `data`; its type follows from the class of `data`."""
+        return cls(source=source, id=id or new_id(), type=type_of(type(data)), time=time, data=data, trace=trace)
+
+
+class _Wire(Struct, kw_only=True, omit_defaults=True):
+    id: str
+    source: str
+    type: str
+    time: datetime
+    data: Any
+    traceparent: str | None = None
+
+
+class _Envelope(Struct, frozen=True, kw_only=True):
+    specversion: str
+    id: str
+    source: str
+    type: str
+    time: datetime
+    data: msgspec.Raw
+    traceparent: str | None = None
+
+
+_encoder = msgspec.json.Encoder()
+_one = msgspec.json.Decoder(_Envelope)
+_many = msgspec.json.Decoder(list[_Envelope])
+_data = {name: msgspec.json.Decoder(schema) for name, schema in TYPES.items()}
+_HEAD = b'{"specversion":"1.0","datacontenttype":"application/json",'
+
+
+def encode(event: Event) -> bytes:
+    """`event` as a CloudEvents JSON object."""
+    wire = _Wire(
+        id=event.id, source=event.source, type=event.type, time=event.time, data=event.data, traceparent=event.trace
+    )
+    return _HEAD + _encoder.encode(wire)[1:]
+
+
+def decode(body: bytes | str) -> Event:
+    """One of our own events. Raises `msgspec.ValidationError` or `DecodeError`."""
+    return _typed(_one.decode(body))
+
+
+def decode_batch(body: bytes | str) -> list[Event]:
+    """An array of our own events."""
+    return [_typed(envelope) for envelope in _many.decode(body)]
+
+
+def decode_any(body: bytes) -> Sequence[Event]:
+    """A set of events, packed or alone."""
+    return decode_batch(body) if body[:1] == b"[" else [decode(body)]
+
+
+def _typed(envelope: _Envelope) -> Event:
+    decoder = _data.get(envelope.type)
+    if decoder is None:
+        raise msgspec.ValidationError("Unknown event type - at `$.type`")
+    return Event(
+        source=envelope.source,
+        id=envelope.id,
+        type=envelope.type,
+        time=envelope.time,
+        data=decoder.decode(envelope.data),
+        trace=envelope.traceparent,
+    )

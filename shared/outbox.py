@@ -1,0 +1,34 @@
+"""The only way to speak: events are recorded in the transaction that changes state, and relayed after its commit."""
+
+from sqlalchemy import Table, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.clock import Clock
+from shared.messages import Event, encode
+from shared.telemetry import current_trace
+
+
+class Outbox:
+    """A service's outbox. `record` inside a transaction, `recorded` once it has committed to wake the relay."""
+
+    def __init__(self, table: Table, clock: Clock) -> None:
+        self.table = table
+        self._clock = clock
+
+    async def record(self, connection: AsyncConnection, *events: Event) -> None:
+        """Write `events` to be sent; one statement, whatever their number."""
+        if not events:
+            return
+        now = self._clock.now()
+        trace = current_trace()
+        rows = [
+            {"type": event.type, "body": encode(_traced(event, trace)), "recorded_at": now, "available_at": now}
+            for event in events
+        ]
+        await connection.execute(insert(self.table), rows)
+
+
+def _traced(event: Event, trace: str | None) -> Event:
+    if event.trace is not None or trace is None:
+        return event
+    return Event(source=event.source, id=event.id, type=event.type, time=event.time, data=event.data, trace=trace)

@@ -1,0 +1,63 @@
+"""Which floors and units of a building are served, and where everything else is passed on to."""
+
+from msgspec import Struct
+
+from shared.messages.facts import Location
+from shared.properties.values import Floors, floor_number
+
+
+class Excluded(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Floors or units that somebody else serves, and who that is."""
+
+    floors: Floors = Floors()
+    units: list[str] = []
+    pass_on_to: str
+    pass_on_to_en: str = ""
+
+
+class ScopeAnswer(Struct, frozen=True):
+    """Whether a place is served; where it is not, why, and who serves it."""
+
+    served: bool
+    reason: str = ""
+    reason_en: str = ""
+    pass_on_to: str = ""
+    pass_on_to_en: str = ""
+
+    def __bool__(self) -> bool:
+        return self.served
+
+
+SERVED = ScopeAnswer(True)
+OUTSIDE = ScopeAnswer(False, "该位置不在本物业服务范围内", "This place is outside the served scope")
+
+
+class Scope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The served floors and units; an empty list means all of them."""
+
+    floors: Floors = Floors()
+    units: list[str] = []
+    excluded: list[Excluded] = []
+
+    def serves(self, location: Location | None) -> ScopeAnswer:
+        """Whether the place is served. A place that tells neither a known floor nor a unit is: people find out."""
+        floor = floor_number(location.floor) if location else None
+        unit = location.unit if location else None
+        for outside in self.excluded:
+            if (floor is not None and outside.floors.holds(floor)) or unit in outside.units:
+                return refusal(outside)
+        if floor is not None and self.floors and not self.floors.holds(floor):
+            return OUTSIDE
+        return OUTSIDE if unit is not None and self.units and unit not in self.units else SERVED
+
+
+def refusal(outside: Excluded) -> ScopeAnswer:
+    """Says who serves the place instead."""
+    english = outside.pass_on_to_en or outside.pass_on_to
+    return ScopeAnswer(
+        False,
+        f"该位置不在本物业服务范围内，请转：{outside.pass_on_to}",
+        f"This place is outside the served scope; please turn to: {english}",
+        outside.pass_on_to,
+        english,
+    )

@@ -1,0 +1,160 @@
+"""What a property promises per kind and priority: the time of each clock, the warning, the lease, the caps of waits.
+
+Built in (a file changes what it names; `15m` counts round the clock, `8h business` in the business calendar):
+
+| kind | priority | respond | arrive | judge | complete | to accept |
+| --- | --- | --- | --- | --- | --- | --- |
+| repair | urgent | 10m | 30m | | 4h | 5m |
+| | high | 20m | 1h | | 8h | 10m |
+| | normal | 30m | 2h | | 24h | 15m |
+| | low | 2h | 24h | | 72h | 1h |
+| complaint | urgent | 15m | | 4h | 24h | 10m |
+| | high | 30m | | 8h | 48h | 15m |
+| | normal | 1h | | 24h | 72h | 30m |
+| | low | 4h | | 48h | 120h | 2h |
+| help, visitor | urgent | 5m | | | 1h | 3m |
+| | high | 10m | | | 2h | 5m |
+| | normal | 15m | | | 8h | 10m |
+| | low | 1h | | | 24h | 30m |
+| every other | urgent | 15m | | | 8h | 10m |
+| | high | 30m | | | 24h | 15m |
+| | normal | 2h business | | | 27h business (three days of nine hours) | 1h |
+| | low | 9h business | | | 63h business (seven days) | 4h |
+
+Warned when three quarters of the time are gone. Waits: parts 7d, resident 3d, contractor 14d, any other reason 3d.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Literal
+
+from msgspec import Struct
+
+from shared.messages.facts import Priority
+from shared.properties.values import Duration, parse_duration
+
+CalendarName = Literal["round_the_clock", "business"]
+ANY = "*"
+
+
+class ClockTarget(Struct, frozen=True):
+    """Within what time, counted in which calendar; `within` is None where this clock does not run."""
+
+    within: timedelta | None
+    calendar: CalendarName = "round_the_clock"
+
+    @classmethod
+    def parse(cls, text: str) -> "ClockTarget":
+        """From "15m", "8h business" or "off". Raises ValueError for anything else."""
+        duration, _, calendar = text.partition(" ")
+        if text == "off":
+            return cls(None)
+        if calendar not in ("", "round_the_clock", "business"):
+            raise ValueError('expected a calendar: "round_the_clock" or "business"')
+        if calendar == "business" and not set(duration).isdisjoint("dw"):
+            raise ValueError("business time is told in hours: how long a business day is differs")
+        within = parse_duration(duration)
+        return cls(within, "business" if calendar == "business" else "round_the_clock")
+
+
+
+class LevelChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a file says about a kind and a priority; what it leaves out stays as it was."""
+
+    clocks: dict[str, str] = {}
+    warn_at: float | None = None
+    accept_within: Duration | None = None
+    wait_caps: dict[str, Duration] = {}
+
+    def __post_init__(self) -> None:
+        for target in self.clocks.values():
+            ClockTarget.parse(target)
+        if self.warn_at is not None and not 0 < self.warn_at < 1:
+            raise ValueError("warn_at is the part of the time that is gone, between 0 and 1")
+
+
+class ServiceLevel(Struct, frozen=True, kw_only=True):
+    """The promise for one kind and priority."""
+
+    clocks: Mapping[str, ClockTarget]
+    warn_at: float = 0.75
+    accept_within: timedelta
+    wait_caps: Mapping[str, timedelta]
+
+    def clock(self, name: str) -> ClockTarget | None:
+        """The target of this clock, None where it does not run."""
+        target = self.clocks.get(name)
+        return None if target is None or target.within is None else target
+
+    def wait_cap(self, reason: str) -> timedelta:
+        """How long a wait for this reason may last before it is taken up again."""
+        return self.wait_caps.get(reason, self.wait_caps[ANY])
+
+    def changed(self, change: LevelChange | None) -> "ServiceLevel":
+        """This promise with what `change` says."""
+        if change is None:
+            return self
+        return ServiceLevel(
+            clocks={**self.clocks, **{name: ClockTarget.parse(text) for name, text in change.clocks.items()}},
+            warn_at=self.warn_at if change.warn_at is None else change.warn_at,
+            accept_within=change.accept_within or self.accept_within,
+            wait_caps={**self.wait_caps, **change.wait_caps},
+        )
+
+
+LevelChanges = Mapping[str, Mapping[str, LevelChange]]
+
+WAIT_CAPS: Mapping[str, timedelta] = {
+    "parts": timedelta(days=7),
+    "resident": timedelta(days=3),
+    "contractor": timedelta(days=14),
+    ANY: timedelta(days=3),
+}
+
+#: By kind and priority: the clocks, and the lease within which whoever got the work accepts it.
+BUILT_IN: Mapping[str, Mapping[Priority, tuple[dict[str, str], str]]] = {
+    "repair": {
+        "urgent": ({"respond": "10m", "arrive": "30m", "complete": "4h"}, "5m"),
+        "high": ({"respond": "20m", "arrive": "1h", "complete": "8h"}, "10m"),
+        "normal": ({"respond": "30m", "arrive": "2h", "complete": "24h"}, "15m"),
+        "low": ({"respond": "2h", "arrive": "24h", "complete": "72h"}, "1h"),
+    },
+    "complaint": {
+        "urgent": ({"respond": "15m", "judge": "4h", "complete": "24h"}, "10m"),
+        "high": ({"respond": "30m", "judge": "8h", "complete": "48h"}, "15m"),
+        "normal": ({"respond": "1h", "judge": "24h", "complete": "72h"}, "30m"),
+        "low": ({"respond": "4h", "judge": "48h", "complete": "120h"}, "2h"),
+    },
+    "help": {
+        "urgent": ({"respond": "5m", "complete": "1h"}, "3m"),
+        "high": ({"respond": "10m", "complete": "2h"}, "5m"),
+        "normal": ({"respond": "15m", "complete": "8h"}, "10m"),
+        "low": ({"respond": "1h", "complete": "24h"}, "30m"),
+    },
+    ANY: {
+        "urgent": ({"respond": "15m", "complete": "8h"}, "10m"),
+        "high": ({"respond": "30m", "complete": "24h"}, "15m"),
+        "normal": ({"respond": "2h business", "complete": "27h business"}, "1h"),
+        "low": ({"respond": "9h business", "complete": "63h business"}, "4h"),
+    },
+}
+SAME_AS = {"visitor": "help"}
+
+
+def built_in(kind: str, priority: Priority) -> ServiceLevel:
+    """The promise where a property's file says nothing."""
+    clocks, accept = BUILT_IN.get(SAME_AS.get(kind, kind), BUILT_IN[ANY])[priority]
+    return ServiceLevel(
+        clocks={name: ClockTarget.parse(text) for name, text in clocks.items()},
+        accept_within=parse_duration(accept),
+        wait_caps=WAIT_CAPS,
+    )
+
+
+def resolve(changes: LevelChanges, kind: str, priority: Priority) -> ServiceLevel:
+    """The built-in promise changed by what the file says of any kind, then of this one; any priority, then this."""
+    level = built_in(kind, priority)
+    for of_kind in (changes.get(ANY, {}), changes.get(kind, {})):
+        for change in (of_kind.get(ANY), of_kind.get(priority)):
+            level = level.changed(change)
+    return level

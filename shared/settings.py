@@ -1,0 +1,30 @@
+"""The settings of a process: environment variables `GUANJIA_…`, or a `.env` file."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Where things are and how to reach them. Empty URLs mean the embedded defaults."""
+
+    model_config = SettingsConfigDict(env_prefix="GUANJIA_", env_file=".env", extra="ignore")
+
+    database_url: str = Field("", description="PostgreSQL URL; empty: SQLite files in the data folder")
+    amqp_url: str = Field("", description="RabbitMQ URL; empty: the in-process bus")
+    data_dir: Path = Field(PROJECT / "data", description="folder for SQLite files and the generated secret")
+    properties_dir: Path = Field(PROJECT / "properties", description="a folder per property")
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, description="port to listen on")
+    bootstrap_key: str = Field("", description="an API key with the role admin, taken at start", repr=False)
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+    rate_limit: str = Field("6000/second", description="events a source may post, as in `100/second`")
+    public_url: str = Field("", description="the one origin as residents and staff reach it")
+
+    @property
+    def origin(self) -> str:
+        """The origin that links are made with."""
+        return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"

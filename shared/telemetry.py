@@ -1,0 +1,107 @@
+"""Logs as JSON lines with a trace id that goes through the messages, and OpenTelemetry where it is configured."""
+
+import logging
+import os
+import re
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import structlog
+from opentelemetry import trace
+from opentelemetry.trace import Span, SpanKind
+
+_current: ContextVar[str | None] = ContextVar("traceparent", default=None)
+_FORM = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_tracer = trace.get_tracer("guanjia")
+
+
+def configure_logging(level: str) -> None:
+    """Log JSON lines to standard error, ours and the libraries'. Never the contents of messages."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        _add_trace,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+    for noisy in ("aio_pika", "aiormq", "aiosqlite", "alembic", "uvicorn.access", "asyncio", "httpx", "httpcore"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.access").disabled = True
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+
+
+def configure_tracing(service: str) -> None:
+    """Export spans where OpenTelemetry's standard settings name an endpoint; else do nothing."""
+    if not (os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")):
+        return
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    name = os.environ.get("OTEL_SERVICE_NAME", f"guanjia-{service}")
+    provider = TracerProvider(resource=Resource.create({"service.name": name}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+
+
+def current_trace() -> str | None:
+    """The W3C `traceparent` of what is being done now."""
+    return _current.get()
+
+
+def accepted_trace(offered: str | None) -> str:
+    """`offered` where it is well formed, else a new trace."""
+    if offered and _FORM.fullmatch(offered):
+        return offered
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+
+
+@contextmanager
+def traced(name: str, offered: str | None, kind: SpanKind = SpanKind.SERVER) -> Iterator[str]:
+    """Do something within the trace `offered` (a `traceparent`), as a span where spans are exported."""
+    parent = accepted_trace(offered)
+    token = _current.set(parent)
+    try:
+        with _span(name, parent, kind):
+            yield parent
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
+def _span(name: str, parent: str, kind: SpanKind) -> Iterator[Span | None]:
+    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        yield None
+        return
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    context = TraceContextTextMapPropagator().extract({"traceparent": parent})
+    with _tracer.start_as_current_span(name, context=context, kind=kind) as span:
+        yield span
+
+
+def _add_trace(_: Any, __: str, entry: dict[str, Any]) -> dict[str, Any]:
+    parent = _current.get()
+    if parent:
+        entry["trace_id"] = parent.split("-")[1]
+    return entry
