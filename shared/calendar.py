@@ -27,7 +27,7 @@ class Calendar(ABC):
 
     @abstractmethod
     def add(self, start: datetime, duration: timedelta) -> datetime:
-        """The first instant (UTC) by which `duration` (not negative) of counted time has passed since `start`."""
+        """The first instant (UTC) by which `duration` of counted time, not negative, has passed."""
 
     @abstractmethod
     def between(self, start: datetime, end: datetime) -> timedelta:
@@ -50,7 +50,7 @@ class BusinessHours(Calendar):
     def __init__(
         self, zone: ZoneInfo, week: Mapping[int, Hours], special: Callable[[date], Hours | None] | None = None
     ) -> None:
-        """`week`: hours by weekday (Monday is 0). `special`: hours of that very day, None where the week holds.
+        """`week`: hours by weekday, Monday 0. `special`: hours of that very day, None where the week holds.
 
         Raises ValueError where hours overlap, end before they begin or leave the day, NeverOpen without any.
         """
@@ -113,7 +113,7 @@ class BusinessHours(Calendar):
 
 
 class PublicHolidays:
-    """Public holidays of a country with the weekend days worked to make up for them, and a property's own days."""
+    """Public holidays of a country, the weekend days worked to make up for them, and own days."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class PublicHolidays:
         closed: Sequence[date] = (),
         worked: Sequence[date] = (),
     ) -> None:
-        """`country`: ISO code, None for no public holidays. `closed` and `worked` come before the country's days.
+        """`country`: ISO code, None for no public holidays. `closed` and `worked` go before its days.
 
         Raises ValueError for a country whose holidays are not known.
         """
@@ -135,7 +135,7 @@ class PublicHolidays:
         self._week = week
 
     def __call__(self, day: date) -> Hours | None:
-        """Hours of a special day: none on a holiday, those of the week's first working day on a make-up workday."""
+        """Hours of a special day: none on a holiday; a make-up workday has a usual working day's."""
         if day in self._worked:
             return self._week.get(day.weekday()) or self._usual
         if day in self._closed:
@@ -156,7 +156,7 @@ def check_hours(hours: Hours) -> None:
     before = 0
     for first, last in hours:
         if not before <= first < last <= MINUTES_OF_DAY:
-            raise ValueError("hours of a day must be in order, must not overlap, and must end after they begin")
+            raise ValueError("hours of a day must be in order, apart, and end after they begin")
         before = last
 
 

@@ -1,23 +1,23 @@
-"""One property as its file tells it, checked; only the name and the time zone are needed, the rest has defaults."""
+"""One property as its file tells it, checked; all but the name and the time zone has defaults."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
-from decimal import Decimal
-from functools import cached_property
-from typing import Annotated
+from functools import cached_property, lru_cache, partial
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from msgspec import Meta, Struct, structs
+from msgspec import Meta, Struct, field, structs
 
 from shared.calendar import BusinessHours, Calendar, Hours, PublicHolidays, RoundTheClock
-from shared.messages.facts import Line, Priority
+from shared.messages.facts import Priority
 from shared.properties.roster import Person, Shift, next_change, on_shift
 from shared.properties.scope import Scope
-from shared.properties.service_levels import CalendarName, LevelChange, ServiceLevel, resolve
-from shared.properties.targets import BUILT_IN, NAMES, Milestone, Milestones, Target, parse_target
+from shared.properties.service_levels import CalendarName, LevelChange, PriorityOrAny, ServiceLevel, resolve
+from shared.properties.targets import BUILT_IN, Milestone, Milestones, Target, TargetName, parse_target
 from shared.properties.values import WEEKDAYS, Duration, Minute, Weekday
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
+ROUND_THE_CLOCK = RoundTheClock()
 
 
 class OpeningHours(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"from_": "from"}):
@@ -31,11 +31,11 @@ class OpeningHours(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 WORKING_WEEK = [OpeningHours(days=["mon", "tue", "wed", "thu", "fri"], from_=Minute(540), to=Minute(1080))]
 
 
-class BusinessCalendar(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The business calendar: Monday to Friday 9 to 18, public holidays and make-up workdays of China, own days."""
+class BusinessDays(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Business time: unless told, Monday to Friday 9 to 18, China's holidays and make-up workdays."""
 
     country: str = "CN"
-    business: list[OpeningHours] = WORKING_WEEK
+    business: list[OpeningHours] = field(default_factory=WORKING_WEEK.copy)
     closed_on: list[date] = []
     open_on: list[date] = []
 
@@ -76,20 +76,96 @@ class FollowUpRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     form_expires_after: Duration = Duration(days=30)
 
 
-class Property(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
-    """A property. `id` is the name of its folder, never in the file."""
+RENAMED = {"business_days": "calendar", "milestone_plan": "milestones", "target_changes": "targets"}
 
+
+class Property(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True, rename=RENAMED):
+    """A property. `id` is the name of its folder."""
+
+    id: str
     name: Name
-    timezone: ZoneInfo
-    id: str = ""
     name_en: str = ""
-    language: str = "zh-CN"
+    timezone: ZoneInfo
+    language: Literal["zh-CN", "en"] = "zh-CN"
     scope: Scope = Scope()
-    business_calendar: BusinessCalendar = structs.field if False else BusinessCalendar()  # type: ignore
-    service_levels: dict[str, dict[str, LevelChange]] = {}
+    business_days: BusinessDays = BusinessDays()
+    service_levels: dict[str, dict[PriorityOrAny, LevelChange]] = {}
     people: list[Person] = []
     shifts: list[Shift] = []
     equipment: list[Equipment] = []
     milestone_plan: Milestones = Milestones()
+    target_changes: dict[TargetName, str | int | float] = {}
     dispatch: Dispatch = Dispatch()
     follow_up: FollowUpRules = FollowUpRules()
+
+    @cached_property
+    def _business(self) -> Calendar:
+        return self.business_days.of(self.timezone)
+
+    def calendar(self, name: CalendarName) -> Calendar:
+        """`round_the_clock`, or the `business` hours of this property."""
+        return self._business if name == "business" else ROUND_THE_CLOCK
+
+    def service_level(self, kind: str, priority: Priority) -> ServiceLevel:
+        """What is promised for this kind and priority."""
+        return self._levels(kind, priority)
+
+    @cached_property
+    def _levels(self) -> Callable[[str, Priority], ServiceLevel]:
+        return lru_cache(maxsize=256)(partial(resolve, self.service_levels))
+
+    @cached_property
+    def people_by_id(self) -> Mapping[str, Person]:
+        """Everybody in the file."""
+        return {person.id: person for person in self.people}
+
+    def on_shift(self, at: datetime) -> list[Person]:
+        """Who is on duty at this instant; everybody where the file has no shifts."""
+        return on_shift(self.people, self.shifts, at, self.timezone)
+
+    def next_shift_change(self, at: datetime) -> datetime | None:
+        """When somebody's duty begins or ends next, None without shifts."""
+        return next_change(self.shifts, at, self.timezone)
+
+    @cached_property
+    def targets(self) -> Mapping[str, Target]:
+        """All seventeen by name, with this property's changes."""
+        changed = {kpi: parse_target(value) for kpi, value in self.target_changes.items()}
+        return {row.kpi: structs.replace(row, target=changed.get(row.kpi, row.target)) for row in BUILT_IN}
+
+    @cached_property
+    def milestones(self) -> list[Milestone]:
+        """Both milestones, or none where the day of taking over is not told."""
+        return self.milestone_plan.of(self.timezone)
+
+    def local_day(self, at: datetime) -> date:
+        """The day that this instant belongs to at the property."""
+        return at.astimezone(self.timezone).date()
+
+
+def mistakes(prop: Property) -> Iterator[tuple[str, str]]:
+    """What types alone don't tell: path and message of each mistake."""
+    yield from twice("people", [person.id for person in prop.people])
+    yield from twice("equipment", [equipment.id for equipment in prop.equipment])
+    for number, shift in enumerate(prop.shifts):
+        if not prop.people_by_id.keys() >= set(shift.people):
+            yield f"shifts[{number}].people", "names somebody who is not among the people"
+    for kpi, value in prop.target_changes.items():
+        yield from raised(f"targets.{kpi}", partial(parse_target, value))
+    yield from raised("calendar", lambda: prop.calendar("business"))
+    yield from raised("milestones", lambda: prop.milestones)
+
+
+def twice(table: str, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Ids that stand for two things."""
+    for number, name in enumerate(ids):
+        if name in ids[:number]:
+            yield f"{table}[{number}].id", "is used before in this file"
+
+
+def raised(path: str, attempt: Callable[[], object]) -> Iterator[tuple[str, str]]:
+    """The mistake that trying brings to light."""
+    try:
+        attempt()
+    except ValueError as error:
+        yield path, str(error)

@@ -1,11 +1,11 @@
 """The people of a property, what they can do, and who is on shift when."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from shared.properties.values import WEEKDAYS, Minute, Weekday
 
@@ -14,7 +14,7 @@ PersonId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
 
 
 class Person(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Somebody who works for the property. `rung` 1 is asked first; an unanswered demand climbs to the next."""
+    """Somebody who works for the property. `rung` 1 is asked first, the next one when nobody answers."""
 
     id: PersonId
     name: str
@@ -22,7 +22,7 @@ class Person(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     roles: list[PersonRole]
     skills: list[str] = []
     rung: Annotated[int, Meta(ge=1, le=9)] = 1
-    languages: list[str] = ["zh-CN"]
+    languages: list[str] = field(default_factory=lambda: ["zh-CN"])
 
     def can(self, subject: str | None) -> bool:
         """Whether they know this subject; without one, anybody does."""
@@ -30,14 +30,18 @@ class Person(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Shift(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"from_": "from"}):
-    """Hours in which people are on duty, on these local weekdays; one that ends before it begins ends next day."""
+    """Local hours of duty on these weekdays; a shift that ends before it begins ends next day."""
 
     name: str
     name_en: str = ""
     people: list[PersonId]
-    days: list[Weekday] = list(WEEKDAYS)
+    days: list[Weekday] = field(default_factory=lambda: list(WEEKDAYS))
     from_: Minute = Minute(0)
     to: Minute = Minute(1440)
+
+    def edges(self) -> tuple[int, int]:
+        """Minutes of the local day at which it begins and ends."""
+        return self.from_, self.to
 
     def holds(self, at: datetime, zone: ZoneInfo) -> bool:
         """Whether this instant is in the shift: its first minute is, its last is the next shift's."""
@@ -60,8 +64,8 @@ def on_shift(people: Sequence[Person], shifts: Sequence[Shift], at: datetime, zo
 def next_change(shifts: Sequence[Shift], at: datetime, zone: ZoneInfo) -> datetime | None:
     """The next instant (UTC) at which a shift begins or ends, None without shifts."""
     midnight = at.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-    edges = {int(edge) for shift in shifts for edge in (shift.from_, shift.to)}
-    instants = (
-        (midnight + timedelta(days=day, minutes=edge)).astimezone(at.tzinfo) for day in range(2) for edge in edges
-    )
+    edges = {
+        timedelta(days=day, minutes=edge) for shift in shifts for edge in shift.edges() for day in range(2)
+    }
+    instants = ((midnight + edge).astimezone(UTC) for edge in edges)
     return min((instant for instant in instants if instant > at), default=None)

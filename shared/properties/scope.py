@@ -40,7 +40,7 @@ class Scope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     excluded: list[Excluded] = []
 
     def serves(self, location: Location | None) -> ScopeAnswer:
-        """Whether the place is served. A place that tells neither a known floor nor a unit is: people find out."""
+        """Whether the place is served; where neither a floor nor a unit is known, people find out."""
         floor = floor_number(location.floor) if location else None
         unit = location.unit if location else None
         for outside in self.excluded:

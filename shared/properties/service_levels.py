@@ -1,4 +1,4 @@
-"""What a property promises per kind and priority: the time of each clock, the warning, the lease, the caps of waits.
+"""What a property promises per kind and priority: the clocks, the warning, the lease, the caps of waits.
 
 Built in (a file changes what it names; `15m` counts round the clock, `8h business` in the business calendar):
 
@@ -21,7 +21,7 @@ Built in (a file changes what it names; `15m` counts round the clock, `8h busine
 | | normal | 2h business | | | 27h business (three days of nine hours) | 1h |
 | | low | 9h business | | | 63h business (seven days) | 4h |
 
-Warned when three quarters of the time are gone. Waits: parts 7d, resident 3d, contractor 14d, any other reason 3d.
+Warned when three quarters of the time are gone. Waits: parts 7d, resident 3d, contractor 14d, others 3d.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ from shared.messages.facts import Priority
 from shared.properties.values import Duration, parse_duration
 
 CalendarName = Literal["round_the_clock", "business"]
-ANY = "*"
+ANY: Literal["*"] = "*"
 
 
 class ClockTarget(Struct, frozen=True):
@@ -55,7 +55,6 @@ class ClockTarget(Struct, frozen=True):
             raise ValueError("business time is told in hours: how long a business day is differs")
         within = parse_duration(duration)
         return cls(within, "business" if calendar == "business" else "round_the_clock")
-
 
 
 class LevelChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -102,7 +101,8 @@ class ServiceLevel(Struct, frozen=True, kw_only=True):
         )
 
 
-LevelChanges = Mapping[str, Mapping[str, LevelChange]]
+PriorityOrAny = Literal["low", "normal", "high", "urgent", "*"]
+LevelChanges = Mapping[str, Mapping[PriorityOrAny, LevelChange]]
 
 WAIT_CAPS: Mapping[str, timedelta] = {
     "parts": timedelta(days=7),
@@ -152,7 +152,7 @@ def built_in(kind: str, priority: Priority) -> ServiceLevel:
 
 
 def resolve(changes: LevelChanges, kind: str, priority: Priority) -> ServiceLevel:
-    """The built-in promise changed by what the file says of any kind, then of this one; any priority, then this."""
+    """The built-in promise, changed by what is said of any kind, then this; any priority, then this."""
     level = built_in(kind, priority)
     for of_kind in (changes.get(ANY, {}), changes.get(kind, {})):
         for change in (of_kind.get(ANY), of_kind.get(priority)):

@@ -10,12 +10,31 @@ from msgspec import Struct
 from shared.properties.values import months_later
 
 Bound = Literal["min", "max"]
+TargetName = Literal[
+    "customer_satisfaction",
+    "valid_complaint",
+    "fee_collection",
+    "follow_up",
+    "major_incident",
+    "general_incident",
+    "security_satisfaction",
+    "repair_timeliness",
+    "repair_pass",
+    "equipment_intact",
+    "repair_follow_up",
+    "repair_satisfaction",
+    "cleaning_pass",
+    "cleaning_satisfaction",
+    "greening_survival",
+    "greening_pass",
+    "greening_satisfaction",
+]
 
 
 class Target(Struct, frozen=True):
     """What a rate is to reach: at least (`min`) or at most (`max`) `target`, 1 being all."""
 
-    kpi: str
+    kpi: TargetName
     name: str
     name_en: str
     area: str
@@ -23,31 +42,32 @@ class Target(Struct, frozen=True):
     target: Decimal
 
 
-def target(kpi: str, name: str, name_en: str, area: str, bound: Bound, value: str) -> Target:
+def row(kpi: TargetName, name: str, name_en: str, area: str, bound: Bound, value: str) -> Target:
     """One row of the table below."""
     return Target(kpi, name, name_en, area, bound, Decimal(value))
 
 
 BUILT_IN: tuple[Target, ...] = (
-    target("customer_satisfaction", "客户服务满意率", "Customer satisfaction", "customer_service", "min", "0.99"),
-    target("valid_complaint", "有效投诉率", "Valid complaints", "customer_service", "max", "0.01"),
-    target("fee_collection", "物业管理费收缴率", "Fees collected", "customer_service", "min", "0.98"),
-    target("follow_up", "回访率", "Follow-ups done", "customer_service", "min", "1"),
-    target("major_incident", "重大管理责任事故发生率", "Major incidents", "security", "max", "0"),
-    target("general_incident", "一般管理责任事故发生率", "General incidents", "security", "max", "0.001"),
-    target("security_satisfaction", "安保服务满意率", "Satisfaction with security", "security", "min", "0.99"),
-    target("repair_timeliness", "维修及时率", "Repairs in time", "maintenance", "min", "1"),
-    target("repair_pass", "维修合格率", "Repairs passed", "maintenance", "min", "1"),
-    target("equipment_intact", "设备完好率", "Equipment intact", "maintenance", "min", "1"),
-    target("repair_follow_up", "维修回访率", "Repairs followed up", "maintenance", "min", "1"),
-    target("repair_satisfaction", "维修服务满意率", "Satisfaction with repairs", "maintenance", "min", "0.99"),
-    target("cleaning_pass", "保洁合格率", "Cleaning passed", "cleaning", "min", "1"),
-    target("cleaning_satisfaction", "保洁服务满意率", "Satisfaction with cleaning", "cleaning", "min", "0.99"),
-    target("greening_survival", "绿化成活率", "Plants alive", "greening", "min", "1"),
-    target("greening_pass", "绿化养护合格率", "Greening passed", "greening", "min", "1"),
-    target("greening_satisfaction", "绿化养护满意率", "Satisfaction with greening", "greening", "min", "0.99"),
+    row(
+        "customer_satisfaction", "客户服务满意率", "Customer satisfaction", "customer_service", "min", "0.99"
+    ),
+    row("valid_complaint", "有效投诉率", "Valid complaints", "customer_service", "max", "0.01"),
+    row("fee_collection", "物业管理费收缴率", "Fees collected", "customer_service", "min", "0.98"),
+    row("follow_up", "回访率", "Follow-ups done", "customer_service", "min", "1"),
+    row("major_incident", "重大管理责任事故发生率", "Major incidents", "security", "max", "0"),
+    row("general_incident", "一般管理责任事故发生率", "General incidents", "security", "max", "0.001"),
+    row("security_satisfaction", "安保服务满意率", "Satisfaction with security", "security", "min", "0.99"),
+    row("repair_timeliness", "维修及时率", "Repairs in time", "maintenance", "min", "1"),
+    row("repair_pass", "维修合格率", "Repairs passed", "maintenance", "min", "1"),
+    row("equipment_intact", "设备完好率", "Equipment intact", "maintenance", "min", "1"),
+    row("repair_follow_up", "维修回访率", "Repairs followed up", "maintenance", "min", "1"),
+    row("repair_satisfaction", "维修服务满意率", "Satisfaction with repairs", "maintenance", "min", "0.99"),
+    row("cleaning_pass", "保洁合格率", "Cleaning passed", "cleaning", "min", "1"),
+    row("cleaning_satisfaction", "保洁服务满意率", "Satisfaction with cleaning", "cleaning", "min", "0.99"),
+    row("greening_survival", "绿化成活率", "Plants alive", "greening", "min", "1"),
+    row("greening_pass", "绿化养护合格率", "Greening passed", "greening", "min", "1"),
+    row("greening_satisfaction", "绿化养护满意率", "Satisfaction with greening", "greening", "min", "0.99"),
 )
-NAMES = frozenset(row.kpi for row in BUILT_IN)
 
 
 def parse_target(value: str | int | float) -> Decimal:

@@ -15,7 +15,7 @@ class Duration(timedelta):
 
 
 class Minute(int):
-    """A time of day in minutes after local midnight, written "08:30"; "24:00" is midnight at the day's end."""
+    """Minutes after local midnight, written "08:30"; "24:00" is midnight at the day's end."""
 
 
 class Floors(tuple[tuple[int, int], ...]):
@@ -82,7 +82,7 @@ def decode(kind: type, value: Any) -> Any:
     if parse is None:
         raise NotImplementedError(kind)
     if not isinstance(value, str):
-        raise ValueError("expected text in quotes")  # noqa: TRY004 - msgspec tells the path of a ValueError
+        raise ValueError("expected text in quotes")
     return parse(value)
 
 
