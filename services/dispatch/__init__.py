@@ -1,0 +1,1 @@
+"""dispatch: every case, from the accepted demand to its end: workflow, engineer, clocks, history."""

@@ -1,0 +1,129 @@
+"""What the guards and effects that definitions name do. `workflow.words` lists the same names."""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from services.dispatch.case.record import Actor, Case, Finding
+
+Effect = Callable[["Done"], Case]
+
+
+class Done(Struct, frozen=True, kw_only=True):
+    """A step being taken: the case so far, by whom, when, with what."""
+
+    case: Case
+    actor: Actor
+    at: Any
+    data: dict[str, Any]
+
+
+def _added(people: tuple[str, ...], person: str | None) -> tuple[str, ...]:
+    return people if person is None or person in people else (*people, person)
+
+
+def _assign(done: Done) -> Case:
+    return replace(done.case, assignee=done.data["engineer"], retry_at=None, told_nobody_at=None)
+
+
+def _unassign(done: Done) -> Case:
+    return replace(done.case, assignee=None)
+
+
+def _exclude(done: Done) -> Case:
+    return replace(done.case, excluded=_added(done.case.excluded, done.case.assignee))
+
+
+def _lapse(done: Done) -> Case:
+    return replace(done.case, lapsed=_added(done.case.lapsed, done.case.assignee))
+
+
+def _escalate(done: Done) -> Case:
+    return replace(done.case, level=done.case.level + 1)
+
+
+def _work(done: Done) -> Case:
+    worker = done.case.assignee or (None if done.actor.system else done.actor.person)
+    return replace(done.case, workers=_added(done.case.workers, worker))
+
+
+def _complete(done: Done) -> Case:
+    return replace(done.case, completed_at=done.case.completed_at or done.at, done_at=done.at)
+
+
+def _inspect(done: Done) -> Case:
+    if done.case.inspected_at is not None:
+        return done.case
+    return replace(done.case, inspected_at=done.at, inspection_passed=done.data["passed"])
+
+
+def _judge(done: Done) -> Case:
+    valid = done.data["valid"]
+    finding = Finding(valid=valid, at=done.at, by=done.actor.person, effective_at=done.at if valid else None)
+    return replace(done.case, findings=(*done.case.findings, finding))
+
+
+def _countersign(done: Done) -> Case:
+    *earlier, latest = done.case.findings
+    return replace(done.case, findings=(*earlier, replace(latest, effective_at=done.at)))
+
+
+def _explain(done: Done) -> Case:
+    return replace(done.case, explained_at=done.at)
+
+
+def _consent(done: Done) -> Case:
+    return replace(done.case, consented_at=done.at)
+
+
+def _revoke(done: Done) -> Case:
+    return replace(done.case, consented_at=None)
+
+
+def _urge(done: Done) -> Case:
+    return replace(done.case, urged=done.case.urged + 1)
+
+
+def _fold(done: Done) -> Case:
+    return replace(done.case, parent=done.data["parent"], assignee=None, ended_at=done.at)
+
+
+def _unfold(done: Done) -> Case:
+    return replace(done.case, parent=None, ended_at=None)
+
+
+APPLY: dict[str, Effect] = {
+    "assign": _assign,
+    "unassign": _unassign,
+    "exclude": _exclude,
+    "lapse": _lapse,
+    "escalate": _escalate,
+    "work": _work,
+    "complete": _complete,
+    "inspect": _inspect,
+    "judge": _judge,
+    "countersign": _countersign,
+    "explain": _explain,
+    "consent": _consent,
+    "revoke": _revoke,
+    "urge": _urge,
+    "fold": _fold,
+    "unfold": _unfold,
+}
+
+HOLDS: dict[str, Callable[[Case], bool]] = {
+    "countersigned": lambda case: case.finding is not None and case.finding.effective_at is not None,
+    "unsigned": lambda case: case.finding is not None and case.finding.effective_at is None,
+    "explained": lambda case: case.explained_at is not None,
+    "consented": lambda case: case.consented_at is not None,
+    "outside_scope": lambda case: case.outside is not None,
+}
+"""Guards that ask the case."""
+
+MAY: dict[str, Callable[[Case, str], bool]] = {
+    "other_judge": lambda case, person: all(finding.by != person for finding in case.findings),
+    "other_signer": lambda case, person: case.finding is None or case.finding.by != person,
+}
+"""Guards that ask who acts: 1 % of valid complaints would otherwise be self-certified."""

@@ -1,0 +1,34 @@
+"""When somebody has to look at a case again: a function of the case alone, so stored timers can be derived anew."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from msgspec import Struct
+
+from services.dispatch.case.record import Case
+from services.dispatch.clocks import next_look
+from services.dispatch.workflow import Workflow
+
+
+class Timer(Struct, frozen=True):
+    """`name` is `clock:…`, `lease` or `assign`."""
+
+    name: str
+    due_at: datetime
+
+
+def timers_of(workflow: Workflow, case: Case) -> frozenset[Timer]:
+    """The timers that this case needs as it stands; none once it is over."""
+    return frozenset(_needed(workflow, case))
+
+
+def _needed(workflow: Workflow, case: Case) -> Iterator[Timer]:
+    if case.lease_until is not None:
+        yield Timer("lease", case.lease_until)
+    if case.retry_at is not None:
+        yield Timer("assign", case.retry_at)
+    if workflow.is_open(case.state) and case.state != workflow.follow_up.state:
+        for clock in case.clocks:
+            look_at = next_look(clock)
+            if look_at is not None:
+                yield Timer(f"clock:{clock.clock}", look_at)
