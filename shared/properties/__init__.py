@@ -18,13 +18,20 @@ A file with a mistake is refused whole, with the file and the field; nothing is 
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from shared.properties.property import Equipment, FollowUpRules, Property, mistakes
 from shared.properties.roster import Person, PersonRole, Shift
 from shared.properties.scope import Scope, ScopeAnswer
-from shared.properties.service_levels import CalendarName, ClockTarget, ServiceLevel
+from shared.properties.service_levels import (
+    CalendarName,
+    ClockTarget,
+    LevelChange,
+    PriorityOrAny,
+    ServiceLevel,
+)
 from shared.properties.targets import Milestone, Target, TargetName
 from shared.properties.values import decode
 
@@ -90,8 +97,25 @@ def typed(file: Path, tables: dict[str, object]) -> Property:
     """The tables as a Property; unknown keys are refused, `id` too, unless it is the folder's name."""
     if tables.setdefault("id", file.parent.name) != file.parent.name:
         raise PropertyInvalid(file, "id", "is told by the folder's name")
+    check_levels(file, tables.get("service_levels"))
+    prop: Property = converted(file, "", tables, Property)
+    return prop
+
+
+def check_levels(file: Path, kinds: object) -> None:
+    """Look at each service level by itself, so that a mistake is named with its kind and priority."""
+    for kind, priorities in kinds.items() if isinstance(kinds, dict) else ():
+        for priority, change in priorities.items() if isinstance(priorities, dict) else ():
+            path = f"service_levels.{kind}.{priority}"
+            converted(file, path, priority, PriorityOrAny)
+            converted(file, path, change, LevelChange)
+
+
+def converted(file: Path, at: str, value: object, kind: Any) -> Any:
+    """`value` as `kind`. Raises PropertyInvalid with the path below `at`."""
     try:
-        return msgspec.convert(tables, Property, dec_hook=decode)
+        return msgspec.convert(value, kind, dec_hook=decode)
     except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `")
-        raise PropertyInvalid(file, path.rstrip("`").removeprefix("$").removeprefix("."), message) from error
+        message, _, path = str(error).partition(" - at ")
+        path = path.removeprefix("`key` in ").strip("`").removeprefix("$")
+        raise PropertyInvalid(file, (at + path).removeprefix("."), message) from error
