@@ -42,7 +42,7 @@ class Clock(Struct, frozen=True, kw_only=True, omit_defaults=True):
 def start(
     name: str, at: datetime, target: ClockTarget, warn_after: float, calendar: Calendar
 ) -> Clock | None:
-    """A clock begun at `at`, to warn when the part `warn_after` of its time is gone. None: it does not run."""
+    """A clock begun at `at`, to warn when `warn_after` (0 to 1) of its time is gone. None: not run."""
     if target.within is None:
         return None
     return Clock(

@@ -1,4 +1,4 @@
-"""How a case takes a step: who may, from where, with what, when; then what becomes of clocks, lease, follow-up."""
+"""How a case takes a step: who may, from where, with what, when; then its clocks, lease and follow-up."""
 
 from datetime import datetime
 
@@ -18,8 +18,7 @@ from shared.messages import Line
 def advance(workflow: Workflow, case: Case, act: Act, terms: Terms, now: datetime) -> Transition:
     """The step that `act` makes `case` take, as judged when it happened.
 
-    Raises NotAllowed or NotYours (not this actor), ActionNotAllowed (not in this state), InvalidInput (fields,
-    `at`).
+    Raises NotAllowed or NotYours (not this actor), ActionNotAllowed (not in this state), InvalidInput.
     """
     action = _action(workflow, case, act)
     data = checked(action, act.data, terms)
@@ -131,7 +130,7 @@ def _settled(workflow: Workflow, step: Step, case: Case, terms: Terms) -> Case:
         return case
     case = replace(case, lease_until=_lease(workflow, case, terms), retry_at=_retry(workflow, case, terms))
     if state == workflow.follow_up.state:
-        return replace(case, ended_at=None, follow_up=_follow_up(workflow, case))
+        return replace(case, follow_up=_follow_up(workflow, case))
     end = workflow.states[state].final
     return replace(case, ended_at=case.ended_at or case.at) if end and end != "done" else case
 

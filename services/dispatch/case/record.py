@@ -97,11 +97,6 @@ class Case(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ended_at: datetime | None = None
     follow_up: FollowUp | None = None
 
-    @property
-    def finding(self) -> Finding | None:
-        """The latest verdict."""
-        return self.findings[-1] if self.findings else None
-
 
 class HistoryEntry(Struct, frozen=True, kw_only=True):
     """One step: `at` is when it happened, `recorded_at` when we heard, `actor` who did it."""
@@ -128,7 +123,7 @@ class Transition(Struct, frozen=True, kw_only=True):
 class Terms(Struct, frozen=True, kw_only=True):
     """What the property says for this case's kind and priority."""
 
-    property: Property
+    prop: Property
     lease: timedelta
     people: Mapping[str, Any]
 
@@ -136,10 +131,10 @@ class Terms(Struct, frozen=True, kw_only=True):
     def of(cls, prop: Property, kind: Kind, priority: Priority) -> "Terms":
         """The terms of `prop` for a kind and a priority."""
         return cls(
-            property=prop, lease=prop.service_level(kind, priority).accept_within, people=prop.people_by_id
+            prop=prop, lease=prop.service_level(kind, priority).accept_within, people=prop.people_by_id
         )
 
     @property
     def automatic(self) -> bool:
         """Whether the system assigns by itself, and takes back what nobody accepts."""
-        return self.property.dispatch.automatic
+        return self.prop.dispatch.automatic

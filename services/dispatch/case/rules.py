@@ -114,8 +114,8 @@ APPLY: dict[str, Effect] = {
 }
 
 HOLDS: dict[str, Callable[[Case], bool]] = {
-    "countersigned": lambda case: case.finding is not None and case.finding.effective_at is not None,
-    "unsigned": lambda case: case.finding is not None and case.finding.effective_at is None,
+    "countersigned": lambda case: bool(case.findings) and case.findings[-1].effective_at is not None,
+    "unsigned": lambda case: bool(case.findings) and case.findings[-1].effective_at is None,
     "explained": lambda case: case.explained_at is not None,
     "consented": lambda case: case.consented_at is not None,
     "outside_scope": lambda case: case.outside is not None,
@@ -124,6 +124,6 @@ HOLDS: dict[str, Callable[[Case], bool]] = {
 
 MAY: dict[str, Callable[[Case, str], bool]] = {
     "other_judge": lambda case, person: all(finding.by != person for finding in case.findings),
-    "other_signer": lambda case, person: case.finding is None or case.finding.by != person,
+    "other_signer": lambda case, person: not case.findings or case.findings[-1].by != person,
 }
 """Guards that ask who acts: 1 % of valid complaints would otherwise be self-certified."""

@@ -1,4 +1,4 @@
-"""When somebody has to look at a case again: a function of the case alone, so stored timers can be derived anew."""
+"""When somebody has to look at a case again: a function of the case alone, never more than derived."""
 
 from collections.abc import Iterator
 from datetime import datetime

@@ -79,7 +79,7 @@ class ClockRule(Struct, frozen=True, kw_only=True):
 
 
 class FollowUpRule(Struct, frozen=True, kw_only=True):
-    """The follow-up that a done case is owed: `within` of completion, or of reaching `state` where none was."""
+    """The follow-up that a done case is owed: `within` of completion, or of reaching `state` without one."""
 
     state: str
     within: timedelta

@@ -10,8 +10,8 @@ from services.dispatch.workflow.reading import load_workflows
 _HEAD = """# Workflows
 
 Drawn from the definitions in `services/dispatch/workflows/`; a test keeps this page current.
-Beside what is drawn, every open case takes `note` and `urge`, can be folded into another (`attach` → `folded`;
-it then ends as that one ends), and is `passed_on` where it comes from outside the served scope.
+Beside what is drawn, every open case takes `note` and `urge`, can be folded into another (`attach` →
+`folded`; it then ends as that one ends), and is `passed_on` where it comes from outside the served scope.
 """
 
 _IMPLICIT = ("folded", "passed_on")

@@ -1,4 +1,4 @@
-"""Reads workflow files into definitions: the file's own words, those that every workflow has, then the checks."""
+"""Reads workflow files into definitions: the file's own words, those of every workflow, then the checks."""
 
 import hashlib
 import re
