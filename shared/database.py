@@ -15,6 +15,8 @@ import msgspec
 from sqlalchemy import JSON, DateTime, MetaData, String, Uuid, event, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.types import TypeDecorator
 
@@ -175,3 +177,17 @@ def _sqlite_engine(path: Path, translate: dict[str | None, str | None], *, pool:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+_PASSING_STATES = ("08", "40", "53", "55P03", "57")  # connection, rollback, resources, lock, operator intervention
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same work may succeed later: the database is away, busy, full, or chose another as the winner."""
+    if isinstance(error, PoolTimeout | OSError | TimeoutError):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    state = getattr(error.orig, "sqlstate", None) or ""
+    away = error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+    return away or state.startswith(_PASSING_STATES)

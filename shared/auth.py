@@ -1,0 +1,174 @@
+"""Keys, sessions and links: signed by the installation's secret, so that every service can check them by itself."""
+
+import hashlib
+import hmac
+import os
+import secrets
+from base64 import urlsafe_b64encode
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, Literal
+
+from itsdangerous import BadData, URLSafeSerializer, URLSafeTimedSerializer
+from msgspec import Struct
+
+from shared.errors import NotAllowed, NotSignedIn
+from shared.ids import new_id
+
+Role = Literal["source", "engineer", "dispatcher", "quality", "operations", "manager", "admin"]
+ROLES: tuple[Role, ...] = ("source", "engineer", "dispatcher", "quality", "operations", "manager", "admin")
+SESSION_SECONDS = 7 * 24 * 3600
+CODE_SECONDS = 15 * 60
+_PREFIX = "gj_"
+_CACHE = 10_000
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """Who calls: a source system or a person, the roles, and the properties (None: all)."""
+
+    key: str
+    name: str
+    roles: frozenset[str]
+    properties: frozenset[str] | None = None
+    person: str | None = None
+
+    @property
+    def actor(self) -> str:
+        """How this caller stands in a history: the person, else the key's name."""
+        return self.person or self.name
+
+    def may(self, *roles: str) -> bool:
+        """Whether one of `roles` is held; an admin holds all."""
+        return "admin" in self.roles or not self.roles.isdisjoint(roles)
+
+    def sees(self, property_id: str) -> bool:
+        """Whether `property_id` is among this caller's properties."""
+        return self.properties is None or property_id in self.properties
+
+    def require_property(self, property_id: str) -> None:
+        """Raises `NotAllowed` where `property_id` is not the caller's."""
+        if not self.sees(property_id):
+            raise NotAllowed("The property is not among those of this key.", "该密钥不含此物业项目。")
+
+
+class Secret:
+    """The installation's secret: from the bootstrap key where set, and the file in the data folder."""
+
+    def __init__(self, bootstrap_key: str, folder: Path) -> None:
+        self.bootstrap_key = bootstrap_key
+        self.made_now = False
+        roots = [hashlib.sha256(b"guanjia:" + bootstrap_key.encode()).hexdigest()] if bootstrap_key else []
+        file = folder / "secret"
+        if not bootstrap_key or file.exists():
+            roots.append(self._from_file(file))
+        self._roots = roots
+
+    def _from_file(self, file: Path) -> str:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return file.read_text().strip()
+        with os.fdopen(handle, "w") as out:
+            out.write(root := secrets.token_hex(32))
+            out.flush()
+            os.fsync(out.fileno())
+        self.made_now = True
+        return root
+
+    def keys(self) -> list[str]:
+        """Keys for signing, the one to sign with last."""
+        return list(reversed(self._roots))
+
+    def token(self, purpose: str, subject: str) -> str:
+        """An unguessable word (192 bits) for a link to `subject`, the same whenever it is asked for."""
+        digest = hmac.new(self._roots[0].encode(), f"{purpose}:{subject}".encode(), hashlib.sha256).digest()
+        return urlsafe_b64encode(digest[:24]).decode()
+
+
+def hashed(token: str) -> str:
+    """How a link's token is stored."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+class Keyring:
+    """Issues and checks keys, sessions and sign-in codes."""
+
+    def __init__(self, secret: Secret) -> None:
+        signer: dict[str, Any] = {"digest_method": hashlib.sha256, "key_derivation": "hmac"}
+        self._bootstrap = secret.bootstrap_key
+        self._keys = URLSafeSerializer(secret.keys(), salt="key", signer_kwargs=signer)
+        self._sessions = URLSafeTimedSerializer(secret.keys(), salt="session", signer_kwargs=signer)
+        self._codes = URLSafeTimedSerializer(secret.keys(), salt="code", signer_kwargs=signer)
+        self._known: OrderedDict[str, Identity] = OrderedDict()
+        self.revoked: set[str] = set()
+
+    def issue(self, name: str, roles: list[str], properties: list[str] | None, person: str | None) -> tuple[Identity, str]:
+        """A new key: who it names, and the word itself, which is stored nowhere."""
+        identity = _identity(new_id(), name, roles, properties, person)
+        return identity, _PREFIX + _text(self._keys.dumps(_plain(identity)))
+
+    def check(self, key: str) -> Identity:
+        """Whom `key` names. Raises `NotSignedIn`."""
+        identity = self._known.get(key) or self._read(key)
+        if identity.key in self.revoked:
+            raise NotSignedIn
+        return identity
+
+    def _read(self, key: str) -> Identity:
+        if self._bootstrap and hmac.compare_digest(key.encode(), self._bootstrap.encode()):
+            return admin("bootstrap")
+        if not key.startswith(_PREFIX):
+            raise NotSignedIn
+        try:
+            identity = _identity(*self._keys.loads(key[len(_PREFIX) :]))
+        except (BadData, TypeError, ValueError) as error:
+            raise NotSignedIn from error
+        self._known[key] = identity
+        if len(self._known) > _CACHE:
+            self._known.popitem(last=False)
+        return identity
+
+    def session(self, identity: Identity) -> str:
+        """The value of a session cookie."""
+        return _text(self._sessions.dumps(_plain(identity)))
+
+    def check_session(self, value: str) -> Identity:
+        """Whom a session cookie names. Raises `NotSignedIn`."""
+        return self._timed(self._sessions, value, SESSION_SECONDS)
+
+    def code(self, identity: Identity) -> str:
+        """A sign-in code for a link that is soon used."""
+        return _text(self._codes.dumps(_plain(identity)))
+
+    def check_code(self, value: str) -> Identity:
+        """Whom a sign-in code names. Raises `NotSignedIn`."""
+        return self._timed(self._codes, value, CODE_SECONDS)
+
+    def _timed(self, serializer: URLSafeTimedSerializer, value: str, seconds: int) -> Identity:
+        try:
+            identity = _identity(*serializer.loads(value, max_age=seconds))
+        except (BadData, TypeError, ValueError) as error:
+            raise NotSignedIn from error
+        if identity.key in self.revoked:
+            raise NotSignedIn
+        return identity
+
+
+def admin(key: str) -> Identity:
+    """The administrator of the installation."""
+    return Identity(key=key, name="admin", roles=frozenset({"admin"}))
+
+
+def _plain(identity: Identity) -> list[Any]:
+    properties = None if identity.properties is None else sorted(identity.properties)
+    return [identity.key, identity.name, sorted(identity.roles), properties, identity.person]
+
+
+def _identity(key: str, name: str, roles: list[str], properties: list[str] | None, person: str | None) -> Identity:
+    scope = None if properties is None else frozenset(properties)
+    return Identity(key=key, name=name, roles=frozenset(roles), properties=scope, person=person)
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,0 +1,162 @@
+"""The bus without a broker: queues are rows in a database, durable, shared by the processes that use the same one.
+
+Same promise as the RabbitMQ form: at least once, settled after the handler returns, delays for retries. On PostgreSQL
+the rows of a set stay locked while it is handled, so that copies compete; a crash frees them at once.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import BigInteger, Column, Identity, Index, Integer, LargeBinary, Row, Table, Text, delete, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.schema import CreateSchema
+
+from shared.bus import BusDown, Consumer, Delivery, Message
+from shared.bus.topology import queues_of
+from shared.clock import Clock
+from shared.database import Database, UtcDateTime, is_transient, metadata_for
+
+_log = structlog.get_logger(__name__)
+_SET = 100
+_POLL_SECONDS = 0.25
+
+metadata = metadata_for("bus")
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), Identity(always=False), primary_key=True),
+    Column("queue", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("available_at", UtcDateTime, nullable=False),
+    Index("ix_messages_queue", "queue", "id"),
+)
+
+
+class EmbeddedBus:
+    """Queues in the database `bus`: beside the services' own SQLite files, or a schema on PostgreSQL."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._wake: dict[str, asyncio.Event] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
+        self._started = asyncio.Lock()
+        self._ready = False
+
+    async def start(self, consumers: Mapping[str, Consumer]) -> None:
+        async with self._started:
+            if not self._ready:
+                await self._create()
+                self._ready = True
+        for queue, consumer in consumers.items():
+            self._wake[queue] = asyncio.Event()
+            self._tasks.append(asyncio.create_task(self._consume(queue, consumer), name=f"bus {queue}"))
+
+    async def _create(self) -> None:
+        async with self._database.begin() as connection:
+            if self._database.is_postgres:
+                await connection.exec_driver_sql("SELECT pg_advisory_xact_lock(1651864435)")
+                await connection.execute(CreateSchema("bus", if_not_exists=True))
+            await connection.run_sync(metadata.create_all)
+
+    async def publish(self, messages: Sequence[Message]) -> Sequence[int]:
+        rows = [(queue, message.body) for message in messages if not message.public for queue in queues_of(message.key)]
+        await self._insert(rows, attempt=0, seconds=0)
+        return ()
+
+    async def retry(self, delivery: Delivery, body: bytes, seconds: int) -> None:
+        await self._insert([(delivery.queue, body)], attempt=delivery.attempt + 1, seconds=seconds)
+
+    async def _insert(self, rows: Sequence[tuple[str, bytes]], *, attempt: int, seconds: int) -> None:
+        if not rows:
+            return
+        available_at = self._clock.now() + timedelta(seconds=seconds)
+        values = [{"queue": q, "body": b, "attempt": attempt, "available_at": available_at} for q, b in rows]
+        try:
+            async with self._database.begin() as connection:
+                await connection.execute(insert(messages), values)
+        except Exception as error:
+            if is_transient(error):
+                raise BusDown("the bus's database does not answer") from error
+            raise
+        for queue, _ in rows:
+            if queue in self._wake:
+                self._wake[queue].set()
+
+    async def _consume(self, queue: str, consumer: Consumer) -> None:
+        while not self._stopping:
+            self._wake[queue].clear()
+            try:
+                taken = await self._take(queue, consumer)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                _log.warning("set not settled", queue=queue, error=type(error).__name__, exc_info=not is_transient(error))
+                await asyncio.sleep(1)
+                continue
+            if not taken:
+                await self._idle(queue)
+
+    async def _idle(self, queue: str) -> None:
+        try:
+            async with asyncio.timeout(_POLL_SECONDS):
+                await self._wake[queue].wait()
+        except TimeoutError:
+            pass
+
+    async def _take(self, queue: str, consumer: Consumer) -> int:
+        if self._database.is_postgres:
+            async with self._database.begin() as connection:
+                rows = (await connection.execute(self._due(queue).with_for_update(skip_locked=True))).all()
+                await self._handle(queue, consumer, rows)
+                await _settle(connection, rows)
+            return len(rows)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(self._due(queue))).all()
+        if rows:
+            await self._handle(queue, consumer, rows)
+            async with self._database.begin() as connection:
+                await _settle(connection, rows)
+        return len(rows)
+
+    def _due(self, queue: str) -> Any:
+        due = (messages.c.queue == queue) & (messages.c.available_at <= self._clock.now())
+        return select(messages.c.id, messages.c.body, messages.c.attempt).where(due).order_by(messages.c.id).limit(_SET)
+
+    async def _handle(self, queue: str, consumer: Consumer, rows: Sequence[Row[Any]]) -> None:
+        if rows:
+            await consumer([Delivery(queue=queue, body=row.body, attempt=row.attempt) for row in rows])
+
+    async def ping(self) -> None:
+        try:
+            await self._database.ping()
+        except Exception as error:
+            raise BusDown("the bus's database does not answer") from error
+
+    async def pause(self) -> None:
+        self._stopping = True
+        for event in self._wake.values():
+            event.set()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=15)
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._database.dispose()
+
+    async def pending(self) -> int:
+        """Messages that wait on any queue."""
+        async with self._database.read() as connection:
+            return len((await connection.execute(select(messages.c.id))).all())
+
+
+async def _settle(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> None:
+    if rows:
+        await connection.execute(delete(messages).where(messages.c.id.in_([row.id for row in rows])))

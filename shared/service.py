@@ -1,0 +1,288 @@
+"""What every service is made of: its database, outbox and inbox, relay, subscriptions, jobs and endpoints; one life cycle."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import structlog
+from msgspec import Struct
+from prometheus_client import CollectorRegistry, Gauge
+from sqlalchemy import MetaData, delete, select, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared import asyncapi, openapi
+from shared.auth import Keyring, Secret
+from shared.bus import Bus, BusDown, Consumer, Delivery
+from shared.bus.topology import QUEUES
+from shared.clock import Clock
+from shared.database import Database
+from shared.dead_letters import DeadLetters
+from shared.errors import Unavailable
+from shared.inbox import Inbox
+from shared.messages import Event, KeyRevoked
+from shared.migrations import upgrade
+from shared.outbox import Outbox
+from shared.properties import Property
+from shared.receiver import Receiver, Subscription
+from shared.relay import Relay
+from shared.settings import Settings
+from shared.tables import Mechanism
+from shared.web import Answer, Call, Endpoint
+
+VERSION = "0.1.0"
+_log = structlog.get_logger(__name__)
+_INBOX_KEEP = timedelta(days=30)
+_CLEAN_SECONDS = 60
+_KEYS_SECONDS = 1.0
+
+Job = Callable[[], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a process gives to the services in it."""
+
+    settings: Settings
+    clock: Clock
+    bus: Bus
+    secret: Secret
+    keyring: Keyring
+    properties: Mapping[str, Property]
+
+
+class Health(Struct):
+    """How a service is."""
+
+    status: str
+    service: str
+
+
+class Service:
+    """Base of the four services. A subclass names itself, its metadata and tables, and adds what is its own."""
+
+    name: ClassVar[str]
+    metadata: ClassVar[MetaData]
+    mechanism: ClassVar[Mechanism]
+
+    def __init__(self, around: Surroundings) -> None:
+        self.settings = around.settings
+        self.clock = around.clock
+        self.bus = around.bus
+        self.secret = around.secret
+        self.keyring = around.keyring
+        self.properties = around.properties
+        self.database = Database(self.name, around.settings.database_url, around.settings.data_dir)
+        self.outbox = Outbox(self.mechanism.outbox, around.clock)
+        self.inbox = Inbox(self.mechanism.inbox, around.clock)
+        self.dead_letters = DeadLetters(self.mechanism.dead_letters, around.clock)
+        self.relay = Relay(self.database, self.outbox, around.bus, around.clock)
+        self.registry = CollectorRegistry()
+        self._gauges = MechanismGauges(self.registry)
+        self._tasks: list[asyncio.Task[None]] = []
+        self.ready = False
+
+    # What a subclass adds.
+
+    def subscriptions(self) -> Sequence[Subscription]:
+        """What it listens to."""
+        return ()
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        """What it answers over HTTP."""
+        return ()
+
+    def pages(self) -> Sequence[Any]:
+        """Starlette routes for people."""
+        return ()
+
+    def jobs(self) -> Sequence[Job]:
+        """Coroutines that run for as long as the service does."""
+        return ()
+
+    async def prepare(self) -> None:
+        """Make ready, after the migrations and before anything is taken."""
+
+    async def finish(self) -> None:
+        """Let go of what `prepare` and the jobs hold."""
+
+    async def measure(self) -> None:
+        """Bring the service's own gauges up to date, before a scrape."""
+
+    # Its life.
+
+    def consumers(self) -> dict[str, Consumer]:
+        """The queues it consumes."""
+        known = {s.queue: Receiver(self, s).take for s in (*self.subscriptions(), *self._key_subscriptions())}
+        return {**known, **self.raw_consumers()}
+
+    def raw_consumers(self) -> dict[str, Consumer]:
+        """Queues whose deliveries are not events of ours."""
+        return {}
+
+    async def start(self) -> None:
+        """Migrate, make ready, begin to listen, relay and work."""
+        await upgrade(self.database, self.metadata)
+        await self._load_revoked()
+        await self.prepare()
+        await self.bus.start(self.consumers())
+        for job in (self.relay.run, self._clean, self._watch_keys, *self.jobs()):
+            self._tasks.append(asyncio.create_task(job(), name=f"{self.name} {job.__name__}"))
+        self.ready = True
+        _log.info("service started", service=self.name)
+
+    async def drain(self) -> None:
+        """Stop working: jobs end, what is in hand is finished."""
+        self.ready = False
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        await self.finish()
+        await self.database.dispose()
+        _log.info("service stopped", service=self.name)
+
+    def committed(self) -> None:
+        """Something was committed: the outbox may hold rows to relay."""
+        self.relay.wake()
+
+    async def record(self, connection: AsyncConnection, *events: Event) -> None:
+        """Speak: see `Outbox.record`; call `committed` after the commit."""
+        await self.outbox.record(connection, *events)
+
+    # Keys that were revoked.
+
+    def _key_subscriptions(self) -> Sequence[Subscription]:
+        queue = f"{self.name}.keys"
+        return [Subscription(queue, (KeyRevoked,), take_revoked)] if queue in QUEUES else []
+
+    async def revoke(self, connection: AsyncConnection, keys: Sequence[str]) -> None:
+        """These keys hold no longer, here and in every copy."""
+        dialect = postgresql if self.database.is_postgres else sqlite
+        rows = [{"key": key, "revoked_at": self.clock.now()} for key in keys]
+        await connection.execute(dialect.insert(self.mechanism.revoked_keys).on_conflict_do_nothing(), rows)
+        self.keyring.revoked.update(keys)
+
+    async def _load_revoked(self) -> None:
+        async with self.database.read() as connection:
+            found = await connection.execute(select(self.mechanism.revoked_keys.c.key))
+            self.keyring.revoked.update(found.scalars())
+
+    async def _watch_keys(self) -> None:
+        while True:
+            await asyncio.sleep(_KEYS_SECONDS)
+            await self._quietly(self._load_revoked)
+
+    # Housekeeping.
+
+    async def _clean(self) -> None:
+        while True:
+            await asyncio.sleep(_CLEAN_SECONDS)
+            await self._quietly(self._clean_once)
+
+    async def _clean_once(self) -> None:
+        while await self.relay.clean():
+            pass
+        table = self.mechanism.inbox
+        old = select(table.c.consumer, table.c.source, table.c.id)
+        old = old.where(table.c.received_at < self.clock.now() - _INBOX_KEEP).limit(2000)
+        async with self.database.begin() as connection:
+            await connection.execute(delete(table).where(tuple_(table.c.consumer, table.c.source, table.c.id).in_(old)))
+
+    async def _quietly(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await work()
+        except Exception as error:
+            _log.warning("housekeeping failed", service=self.name, error=type(error).__name__)
+
+    # Dead letters.
+
+    async def replay(self, queue: str | None = None, reason: str | None = None, limit: int = 1000) -> int:
+        """Take dead letters once more, those of `queue` whose reason holds `reason`; how many were taken up."""
+        consumers = self.consumers()
+        async with self.database.read() as connection:
+            letters = await self.dead_letters.listed(connection, queue, reason, limit)
+        for letter in letters:
+            delivery = Delivery(queue=letter.queue, body=letter.body, headers=letter.headers)
+            await consumers[letter.queue]([delivery])
+            async with self.database.begin() as connection:
+                await self.dead_letters.settle(connection, [letter.id])
+        return len(letters)
+
+    # Metrics and health.
+
+    async def scrape(self) -> None:
+        """Bring all gauges up to date."""
+        await self._gauges.refresh(self)
+        await self.measure()
+
+    def common_endpoints(self) -> list[Endpoint]:
+        """Health and the service's own documents."""
+        return [
+            Endpoint("GET", "/livez", self._livez, None, ("进程存活", "The process lives"), answer=Health),
+            Endpoint("GET", "/readyz", self._readyz, None, ("可以服务", "Database and bus answer"), answer=Health),
+            Endpoint("GET", "/openapi.json", self._openapi, None, ("OpenAPI 文档", "The OpenAPI document")),
+            Endpoint("GET", "/asyncapi", self._asyncapi, None, ("AsyncAPI 文档", "The AsyncAPI document")),
+        ]
+
+    async def _livez(self, call: Call) -> Health:
+        return Health("ok", self.name)
+
+    async def _readyz(self, call: Call) -> Health:
+        await self.check_ready()
+        return Health("ok", self.name)
+
+    async def check_ready(self) -> None:
+        """Raises `Unavailable` where the database or the bus does not answer."""
+        if not self.ready:
+            raise Unavailable(f"{self.name} is starting or stopping.", f"{self.name} 正在启动或停止。")
+        try:
+            await self.database.ping()
+        except Exception as error:
+            raise Unavailable(f"The database of {self.name} does not answer.", f"{self.name} 的数据库无响应。") from error
+        try:
+            await self.bus.ping()
+        except BusDown as error:
+            raise Unavailable("The bus does not answer.", "消息总线无响应。") from error
+
+    async def _openapi(self, call: Call) -> Answer:
+        return Answer(openapi.document(f"Guanjia {self.name}", VERSION, [*self.endpoints(), *self.common_endpoints()]))
+
+    async def _asyncapi(self, call: Call) -> Answer:
+        return Answer(asyncapi.document(VERSION))
+
+
+class MechanismGauges:
+    """The gauges that every service has."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.pending = Gauge("guanjia_outbox_pending", "Events to be sent", ["service"], registry=registry)
+        self.oldest = Gauge("guanjia_outbox_oldest_seconds", "Age of the oldest event to be sent", ["service"],
+                            registry=registry)  # fmt: skip
+        self.dead = Gauge("guanjia_dead_letters", "Dead letters not replayed", ["queue"], registry=registry)
+
+    async def refresh(self, service: Service) -> None:
+        """Read them from the tables."""
+        pending, oldest = await service.relay.backlog()
+        self.pending.labels(service.name).set(pending)
+        self.oldest.labels(service.name).set(oldest)
+        async with service.database.read() as connection:
+            counts = await service.dead_letters.counts(connection)
+        queues = [queue for queue in (*QUEUES, "intake.inbound") if queue.startswith(f"{service.name}.")]
+        for queue in queues:
+            self.dead.labels(queue).set(counts.get(queue, 0))
+
+
+async def take_revoked(service: Service, connection: AsyncConnection, events: Sequence[Event]) -> None:
+    """Keys were revoked at intake."""
+    await service.revoke(connection, [event.data.key for event in events])
+
+
+def secret_and_keyring(settings: Settings) -> tuple[Secret, Keyring]:
+    """The installation's secret and the keyring that rests on it."""
+    secret = Secret(settings.bootstrap_key, settings.data_dir)
+    return secret, Keyring(secret)
