@@ -1,1 +1,1 @@
-"""The composition root: the command line and what joins the four services."""
+"""The composition root: the command line and everything that runs several services together."""

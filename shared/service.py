@@ -82,6 +82,7 @@ class Service:
         self.registry = CollectorRegistry()
         self._gauges = MechanismGauges(self.registry)
         self._tasks: list[asyncio.Task[None]] = []
+        self.leaving = asyncio.Event()
         self.ready = False
 
     # What a subclass adds.

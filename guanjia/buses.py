@@ -1,0 +1,15 @@
+"""Which bus a process uses: RabbitMQ where a URL is set, else the one in the database."""
+
+from shared.bus import Bus
+from shared.bus.embedded import EmbeddedBus
+from shared.bus.rabbit import RabbitBus
+from shared.clock import Clock
+from shared.database import Database
+from shared.settings import Settings
+
+
+def make_bus(settings: Settings, clock: Clock) -> Bus:
+    """A bus for `settings`."""
+    if settings.amqp_url:
+        return RabbitBus(settings.amqp_url)
+    return EmbeddedBus(Database("bus", settings.database_url, settings.data_dir), clock)

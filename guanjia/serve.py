@@ -1,0 +1,189 @@
+"""Runs services in a process: one or all four, over HTTP on one origin, with an orderly start and end."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import structlog
+import uvicorn
+from prometheus_client import PROCESS_COLLECTOR, disable_created_metrics, generate_latest
+from prometheus_client.core import Metric
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from guanjia.buses import make_bus
+from services.dispatch.app import Dispatch
+from services.intake.app import Intake
+from services.kpi.app import Kpi
+from services.survey.app import Survey
+from shared import asyncapi, openapi
+from shared.bus import Bus
+from shared.clock import Clock, SystemClock
+from shared.pages import Pages, common_pages
+from shared.properties import load_properties
+from shared.service import VERSION, Health, Service, Surroundings, secret_and_keyring
+from shared.settings import Settings
+from shared.telemetry import configure_logging, configure_tracing
+from shared.web import Answer, Call, Endpoint, Web, unknown_path
+
+SERVICES: dict[str, type[Service]] = {"intake": Intake, "dispatch": Dispatch, "survey": Survey, "kpi": Kpi}
+LEAVE_SECONDS = 10
+_log = structlog.get_logger(__name__)
+
+
+class Process:
+    """The services of one process and what they share."""
+
+    def __init__(self, names: Sequence[str], settings: Settings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.secret, self.keyring = secret_and_keyring(settings)
+        properties = load_properties(settings.properties_dir)
+        embedded = None if settings.amqp_url else make_bus(settings, self.clock)
+        self.services: list[Service] = []
+        self._buses: list[Bus] = [embedded] if embedded else []
+        for name in names:
+            bus = embedded or make_bus(settings, self.clock)
+            if not embedded:
+                self._buses.append(bus)
+            around = Surroundings(settings, self.clock, bus, self.secret, self.keyring, properties)
+            self.services.append(SERVICES[name](around))
+
+    async def start(self) -> None:
+        """Start every service."""
+        for service in self.services:
+            await service.start()
+
+    async def stop(self) -> None:
+        """Take nothing new, finish what is in hand, let go."""
+        for bus in self._buses:
+            await bus.pause()
+        for service in self.services:
+            await service.drain()
+        for bus in self._buses:
+            await bus.stop()
+        for service in self.services:
+            await service.close()
+
+    def app(self) -> Starlette:
+        """The one origin of this process."""
+        disable_created_metrics()
+        web = Web(self, self.keyring)
+        routes: list[BaseRoute] = [Route("/metrics", self._metrics, methods=["GET"])]
+        if len(self.services) == 1:
+            service = self.services[0]
+            routes += Web(service, self.keyring).routes([*service.endpoints(), *service.common_endpoints()])
+        else:
+            routes += web.routes(self._common_endpoints())
+            for service in self.services:
+                routes += Web(service, self.keyring).routes(service.endpoints())
+        for service in self.services:
+            routes += service.pages()
+        routes += common_pages(Pages(web), self.keyring)
+        app = Starlette(routes=routes)
+        app.router.default = unknown_path
+        app.router.redirect_slashes = False
+        return app
+
+    async def _metrics(self, request: Request) -> Response:
+        for service in self.services:
+            await service.scrape()
+        text = generate_latest(_Merged([s.registry for s in self.services]))  # type: ignore[arg-type]
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    def _common_endpoints(self) -> list[Endpoint]:
+        return [
+            Endpoint("GET", "/livez", self._livez, None, ("进程存活", "The process lives"), answer=Health),
+            Endpoint("GET", "/readyz", self._readyz, None, ("可以服务", "Databases and bus answer"), answer=Health),
+            Endpoint("GET", "/openapi.json", self._openapi, None, ("OpenAPI 文档", "The OpenAPI document")),
+            Endpoint("GET", "/asyncapi", self._asyncapi, None, ("AsyncAPI 文档", "The AsyncAPI document")),
+        ]
+
+    async def _livez(self, call: Call) -> Health:
+        return Health("ok", "all")
+
+    async def _readyz(self, call: Call) -> Health:
+        for service in self.services:
+            await service.check_ready()
+        return Health("ok", "all")
+
+    async def _openapi(self, call: Call) -> Answer:
+        endpoints = [e for service in self.services for e in service.endpoints()]
+        return Answer(openapi.document("Guanjia", VERSION, [*endpoints, *self._common_endpoints()]))
+
+    async def _asyncapi(self, call: Call) -> Answer:
+        return Answer(asyncapi.document(VERSION))
+
+
+class _Merged:
+    """Several registries as one: families of the same name are joined."""
+
+    def __init__(self, registries: Sequence[Any]) -> None:
+        self._registries = registries
+
+    def collect(self) -> Iterator[Metric]:
+        families: dict[str, Metric] = {}
+        sources: Iterable[Any] = (*self._registries, PROCESS_COLLECTOR)
+        for source in sources:
+            for family in source.collect():
+                if family.name in families:
+                    families[family.name].samples += family.samples
+                else:
+                    families[family.name] = family
+        yield from families.values()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers: the process decides how it ends."""
+
+    def capture_signals(self) -> Any:
+        return nullcontext()
+
+
+async def serve(names: Sequence[str], settings: Settings, started: Callable[[Process], Awaitable[None]] | None = None) -> None:
+    """Serve until SIGINT or SIGTERM, then leave in good order."""
+    configure_logging(settings.log_level)
+    configure_tracing(names[0] if len(names) == 1 else "all")
+    process = Process(names, settings)
+    server = _Server(
+        uvicorn.Config(
+            process.app(),
+            host=settings.host,
+            port=settings.port,
+            loop="uvloop",
+            http="httptools",
+            access_log=False,
+            log_config=None,
+            lifespan="off",
+            server_header=False,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=LEAVE_SECONDS,
+            limit_concurrency=2000,
+            backlog=1024,
+        )
+    )
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, _leave, server, process)
+    await process.start()
+    try:
+        serving = asyncio.create_task(server.serve(), name="http")
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.01)
+        if started is not None and server.started:
+            await started(process)
+        await serving
+    finally:
+        await process.stop()
+
+
+def _leave(server: uvicorn.Server, process: Process) -> None:
+    _log.info("leaving")
+    server.should_exit = True
+    for service in process.services:
+        service.ready = False
+        service.leaving.set()

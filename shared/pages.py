@@ -1,0 +1,144 @@
+"""Pages for people: Chinese first and English, one layout, strict headers, sign-in by key or by link."""
+
+import tomllib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import js_lib_htmx  # type: ignore[import-untyped]
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from shared.auth import SESSION_SECONDS, Identity, Keyring
+from shared.errors import NotAllowed, NotSignedIn
+from shared.web import SESSION_COOKIE, Web, as_problem, language_of, read_body, same_origin
+
+HERE = Path(__file__).resolve().parent
+HTMX = Path(js_lib_htmx.__file__).resolve().parent / "static" / "htmx"
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'; manifest-src 'self'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cache-Control": "no-store",
+}
+
+Texts = dict[str, dict[str, str]]
+
+
+def load_texts(*files: Path) -> Texts:
+    """Texts by key: TOML tables `[key] zh = "…" en = "…"`; later files win."""
+    texts: Texts = {}
+    for file in files:
+        texts.update(tomllib.loads(file.read_text(encoding="utf-8")))
+    return texts
+
+
+class Pages:
+    """A service's pages: its templates over the shared ones, its texts over the shared ones."""
+
+    def __init__(self, web: Web, folder: Path | None = None) -> None:
+        folders = [*([folder / "templates"] if folder else []), HERE / "templates"]
+        self.environment = Environment(
+            loader=ChoiceLoader([FileSystemLoader(place) for place in folders]),
+            autoescape=select_autoescape(default=True, default_for_string=True),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        own = folder / "texts.toml" if folder else None
+        self.texts = load_texts(HERE / "texts.toml", *([own] if own and own.exists() else []))
+        self._web = web
+
+    def render(self, request: Request, template: str, *, status: int = 200, language: str | None = None,
+               identity: Identity | None = None, **context: Any) -> HTMLResponse:  # fmt: skip
+        """The page `template` in the reader's language, with `t(key, **values)` for texts."""
+        language = language or language_of(request)
+
+        def t(key: str, **values: Any) -> str:
+            return self.texts[key][language].format(**values) if values else self.texts[key][language]
+
+        html = self.environment.get_template(template).render(
+            t=t, language=language, identity=identity, path=request.url.path, **context
+        )
+        response = HTMLResponse(html, status, headers=HEADERS)
+        if request.query_params.get("lang") in ("zh", "en"):
+            response.set_cookie("guanjia_lang", language, max_age=31_536_000, httponly=True, samesite="lax")
+        return response
+
+    def signed_in(self, show: Callable[[Request, Identity], Awaitable[Response]], *roles: str) -> Any:
+        """`show` for those who are signed in with one of `roles` (none: anybody signed in); others go to the sign-in page."""
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                identity = self._web.caller(request)
+                if roles and not identity.may(*roles):
+                    raise NotAllowed("This page is for others.", "您没有权限查看此页面。")
+                return await show(request, identity)
+            except NotSignedIn:
+                return RedirectResponse(f"/sign-in?next={request.url.path}", 303, headers=HEADERS)
+            except Exception as error:
+                return self.problem(request, error)
+
+        return endpoint
+
+    def problem(self, request: Request, error: Exception) -> HTMLResponse:
+        """A page that tells what is wrong."""
+        problem = as_problem(error)
+        document = problem.document(language_of(request))
+        return self.render(request, "problem.html", status=problem.status, problem=document)
+
+
+def common_pages(pages: Pages, keyring: Keyring) -> list[Route | Mount]:
+    """Sign-in, sign-out and the static files."""
+
+    async def show(request: Request) -> Response:
+        return pages.render(request, "sign_in.html", next=_local(request.query_params.get("next")), wrong=False)
+
+    async def sign_in(request: Request) -> Response:
+        form = await _form(request)
+        target = _local(form.get("next"))
+        try:
+            if not same_origin(request):
+                raise NotSignedIn
+            identity = keyring.check_code(form["code"]) if form.get("code") else keyring.check(form.get("key", "").strip())
+        except NotSignedIn:
+            return pages.render(request, "sign_in.html", status=401, next=target, wrong=True)
+        response = RedirectResponse(target, 303, headers=HEADERS)
+        response.set_cookie(SESSION_COOKIE, keyring.session(identity), max_age=SESSION_SECONDS, httponly=True,
+                            samesite="lax", secure=request.url.scheme == "https")  # fmt: skip
+        return response
+
+    async def sign_out(request: Request) -> Response:
+        response = RedirectResponse("/sign-in", 303, headers=HEADERS)
+        response.delete_cookie(SESSION_COOKIE)
+        return response
+
+    return [
+        Route("/sign-in", show, methods=["GET"]),
+        Route("/sign-in", sign_in, methods=["POST"]),
+        Route("/sign-out", sign_out, methods=["POST"]),
+        Mount("/static/htmx", StaticFiles(directory=HTMX)),
+        Mount("/static", StaticFiles(directory=HERE / "static")),
+    ]
+
+
+async def _form(request: Request) -> dict[str, str]:
+    from urllib.parse import parse_qsl
+
+    body = await read_body(request, 16 * 1024)
+    return dict(parse_qsl(body.decode("utf-8", "replace")))
+
+
+def _local(target: str | None) -> str:
+    """A path of our own, never another site."""
+    if not target or not target.startswith("/") or target.startswith(("//", "/\\")) or urlsplit(target).netloc:
+        return "/"
+    return target
