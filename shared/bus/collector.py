@@ -1,50 +1,33 @@
-"""Makes sets of single deliveries: takes what is there, has it settled at once, then lets every sender go on."""
+"""Makes sets of single deliveries, between a client that hands over one at a time and a consumer of sets."""
 
 import asyncio
+from collections.abc import Sequence
 
 from shared.bus import Consumer, Delivery
+from shared.sets import Sets
 
 _SET = 200
 
 
 class Collector:
-    """Between a client that hands over one message at a time and a consumer of sets. No linger: a single is a set of one."""
+    """Settles deliveries in sets; `finish` lets what is in hand end and takes nothing new."""
 
     def __init__(self, consumer: Consumer) -> None:
         self._consumer = consumer
-        self._waiting: list[tuple[Delivery, asyncio.Future[None]]] = []
-        self._worker: asyncio.Task[None] | None = None
+        self._sets: Sets[Delivery, None] = Sets(self._take, most=_SET)
         self._closing = False
+
+    async def _take(self, deliveries: Sequence[Delivery]) -> Sequence[None]:
+        await self._consumer(deliveries)
+        return [None] * len(deliveries)
 
     async def settle(self, delivery: Delivery) -> None:
         """Return once `delivery` is settled; raises where its set was not."""
         if self._closing:
             raise asyncio.CancelledError
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.append((delivery, future))
-        if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._work(), name=f"settle {delivery.queue}")
-        await future
-
-    async def _work(self) -> None:
-        while self._waiting:
-            taken, self._waiting = self._waiting[:_SET], self._waiting[_SET:]
-            try:
-                await self._consumer([delivery for delivery, _ in taken])
-            except BaseException as error:
-                for _, future in taken:
-                    if not future.done():
-                        future.set_exception(error if isinstance(error, Exception) else RuntimeError("stopped"))
-                if not isinstance(error, Exception):
-                    raise
-                continue
-            for _, future in taken:
-                if not future.done():
-                    future.set_result(None)
+        await self._sets.do(delivery)
 
     async def finish(self) -> None:
-        """Take nothing new and wait for what is in hand."""
+        """Take nothing new and wait, 15 s at most, for what is in hand."""
         self._closing = True
-        worker = self._worker
-        if worker is not None and not worker.done():
-            await asyncio.wait([worker], timeout=15)
+        await asyncio.wait([asyncio.create_task(self._sets.finish())], timeout=15)
