@@ -1,0 +1,99 @@
+"""The gauges of the target rates, as of the last refresh: a scrape computes nothing and reads no table."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from services.kpi.figures import Board
+from services.kpi.rates import Figure
+from services.kpi.windows import Window
+
+_RATE = ("property", "kpi", "window")
+
+
+class RateGauges(Collector):
+    """Serves what was shown last; all figures of a property are of one instant."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._families: Sequence[GaugeMetricFamily] = ()
+        registry.register(self)
+
+    def describe(self) -> Iterable[GaugeMetricFamily]:
+        """Nothing yet: what is served changes with the properties."""
+        return ()
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """The families made by the last `show`."""
+        return self._families
+
+    def show(self, boards: Iterable[Board], now: datetime) -> None:
+        """Serve these boards from now on."""
+        families = Families()
+        for board in boards:
+            families.add(board, now)
+        self._families = families.all()
+
+
+class Families:
+    """One scrape's worth of series in the making."""
+
+    def __init__(self) -> None:
+        self.ratio = GaugeMetricFamily("guanjia_kpi_ratio", "A target rate; no sample, no series", labels=_RATE)
+        self.numerator = GaugeMetricFamily("guanjia_kpi_numerator", "What reached the target", labels=_RATE)
+        self.denominator = GaugeMetricFamily("guanjia_kpi_denominator", "What was counted", labels=_RATE)
+        self.target = GaugeMetricFamily(
+            "guanjia_kpi_target_ratio", "What the rate is to reach", labels=("property", "kpi", "bound")
+        )
+        self.met = GaugeMetricFamily(
+            "guanjia_kpi_target_met", "1 if the target is met; no sample, no series", labels=_RATE
+        )
+        self.deadline = GaugeMetricFamily(
+            "guanjia_milestone_deadline_timestamp_seconds", "When a milestone is due", labels=("property", "milestone")
+        )
+        self.reached = GaugeMetricFamily(
+            "guanjia_milestone_reached", "1 if a milestone is reached", labels=("property", "milestone")
+        )
+        self.mouth = GaugeMetricFamily(
+            "guanjia_word_of_mouth_index", "3 x satisfied - 30 x dissatisfied", labels=("property", "window")
+        )
+        self.reasons = GaugeMetricFamily(
+            "guanjia_dissatisfied_answers", "Ratings 1 and 2 by reason", labels=("property", "window", "reason")
+        )
+        self.as_of = GaugeMetricFamily(
+            "guanjia_kpi_as_of_timestamp_seconds", "The instant that the rates are of", labels=("property",)
+        )
+
+    def all(self) -> Sequence[GaugeMetricFamily]:
+        """Every family, in the order of exposition."""
+        return tuple(vars(self).values())
+
+    def add(self, board: Board, now: datetime) -> None:
+        """The series of one property."""
+        for window, figures in board.figures.items():
+            for figure in figures:
+                self._add_figure(board.property.id, window, figure)
+            self._add_mood(board, window)
+        for target in board.property.targets.values():
+            self.target.add_metric((board.property.id, target.kpi, target.bound), float(target.target))
+        for milestone in board.property.milestones:
+            names = (board.property.id, milestone.milestone)
+            self.deadline.add_metric(names, milestone.deadline_at.timestamp())
+            self.reached.add_metric(names, milestone.reached(board.property.local_day(now)))
+        self.as_of.add_metric((board.property.id,), board.as_of.timestamp())
+
+    def _add_figure(self, property_id: str, window: Window, figure: Figure) -> None:
+        names = (property_id, figure.rate.kpi, window)
+        self.numerator.add_metric(names, figure.numerator / figure.rate.scale)
+        self.denominator.add_metric(names, figure.denominator / figure.rate.scale)
+        if figure.ratio is not None and figure.met is not None:
+            self.ratio.add_metric(names, float(figure.ratio))
+            self.met.add_metric(names, figure.met)
+
+    def _add_mood(self, board: Board, window: Window) -> None:
+        mood = board.moods[window]
+        self.mouth.add_metric((board.property.id, window), mood.index)
+        for reason, count in mood.reasons.items():
+            self.reasons.add_metric((board.property.id, window, reason), count)
