@@ -35,7 +35,9 @@ def _channel(exchange: str, types: dict[str, Any]) -> dict[str, Any]:
     return {
         "address": None,
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in types},
-        "bindings": {"amqp": {"is": "routingKey", "exchange": {"name": exchange, "type": "topic", "durable": True}}},
+        "bindings": {
+            "amqp": {"is": "routingKey", "exchange": {"name": exchange, "type": "topic", "durable": True}}
+        },
     }
 
 

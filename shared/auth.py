@@ -103,7 +103,9 @@ class Keyring:
         self._known: OrderedDict[str, Identity] = OrderedDict()
         self.revoked: set[str] = set()
 
-    def issue(self, name: str, roles: list[str], properties: list[str] | None, person: str | None) -> tuple[Identity, str]:
+    def issue(
+        self, name: str, roles: list[str], properties: list[str] | None, person: str | None
+    ) -> tuple[Identity, str]:
         """A new key: who it names, and the word itself, which is stored nowhere."""
         identity = _identity(new_id(), name, roles, properties, person)
         return identity, _PREFIX + _text(self._keys.dumps(_plain(identity)))
@@ -165,7 +167,9 @@ def _plain(identity: Identity) -> list[Any]:
     return [identity.key, identity.name, sorted(identity.roles), properties, identity.person]
 
 
-def _identity(key: str, name: str, roles: list[str], properties: list[str] | None, person: str | None) -> Identity:
+def _identity(
+    key: str, name: str, roles: list[str], properties: list[str] | None, person: str | None
+) -> Identity:
     scope = None if properties is None else frozenset(properties)
     return Identity(key=key, name=name, roles=frozenset(roles), properties=scope, person=person)
 

@@ -152,7 +152,9 @@ def _postgres_engine(url: str, pool: int) -> AsyncEngine:
     )
 
 
-def _sqlite_engine(path: Path, translate: dict[str | None, str | None], *, pool: int, writes: bool) -> AsyncEngine:
+def _sqlite_engine(
+    path: Path, translate: dict[str | None, str | None], *, pool: int, writes: bool
+) -> AsyncEngine:
     engine = create_async_engine(
         f"sqlite+aiosqlite:///{path}",
         pool_size=pool,
@@ -179,7 +181,13 @@ def _sqlite_engine(path: Path, translate: dict[str | None, str | None], *, pool:
     return engine
 
 
-_PASSING_STATES = ("08", "40", "53", "55P03", "57")  # connection, rollback, resources, lock, operator intervention
+_PASSING_STATES = (
+    "08",
+    "40",
+    "53",
+    "55P03",
+    "57",
+)  # connection, rollback, resources, lock, operator intervention
 
 
 def is_transient(error: BaseException) -> bool:

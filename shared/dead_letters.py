@@ -39,7 +39,9 @@ class DeadLetters:
     async def counts(self, connection: AsyncConnection) -> dict[str, int]:
         """How many lie in each queue."""
         table = self.table
-        query = select(table.c.queue, func.count()).where(table.c.replayed_at.is_(None)).group_by(table.c.queue)
+        query = (
+            select(table.c.queue, func.count()).where(table.c.replayed_at.is_(None)).group_by(table.c.queue)
+        )
         return {queue: count for queue, count in await connection.execute(query)}
 
     async def listed(
@@ -47,7 +49,12 @@ class DeadLetters:
     ) -> Sequence[Row[Any]]:
         """The oldest letters that were not replayed, of a queue and a reason (a part of it) where given."""
         table = self.table
-        query = select(table).where(table.c.replayed_at.is_(None)).order_by(table.c.died_at, table.c.id).limit(limit)
+        query = (
+            select(table)
+            .where(table.c.replayed_at.is_(None))
+            .order_by(table.c.died_at, table.c.id)
+            .limit(limit)
+        )
         if queue:
             query = query.where(table.c.queue == queue)
         if reason:
@@ -58,5 +65,7 @@ class DeadLetters:
         """These were replayed."""
         table = self.table
         await connection.execute(
-            update(table).where(table.c.id.in_(ids), table.c.replayed_at.is_(None)).values(replayed_at=self._clock.now())
+            update(table)
+            .where(table.c.id.in_(ids), table.c.replayed_at.is_(None))
+            .values(replayed_at=self._clock.now())
         )

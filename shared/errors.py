@@ -14,7 +14,10 @@ class FieldError(msgspec.Struct, frozen=True):
 
     def told_in(self, language: str) -> dict[str, str]:
         """The entry of the problem document in `language` (`zh` or `en`)."""
-        return {"path": self.path, "message": self.message_zh or self.message if language == "zh" else self.message}
+        return {
+            "path": self.path,
+            "message": self.message_zh or self.message if language == "zh" else self.message,
+        }
 
 
 class Problem(Exception):

@@ -55,7 +55,9 @@ def _operation(endpoint: Endpoint, found: dict[int, Any], components: dict[str, 
             str(endpoint.status): _content("Done", endpoint.answer, found),
             "default": {
                 "description": "A problem",
-                "content": {"application/problem+json": {"schema": {"$ref": _SCHEMA.format(name="ProblemDocument")}}},
+                "content": {
+                    "application/problem+json": {"schema": {"$ref": _SCHEMA.format(name="ProblemDocument")}}
+                },
             },
         },
     }
@@ -64,7 +66,10 @@ def _operation(endpoint: Endpoint, found: dict[int, Any], components: dict[str, 
         operation["x-roles"] = list(endpoint.roles)
     if endpoint.body is not None:
         schema = {} if endpoint.body is bytes else found[id(endpoint.body)]
-        operation["requestBody"] = {"required": True, "content": {kind: {"schema": schema} for kind in endpoint.types}}
+        operation["requestBody"] = {
+            "required": True,
+            "content": {kind: {"schema": schema} for kind in endpoint.types},
+        }
     return operation
 
 

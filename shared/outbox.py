@@ -22,7 +22,12 @@ class Outbox:
         now = self._clock.now()
         trace = current_trace()
         rows = [
-            {"type": event.type, "body": encode(_traced(event, trace)), "recorded_at": now, "available_at": now}
+            {
+                "type": event.type,
+                "body": encode(_traced(event, trace)),
+                "recorded_at": now,
+                "available_at": now,
+            }
             for event in events
         ]
         await connection.execute(insert(self.table), rows)
@@ -31,4 +36,6 @@ class Outbox:
 def _traced(event: Event, trace: str | None) -> Event:
     if event.trace is not None or trace is None:
         return event
-    return Event(source=event.source, id=event.id, type=event.type, time=event.time, data=event.data, trace=trace)
+    return Event(
+        source=event.source, id=event.id, type=event.type, time=event.time, data=event.data, trace=trace
+    )

@@ -100,7 +100,9 @@ def common_pages(pages: Pages, keyring: Keyring) -> list[Route | Mount]:
     """Sign-in, sign-out and the static files."""
 
     async def show(request: Request) -> Response:
-        return pages.render(request, "sign_in.html", next=_local(request.query_params.get("next")), wrong=False)
+        return pages.render(
+            request, "sign_in.html", next=_local(request.query_params.get("next")), wrong=False
+        )
 
     async def sign_in(request: Request) -> Response:
         form = await _form(request)
@@ -108,7 +110,11 @@ def common_pages(pages: Pages, keyring: Keyring) -> list[Route | Mount]:
         try:
             if not same_origin(request):
                 raise NotSignedIn
-            identity = keyring.check_code(form["code"]) if form.get("code") else keyring.check(form.get("key", "").strip())
+            identity = (
+                keyring.check_code(form["code"])
+                if form.get("code")
+                else keyring.check(form.get("key", "").strip())
+            )
         except NotSignedIn:
             return pages.render(request, "sign_in.html", status=401, next=target, wrong=True)
         response = RedirectResponse(target, 303, headers=HEADERS)
@@ -139,6 +145,11 @@ async def _form(request: Request) -> dict[str, str]:
 
 def _local(target: str | None) -> str:
     """A path of our own, never another site."""
-    if not target or not target.startswith("/") or target.startswith(("//", "/\\")) or urlsplit(target).netloc:
+    if (
+        not target
+        or not target.startswith("/")
+        or target.startswith(("//", "/\\"))
+        or urlsplit(target).netloc
+    ):
         return "/"
     return target

@@ -95,7 +95,13 @@ def _where(value: Any, path: str) -> str | None:
     for name, member in pairs:
         if "\x00" in str(name):
             return path or "$"
-        step = f"{path}.{name}" if isinstance(name, str) and path else f"{path}[{name}]" if not isinstance(name, str) else name
+        step = (
+            f"{path}.{name}"
+            if isinstance(name, str) and path
+            else f"{path}[{name}]"
+            if not isinstance(name, str)
+            else name
+        )
         if (found := _where(member, step)) is not None:
             return found
     return None

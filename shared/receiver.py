@@ -14,7 +14,7 @@ from msgspec import Struct
 from opentelemetry.trace import SpanKind
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.bus import Bus, Delivery
+from shared.bus import Bus, BusDown, Delivery
 from shared.bus.topology import RETRY_SECONDS
 from shared.database import Database, is_transient
 from shared.dead_letters import DeadLetters
@@ -80,7 +80,9 @@ class Receiver:
 
     async def _effect(self, members: Sequence[tuple[Event, Delivery]]) -> None:
         try:
-            await self._patiently(lambda: self._transaction([event for event, _ in members]))
+            await patiently(
+                self._subscription.queue, lambda: self._transaction([event for event, _ in members])
+            )
         except Exception as error:
             if len(members) > 1:
                 for member in members:
@@ -89,7 +91,9 @@ class Receiver:
             await self._set_aside(*members[0], error)
 
     async def _transaction(self, events: Sequence[Event]) -> None:
-        with traced(self._subscription.queue, events[0].trace if len(events) == 1 else None, SpanKind.CONSUMER):
+        with traced(
+            self._subscription.queue, events[0].trace if len(events) == 1 else None, SpanKind.CONSUMER
+        ):
             async with self._host.database.begin() as connection:
                 fresh = await self._host.inbox.once(connection, self._subscription.queue, events)
                 if fresh:
@@ -100,9 +104,15 @@ class Receiver:
         body = encode(event)
         if isinstance(error, Retry) and delivery.attempt + 1 < _ATTEMPTS:
             seconds = RETRY_SECONDS[min(delivery.attempt, len(RETRY_SECONDS) - 1)]
-            await self._patiently(lambda: self._host.bus.retry(delivery, body, seconds))
+            await patiently(self._subscription.queue, lambda: self._host.bus.retry(delivery, body, seconds))
             return
-        _log.warning("event set aside", queue=delivery.queue, type=event.type, error=type(error).__name__, exc_info=error)
+        _log.warning(
+            "event set aside",
+            queue=delivery.queue,
+            type=event.type,
+            error=type(error).__name__,
+            exc_info=error,
+        )
         alone = Delivery(queue=delivery.queue, body=body, attempt=delivery.attempt, headers=delivery.headers)
         await self._bury([(alone, reason_of(error))])
 
@@ -111,27 +121,26 @@ class Receiver:
             async with self._host.database.begin() as connection:
                 await self._host.dead_letters.bury(connection, letters)
 
-        await self._patiently(bury)
+        await patiently(self._subscription.queue, bury)
 
-    async def _patiently(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do `work`, again and again while what it needs is away."""
-        pause = 0.1
-        while True:
-            try:
-                await work()
-                return
-            except Exception as error:
-                if not is_passing(error):
-                    raise
-                _log.warning("waiting", queue=self._subscription.queue, error=type(error).__name__)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, 2.0)
+
+async def patiently(queue: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do `work`, again and again while the broker or the database that it needs is away."""
+    pause = 0.1
+    while True:
+        try:
+            await work()
+            return
+        except Exception as error:
+            if not is_passing(error):
+                raise
+            _log.warning("waiting", queue=queue, error=type(error).__name__)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 2.0)
 
 
 def is_passing(error: BaseException) -> bool:
     """Whether the cause lies with the broker or the database, not with the event."""
-    from shared.bus import BusDown
-
     return isinstance(error, BusDown) or is_transient(error)
 
 

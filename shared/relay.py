@@ -129,7 +129,9 @@ def pack(rows: Sequence[Row[Any]]) -> Iterator[tuple[Message, list[int]]]:
     for name, group in groupby(sorted(rows, key=lambda row: (row.type, row.id)), key=lambda row: row.type):
         members = list(group)
         if name in PUBLIC:
-            yield from ((Message(key=name, body=row.body, packed=False, public=True), [row.id]) for row in members)
+            yield from (
+                (Message(key=name, body=row.body, packed=False, public=True), [row.id]) for row in members
+            )
         if name in HEARD:
             for chunk in _chunks(members):
                 body = b"[" + b",".join(row.body for row in chunk) + b"]"

@@ -130,7 +130,7 @@ class Service:
         await self.prepare()
         await self.bus.start(self.consumers())
         for job in (self.relay.run, self._clean, self._watch_keys, *self.jobs()):
-            self._tasks.append(asyncio.create_task(job(), name=f"{self.name} {job.__name__}"))
+            self._tasks.append(asyncio.create_task(job(), name=f"{self.name} job"))
         self.ready = True
         _log.info("service started", service=self.name)
 
@@ -192,7 +192,9 @@ class Service:
         old = select(table.c.consumer, table.c.source, table.c.id)
         old = old.where(table.c.received_at < self.clock.now() - _INBOX_KEEP).limit(2000)
         async with self.database.begin() as connection:
-            await connection.execute(delete(table).where(tuple_(table.c.consumer, table.c.source, table.c.id).in_(old)))
+            await connection.execute(
+                delete(table).where(tuple_(table.c.consumer, table.c.source, table.c.id).in_(old))
+            )
 
     async def _quietly(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
@@ -225,7 +227,9 @@ class Service:
         """Health and the service's own documents."""
         return [
             Endpoint("GET", "/livez", self._livez, None, ("进程存活", "The process lives"), answer=Health),
-            Endpoint("GET", "/readyz", self._readyz, None, ("可以服务", "Database and bus answer"), answer=Health),
+            Endpoint(
+                "GET", "/readyz", self._readyz, None, ("可以服务", "Database and bus answer"), answer=Health
+            ),
             Endpoint("GET", "/openapi.json", self._openapi, None, ("OpenAPI 文档", "The OpenAPI document")),
             Endpoint("GET", "/asyncapi", self._asyncapi, None, ("AsyncAPI 文档", "The AsyncAPI document")),
         ]
@@ -244,14 +248,18 @@ class Service:
         try:
             await self.database.ping()
         except Exception as error:
-            raise Unavailable(f"The database of {self.name} does not answer.", f"{self.name} 的数据库无响应。") from error
+            raise Unavailable(
+                f"The database of {self.name} does not answer.", f"{self.name} 的数据库无响应。"
+            ) from error
         try:
             await self.bus.ping()
         except BusDown as error:
             raise Unavailable("The bus does not answer.", "消息总线无响应。") from error
 
     async def _openapi(self, call: Call) -> Answer:
-        return Answer(openapi.document(f"Guanjia {self.name}", VERSION, [*self.endpoints(), *self.common_endpoints()]))
+        return Answer(
+            openapi.document(f"Guanjia {self.name}", VERSION, [*self.endpoints(), *self.common_endpoints()])
+        )
 
     async def _asyncapi(self, call: Call) -> Answer:
         return Answer(asyncapi.document(VERSION))

@@ -14,7 +14,9 @@ class Sets(Generic[T, R]):
     `work` returns a result or an exception for each member, in order; when it raises, every member gets that error.
     """
 
-    def __init__(self, work: Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]], most: int = 256) -> None:
+    def __init__(
+        self, work: Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]], most: int = 256
+    ) -> None:
         self._work = work
         self._most = most
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []

@@ -39,7 +39,16 @@ def configure_logging(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    for noisy in ("aio_pika", "aiormq", "aiosqlite", "alembic", "uvicorn.access", "asyncio", "httpx", "httpcore"):
+    for noisy in (
+        "aio_pika",
+        "aiormq",
+        "aiosqlite",
+        "alembic",
+        "uvicorn.access",
+        "asyncio",
+        "httpx",
+        "httpcore",
+    ):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").disabled = True
     structlog.configure(
@@ -51,7 +60,9 @@ def configure_logging(level: str) -> None:
 
 def configure_tracing(service: str) -> None:
     """Export spans where OpenTelemetry's standard settings name an endpoint; else do nothing."""
-    if not (os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")):
+    if not (
+        os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    ):
         return
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource

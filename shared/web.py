@@ -14,7 +14,17 @@ from starlette.routing import Route
 
 from shared.auth import Identity, Keyring, Role
 from shared.database import is_transient
-from shared.errors import InvalidInput, MethodNotAllowed, NotAllowed, NotFound, NotSignedIn, Problem, TooLarge, Unavailable, Unreadable
+from shared.errors import (
+    InvalidInput,
+    MethodNotAllowed,
+    NotAllowed,
+    NotFound,
+    NotSignedIn,
+    Problem,
+    TooLarge,
+    Unavailable,
+    Unreadable,
+)
 from shared.reading import cleaned, decoded, field_error
 from shared.telemetry import traced
 
@@ -43,7 +53,9 @@ class Call:
         """The header `Idempotency-Key`, of 1 to 128 visible characters. Raises `InvalidInput`."""
         key = self.request.headers.get("idempotency-key")
         if key is not None and not (1 <= len(key) <= 128 and key.isascii() and key.isprintable()):
-            raise InvalidInput.of("Idempotency-Key", "1 to 128 printable characters", "长度应为 1 至 128 个可见字符")
+            raise InvalidInput.of(
+                "Idempotency-Key", "1 to 128 printable characters", "长度应为 1 至 128 个可见字符"
+            )
         return key
 
 

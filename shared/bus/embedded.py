@@ -10,7 +10,20 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import BigInteger, Column, Identity, Index, Integer, LargeBinary, Row, Table, Text, delete, insert, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Row,
+    Table,
+    Text,
+    delete,
+    insert,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateSchema
 
@@ -65,7 +78,12 @@ class EmbeddedBus:
             await connection.run_sync(metadata.create_all)
 
     async def publish(self, messages: Sequence[Message]) -> Sequence[int]:
-        rows = [(queue, message.body) for message in messages if not message.public for queue in queues_of(message.key)]
+        rows = [
+            (queue, message.body)
+            for message in messages
+            if not message.public
+            for queue in queues_of(message.key)
+        ]
         await self._insert(rows, attempt=0, seconds=0)
         return ()
 
@@ -96,7 +114,12 @@ class EmbeddedBus:
             except asyncio.CancelledError:
                 raise
             except Exception as error:
-                _log.warning("set not settled", queue=queue, error=type(error).__name__, exc_info=not is_transient(error))
+                _log.warning(
+                    "set not settled",
+                    queue=queue,
+                    error=type(error).__name__,
+                    exc_info=not is_transient(error),
+                )
                 await asyncio.sleep(1)
                 continue
             if not taken:
@@ -126,7 +149,12 @@ class EmbeddedBus:
 
     def _due(self, queue: str) -> Any:
         due = (messages.c.queue == queue) & (messages.c.available_at <= self._clock.now())
-        return select(messages.c.id, messages.c.body, messages.c.attempt).where(due).order_by(messages.c.id).limit(_SET)
+        return (
+            select(messages.c.id, messages.c.body, messages.c.attempt)
+            .where(due)
+            .order_by(messages.c.id)
+            .limit(_SET)
+        )
 
     async def _handle(self, queue: str, consumer: Consumer, rows: Sequence[Row[Any]]) -> None:
         if rows:

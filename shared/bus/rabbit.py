@@ -10,7 +10,7 @@ from typing import Any
 
 import aio_pika
 import structlog
-from aio_pika.abc import AbstractRobustConnection, AbstractExchange, AbstractRobustChannel
+from aio_pika.abc import AbstractExchange, AbstractRobustChannel, AbstractRobustConnection
 from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
 
@@ -29,7 +29,9 @@ from shared.bus.topology import (
 _log = structlog.get_logger(__name__)
 _CALL_SECONDS = 5
 _PREFETCH = 200
-_DELIVERY_LIMIT = 100  # a closing channel burns one for each prefetched message, so it must be far above bad luck
+_DELIVERY_LIMIT = (
+    100  # a closing channel burns one for each prefetched message, so it must be far above bad luck
+)
 ATTEMPT = "x-guanjia-attempt"
 
 
@@ -70,7 +72,9 @@ class RabbitBus:
 
     async def _connect(self) -> None:
         async with asyncio.timeout(2 * _CALL_SECONDS):
-            self._connection = await aio_pika.connect_robust(self._url, timeout=_CALL_SECONDS, reconnect_interval=1)
+            self._connection = await aio_pika.connect_robust(
+                self._url, timeout=_CALL_SECONDS, reconnect_interval=1
+            )
             channel: Any = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
             self._channel = channel
             await self._declare(channel)
@@ -119,11 +123,15 @@ class RabbitBus:
         return broker
 
     async def publish(self, messages: Sequence[Message]) -> Sequence[int]:
-        outcomes = await asyncio.gather(*(self._send(message) for message in messages), return_exceptions=True)
+        outcomes = await asyncio.gather(
+            *(self._send(message) for message in messages), return_exceptions=True
+        )
         refused = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, BaseException)]
         if refused and len(refused) == len(messages):
             error = outcomes[0]
-            raise BusDown(f"not published: {type(error).__name__}") from (error if isinstance(error, Exception) else None)
+            raise BusDown(f"not published: {type(error).__name__}") from (
+                error if isinstance(error, Exception) else None
+            )
         return refused
 
     async def _send(self, message: Message) -> None:
@@ -132,7 +140,14 @@ class RabbitBus:
                         mandatory=not message.public)  # fmt: skip
 
     async def _put(
-        self, exchange: str, key: str, body: bytes, kind: str, *, mandatory: bool, headers: dict[str, Any] | None = None
+        self,
+        exchange: str,
+        key: str,
+        body: bytes,
+        kind: str,
+        *,
+        mandatory: bool,
+        headers: dict[str, Any] | None = None,
     ) -> None:
         if not self._up.is_set() or self._channel is None:
             raise BusDown("the broker is not reachable")
@@ -157,7 +172,9 @@ class RabbitBus:
             raise BusDown("the broker is not reachable")
         try:
             async with asyncio.timeout(_CALL_SECONDS):
-                await self._channel.declare_exchange(PUBLIC_EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+                await self._channel.declare_exchange(
+                    PUBLIC_EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True
+                )
         except (TimeoutError, OSError, RuntimeError, aio_pika.exceptions.AMQPError) as error:
             raise BusDown("the broker does not answer") from error
 
@@ -212,7 +229,10 @@ def _deliveries(queue: str) -> Any:
         attempt = headers.get(ATTEMPT, "0")
         kind = {"content-type": message.content_type} if message.content_type else {}
         return Delivery(
-            queue=queue, body=message.body, attempt=int(attempt) if attempt.isdigit() else 0, headers=headers | kind
+            queue=queue,
+            body=message.body,
+            attempt=int(attempt) if attempt.isdigit() else 0,
+            headers=headers | kind,
         )
 
     return decode

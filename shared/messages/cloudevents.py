@@ -22,9 +22,13 @@ class Event(Struct, frozen=True, kw_only=True):
     trace: str | None = None
 
     @classmethod
-    def of(cls, data: Struct, *, source: str, time: datetime, id: str | None = None, trace: str | None = None) -> "Event":
+    def of(
+        cls, data: Struct, *, source: str, time: datetime, id: str | None = None, trace: str | None = None
+    ) -> "Event":
         """A new event around `data`; its type follows from the class of `data`."""
-        return cls(source=source, id=id or new_id(), type=type_of(type(data)), time=time, data=data, trace=trace)
+        return cls(
+            source=source, id=id or new_id(), type=type_of(type(data)), time=time, data=data, trace=trace
+        )
 
 
 class _Wire(Struct, kw_only=True, omit_defaults=True):
@@ -56,7 +60,12 @@ _HEAD = b'{"specversion":"1.0","datacontenttype":"application/json",'
 def encode(event: Event) -> bytes:
     """`event` as a CloudEvents JSON object."""
     wire = _Wire(
-        id=event.id, source=event.source, type=event.type, time=event.time, data=event.data, traceparent=event.trace
+        id=event.id,
+        source=event.source,
+        type=event.type,
+        time=event.time,
+        data=event.data,
+        traceparent=event.trace,
     )
     return _HEAD + _encoder.encode(wire)[1:]
 

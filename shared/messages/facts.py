@@ -42,13 +42,13 @@ Priority = Literal["low", "normal", "high", "urgent"]
 Reason = Literal["service", "product", "price", "other"]
 
 
-class Data(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Data(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What every demand and fact carries: the property that it belongs to."""
 
     property: Word
 
 
-class Location(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Location(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Where in the property."""
 
     floor: Floor | None = None
@@ -56,7 +56,7 @@ class Location(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     place: Name | None = None
 
 
-class Requester(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Requester(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Who asks. Personal data: seen only by those who need it."""
 
     id: Id | None = None
@@ -66,7 +66,7 @@ class Requester(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tier: Word | None = None
 
 
-class Preferred(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Preferred(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """When the resident would like it."""
 
     from_: Instant | None = field(default=None, name="from")

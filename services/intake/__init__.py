@@ -1,0 +1,1 @@
+"""intake: takes demands and facts, makes them durable, and publishes them."""

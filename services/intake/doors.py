@@ -1,0 +1,58 @@
+"""The doors into intake: whoever comes by whichever, offers are accepted in sets and within each source's rate."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+
+from limits import parse
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from services.intake import operations
+from services.intake.offers import Offer
+from services.intake.operations import Accepted, Offered, offered
+from shared.auth import Identity
+from shared.clock import Clock
+from shared.database import Database
+from shared.errors import TooManyRequests
+from shared.outbox import Outbox
+from shared.sets import Sets
+
+
+class Doors:
+    """Accepts offers for one process of intake."""
+
+    def __init__(
+        self, database: Database, outbox: Outbox, clock: Clock, committed: Callable[[], None], rate: str
+    ) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._clock = clock
+        self._committed = committed
+        self._sets: Sets[Offered, Accepted] = Sets(self._accept_set, most=512)
+        self._rate = parse(rate)
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+
+    def check_rate(self, identity: Identity, count: int) -> None:
+        """Raises `TooManyRequests` where the key posts more than its rate."""
+        if not self._limiter.hit(self._rate, identity.key, cost=count):
+            reset, _ = self._limiter.get_window_stats(self._rate, identity.key)
+            raise TooManyRequests(max(1, math.ceil(reset - time.time())))
+
+    async def accept(self, offer: Offer) -> Accepted:
+        """Accept one offer; durable on return. Raises `AlreadyOtherwise`."""
+        return await self._sets.do(offered(offer))
+
+    async def accept_all(self, offers: Sequence[Offer]) -> Sequence[Accepted | Exception]:
+        """Accept many in one transaction: an answer or an error for each, in order."""
+        return await self._accept_set([offered(offer) for offer in offers]) if offers else []
+
+    async def _accept_set(self, members: Sequence[Offered]) -> Sequence[Accepted | Exception]:
+        async with self._database.begin() as connection:
+            answers = await operations.accept(connection, self._outbox, members, self._clock.now())
+        self._committed()
+        return answers
+
+    async def finish(self) -> None:
+        """Wait for what is in hand."""
+        await self._sets.finish()

@@ -1,0 +1,12 @@
+"""intake's gauges."""
+
+from prometheus_client import CollectorRegistry, Gauge
+
+
+class IntakeGauges:
+    """What intake shows to the scraper beside the mechanism's gauges."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.unaccounted = Gauge(
+            "guanjia_demands_unaccounted", "Demands accepted a while ago that have no case", registry=registry
+        )
