@@ -5,6 +5,7 @@ processes, and ends them when whoever started it is gone, killed or not.
 """
 
 import contextlib
+import functools
 import os
 import selectors
 import shutil
@@ -17,8 +18,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import asyncpg
 import httpx
 
+from tests.support.blocking import wait_for
 from tests.support.children import ChildFailed, answers, end
 from tests.support.postgres import Postgres
 from tests.support.rabbitmq import RabbitMQ
@@ -65,9 +68,9 @@ def broker() -> tuple[str, str]:
 
 
 def named_postgres() -> str | None:
-    """The server of GUANJIA_DATABASE_URL if it answers."""
+    """The server of GUANJIA_DATABASE_URL if it answers and lets that user create databases."""
     named = _setting("DATABASE_URL")
-    return named if named.startswith("postgres") and _reachable(named, 5432) else None
+    return named if named.startswith("postgres") and _creates_databases(named) else None
 
 
 def named_broker() -> tuple[str, str] | None:
@@ -100,11 +103,35 @@ def _setting(name: str) -> str:
     return os.environ.get(f"GUANJIA_TEST_{name}") or os.environ.get(f"GUANJIA_{name}") or ""
 
 
+def plain(url: str) -> str:
+    """`url` without the name of a driver."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme.split('+')[0]}://{rest}"
+
+
+@functools.cache
+def _creates_databases(url: str) -> bool:
+    async def ask() -> bool:
+        connection = await asyncpg.connect(plain(url), timeout=5)
+        try:
+            rights = "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
+            return bool(await connection.fetchval(rights))
+        finally:
+            await connection.close()
+
+    try:
+        return wait_for(ask())
+    except (OSError, TimeoutError, asyncpg.PostgresError):
+        return False
+
+
+@functools.cache
 def _reachable(url: str, default_port: int) -> bool:
     parts = urlsplit(url)
     return answers(parts.port or default_port, parts.hostname or "127.0.0.1")
 
 
+@functools.cache
 def _administers(url: str, api: str) -> bool:
     parts = urlsplit(url)
     try:

@@ -1,9 +1,7 @@
 """Where a test keeps its data: a folder for SQLite, or a PostgreSQL database of its own, dropped after it."""
 
-import asyncio
-import threading
 import uuid
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from tests.support import servers
+from tests.support.blocking import wait_for
 from tests.support.rabbitmq import drop_vhost, make_vhost
 
 
@@ -39,11 +38,11 @@ def fresh_store(kind: str, folder: Path) -> Iterator[Store]:
 def fresh_database() -> Iterator[str]:
     """The URL of a new empty database; dropped afterwards, whoever is still connected."""
     server, name = servers.postgres_url(), f"guanjia_test_{uuid.uuid4().hex}"
-    _wait(_on_server(server, f'CREATE DATABASE "{name}" TEMPLATE template0'))
+    wait_for(_on_server(server, f'CREATE DATABASE "{name}" TEMPLATE template0'))
     try:
         yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
     finally:
-        _wait(_on_server(server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+        wait_for(_on_server(server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
 
 
 @contextmanager
@@ -72,30 +71,8 @@ async def _on_server(url: str, statement: str) -> None:
 
 @asynccontextmanager
 async def _connected(url: str) -> AsyncIterator[Any]:
-    connection = await asyncpg.connect(_plain(url), timeout=20)
+    connection = await asyncpg.connect(servers.plain(url), timeout=20)
     try:
         yield connection
     finally:
         await connection.close()
-
-
-def _plain(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme.split('+')[0]}://{rest}"
-
-
-def _wait(work: Coroutine[Any, Any, None]) -> None:
-    """Run on an event loop of its own, in a thread where the caller may already be on one."""
-    trouble: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            asyncio.run(work)
-        except BaseException as error:
-            trouble.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    if trouble:
-        raise trouble[0]

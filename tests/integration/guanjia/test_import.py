@@ -2,6 +2,7 @@
 
 import csv
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -145,9 +146,9 @@ def test_an_import_that_was_killed_goes_on_without_doubling(
     argv += ["--url", serving.url, "--out", str(out), "--at-once", "4"]
     env = plain_environment() | {"GUANJIA_KEY": KEY}
     for finished in (10, 40, 80):
-        child = spawn(argv, env=env, log=tmp_path / "import.log", cwd=tmp_path)
-        eventually_now(lambda enough=finished: done(out) >= enough or child.poll() is not None, within=60)  # type: ignore[misc]
-        end(child, signal.SIGKILL)
+        killed = spawn(argv, env=env, log=tmp_path / "import.log", cwd=tmp_path)
+        until_done(out, finished, killed)
+        end(killed, signal.SIGKILL)
     child = spawn(argv, env=env, log=tmp_path / "import.log", cwd=tmp_path)
     assert child.wait(120) == 0, (tmp_path / "import.log").read_text()
     cases = cases_of(serving)
@@ -166,6 +167,12 @@ def many(cases: int) -> str:
     )
 
 
-def done(out: Path) -> int:
+def until_done(out: Path, cases: int, child: "subprocess.Popen[bytes]") -> None:
+    """Wait until the journal says that so many cases are done, or the import has ended."""
     journal = out / "journal.jsonl"
-    return journal.read_bytes().count(b'"case"') if journal.exists() else 0
+
+    def far_enough() -> bool:
+        done = journal.read_bytes().count(b'"case"') if journal.exists() else 0
+        return done >= cases or child.poll() is not None
+
+    eventually_now(far_enough, within=60)

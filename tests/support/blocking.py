@@ -1,0 +1,14 @@
+"""Asynchronous calls from code that is not: in a thread of their own, for the caller may be on an event loop."""
+
+import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+Answer = TypeVar("Answer")
+
+
+def wait_for(work: Coroutine[Any, Any, Answer]) -> Answer:
+    """Run `work` to its end on a loop of its own; its answer, or its exception."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
