@@ -1,4 +1,4 @@
-"""Asynchronous calls from code that is not: in a thread of their own, for the caller may be on an event loop."""
+"""Asynchronous calls from code that is not, in a thread of their own: the caller may be on an event loop."""
 
 import asyncio
 from collections.abc import Coroutine
