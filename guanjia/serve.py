@@ -4,22 +4,23 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from socket import socket
 from typing import Any
 
 import structlog
 import uvicorn
 from prometheus_client import PROCESS_COLLECTOR, disable_created_metrics, generate_latest
 from prometheus_client.core import Metric
+from services.dispatch.app import Dispatch
+from services.survey.app import Survey
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from guanjia.buses import make_bus
-from services.dispatch.app import Dispatch
 from services.intake.app import Intake
 from services.kpi.app import Kpi
-from services.survey.app import Survey
 from shared import asyncapi, openapi
 from shared.bus import Bus
 from shared.clock import Clock, SystemClock
@@ -89,7 +90,7 @@ class Process:
         app.router.redirect_slashes = False
         return app
 
-    async def _metrics(self, request: Request) -> Response:
+    async def _metrics(self, _: Request) -> Response:
         for service in self.services:
             await service.scrape()
         text = generate_latest(_Merged([s.registry for s in self.services]))  # type: ignore[arg-type]
@@ -98,24 +99,26 @@ class Process:
     def _common_endpoints(self) -> list[Endpoint]:
         return [
             Endpoint("GET", "/livez", self._livez, None, ("进程存活", "The process lives"), answer=Health),
-            Endpoint("GET", "/readyz", self._readyz, None, ("可以服务", "Databases and bus answer"), answer=Health),
+            Endpoint(
+                "GET", "/readyz", self._readyz, None, ("可以服务", "Databases and bus answer"), answer=Health
+            ),
             Endpoint("GET", "/openapi.json", self._openapi, None, ("OpenAPI 文档", "The OpenAPI document")),
             Endpoint("GET", "/asyncapi", self._asyncapi, None, ("AsyncAPI 文档", "The AsyncAPI document")),
         ]
 
-    async def _livez(self, call: Call) -> Health:
+    async def _livez(self, _: Call) -> Health:
         return Health("ok", "all")
 
-    async def _readyz(self, call: Call) -> Health:
+    async def _readyz(self, _: Call) -> Health:
         for service in self.services:
             await service.check_ready()
         return Health("ok", "all")
 
-    async def _openapi(self, call: Call) -> Answer:
+    async def _openapi(self, _: Call) -> Answer:
         endpoints = [e for service in self.services for e in service.endpoints()]
         return Answer(openapi.document("Guanjia", VERSION, [*endpoints, *self._common_endpoints()]))
 
-    async def _asyncapi(self, call: Call) -> Answer:
+    async def _asyncapi(self, _: Call) -> Answer:
         return Answer(asyncapi.document(VERSION))
 
 
@@ -140,11 +143,28 @@ class _Merged:
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handlers: the process decides how it ends."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
     def capture_signals(self) -> Any:
         return nullcontext()
 
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
 
-async def serve(names: Sequence[str], settings: Settings, started: Callable[[Process], Awaitable[None]] | None = None) -> None:
+    async def is_up(self, serving: asyncio.Task[None]) -> bool:
+        """Wait until the port is open; false where serving ended instead."""
+        up = asyncio.create_task(self.up.wait())
+        await asyncio.wait([up, serving], return_when=asyncio.FIRST_COMPLETED)
+        up.cancel()
+        return self.started
+
+
+async def serve(
+    names: Sequence[str], settings: Settings, started: Callable[[Process], Awaitable[None]] | None = None
+) -> None:
     """Serve until SIGINT or SIGTERM, then leave in good order."""
     configure_logging(settings.log_level)
     configure_tracing(names[0] if len(names) == 1 else "all")
@@ -172,9 +192,7 @@ async def serve(names: Sequence[str], settings: Settings, started: Callable[[Pro
     await process.start()
     try:
         serving = asyncio.create_task(server.serve(), name="http")
-        while not server.started and not serving.done():
-            await asyncio.sleep(0.01)
-        if started is not None and server.started:
+        if started is not None and await server.is_up(serving):
             await started(process)
         await serving
     finally:
