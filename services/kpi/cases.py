@@ -26,14 +26,14 @@ def case_items(case: CaseState) -> list[Item]:
 def decided(case: CaseState) -> tuple[datetime, bool] | None:
     """When a repair is decided (perhaps still to come, if nothing happens before), and whether in time.
 
-    At its first completion or when the first deadline passes unmet, whichever is earlier; one that ended
-    before that, cancelled or folded into another, is never decided."""
+    At its first completion or when the first deadline passes unmet, whichever is earlier; one that was
+    cancelled or folded into another by then is never decided."""
     completed, ended = case.facts.completed_at, case.facts.ended_at
-    missed = min((d.due_at for d in case.deadlines if d.clock in DECIDING and _passes_unmet(d)), default=None)
-    moments = [moment for moment in (completed, missed) if moment is not None]
-    if not moments or (ended is not None and min(moments) > ended):
-        return None
-    return min(moments), completed is not None and (missed is None or completed <= missed)
+    due = (d.due_at for d in case.deadlines if d.clock in DECIDING and _passes_unmet(d))
+    missed = min((moment for moment in due if ended is None or moment < ended), default=None)
+    if completed is not None and (missed is None or completed <= missed):
+        return completed, True
+    return (missed, False) if missed is not None else None
 
 
 def follow_up_items(facts: Sequence[Event]) -> list[Item]:
@@ -49,7 +49,7 @@ def _passes_unmet(deadline: Deadline) -> bool:
     """Met exactly when due is met; while it waits a clock can't pass, unless it had before."""
     if deadline.met_at is not None:
         return deadline.met_at > deadline.due_at
-    return deadline.paused_since is None or deadline.due_at <= deadline.paused_since
+    return deadline.paused_since is None or deadline.due_at < deadline.paused_since
 
 
 def _decision(case: CaseState) -> list[Item]:

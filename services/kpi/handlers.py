@@ -1,4 +1,4 @@
-"""What kpi listens to: facts, follow-ups and cases, each as a set within the transaction that marks it as taken."""
+"""What kpi listens to: facts, follow-ups and cases, in sets, within the transaction that marks each taken."""
 
 from collections.abc import Sequence
 
@@ -14,12 +14,12 @@ FOLLOW_UPS = (FollowUpDue, FollowUpDone)
 CASES = (CaseOpened, CaseChanged, CaseClosed)
 
 
-async def take_facts(service: Service, connection: AsyncConnection, events: Sequence[Event]) -> None:
+async def take_facts(_: Service, connection: AsyncConnection, events: Sequence[Event]) -> None:
     """Facts or follow-ups were told."""
     await operations.take_facts(connection, events)
 
 
-async def take_cases(service: Service, connection: AsyncConnection, events: Sequence[Event]) -> None:
+async def take_cases(_: Service, connection: AsyncConnection, events: Sequence[Event]) -> None:
     """Cases took steps."""
     await operations.take_cases(connection, [event.data for event in events])
 

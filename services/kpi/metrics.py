@@ -41,7 +41,9 @@ class Families:
     """One scrape's worth of series in the making."""
 
     def __init__(self) -> None:
-        self.ratio = GaugeMetricFamily("guanjia_kpi_ratio", "A target rate; no sample, no series", labels=_RATE)
+        self.ratio = GaugeMetricFamily(
+            "guanjia_kpi_ratio", "A target rate; no sample, no series", labels=_RATE
+        )
         self.numerator = GaugeMetricFamily("guanjia_kpi_numerator", "What reached the target", labels=_RATE)
         self.denominator = GaugeMetricFamily("guanjia_kpi_denominator", "What was counted", labels=_RATE)
         self.target = GaugeMetricFamily(
@@ -51,7 +53,9 @@ class Families:
             "guanjia_kpi_target_met", "1 if the target is met; no sample, no series", labels=_RATE
         )
         self.deadline = GaugeMetricFamily(
-            "guanjia_milestone_deadline_timestamp_seconds", "When a milestone is due", labels=("property", "milestone")
+            "guanjia_milestone_deadline_timestamp_seconds",
+            "When a milestone is due",
+            labels=("property", "milestone"),
         )
         self.reached = GaugeMetricFamily(
             "guanjia_milestone_reached", "1 if a milestone is reached", labels=("property", "milestone")
@@ -60,7 +64,9 @@ class Families:
             "guanjia_word_of_mouth_index", "3 x satisfied - 30 x dissatisfied", labels=("property", "window")
         )
         self.reasons = GaugeMetricFamily(
-            "guanjia_dissatisfied_answers", "Ratings 1 and 2 by reason", labels=("property", "window", "reason")
+            "guanjia_dissatisfied_answers",
+            "Ratings 1 and 2 by reason",
+            labels=("property", "window", "reason"),
         )
         self.as_of = GaugeMetricFamily(
             "guanjia_kpi_as_of_timestamp_seconds", "The instant that the rates are of", labels=("property",)

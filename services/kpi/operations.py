@@ -78,7 +78,7 @@ async def replace_items(connection: AsyncConnection, wanted: Mapping[Thing, Sequ
 async def rebuild(service: Service) -> int:
     """Make every item anew from the log and the cases, in bites; how many things were counted.
 
-    Each bite is right by itself: figures are served meanwhile. Items of things unknown to the log are removed."""
+    Each bite is right by itself: figures are served meanwhile. Items of unknown things are removed."""
     async with service.database.begin() as connection:
         await connection.execute(queries.orphans())
     return await _rebuild_things(service) + await _rebuild_cases(service)

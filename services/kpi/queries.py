@@ -48,6 +48,17 @@ class Position(NamedTuple):
     seq: int
 
 
+class Evidence(NamedTuple):
+    """Which items are asked for. The shortfall is what keeps a rate from its best: what is not good, or what
+    counts against it."""
+
+    property_id: str
+    rate: Rate
+    side: Side
+    start: datetime
+    now: datetime
+
+
 async def sums(connection: AsyncConnection, property_id: str, now: datetime, zone: ZoneInfo) -> Sums:
     """What every family comes to in every window that ends at `now`: one statement."""
     starts = {window: micros(start) for window, start in window_starts(now, zone).items()}
@@ -64,32 +75,29 @@ async def sums(connection: AsyncConnection, property_id: str, now: datetime, zon
 
 
 async def evidence(
-    connection: AsyncConnection,
-    property_id: str,
-    rate: Rate,
-    side: Side,
-    start: datetime,
-    now: datetime,
-    after: Position | None,
-    limit: int,
+    connection: AsyncConnection, asked: Evidence, after: Position | None, limit: int
 ) -> Sequence[Row[Any]]:
-    """The items that were counted on that side of a rate, the latest first; `weight` and `good` are what each
-    came to. The shortfall is what keeps a rate from its best: what is not good, or what counts against it."""
-    part, wanted = _side(rate, side)
-    weight, good = _contribution(part.how, micros(start), micros(now))
+    """The items that were counted, the latest first; `came_to` and `good_of_it` are what each contributed."""
+    part, wanted = _side(asked.rate, asked.side)
+    start, now = micros(asked.start), micros(asked.now)
+    weight, good = _contribution(part.how, start, now)
     place = tuple_(items.c.counted_at, items.c.kind, items.c.thing, items.c.seq)
+    case_of = and_(cases.c.property == items.c.property, cases.c.case_id == items.c.case_id)
     query = (
         select(items, weight.label("came_to"), good.label("good_of_it"), cases.c.number)
-        .outerjoin_from(
-            items, cases, and_(cases.c.property == items.c.property, cases.c.case_id == items.c.case_id)
-        )
-        .where(_inside(part.how, part.families, property_id, micros(start), micros(now)), wanted)
+        .outerjoin_from(items, cases, case_of)
+        .where(_inside(part.how, part.families, asked.property_id, start, now), wanted)
         .order_by(*(column.desc() for column in place.clauses))
         .limit(limit)
     )
     if after is not None:
         query = query.where(place < _values(place, after))
     return (await connection.execute(query)).all()
+
+
+def position(row: Row[Any]) -> Position:
+    """Where a row of evidence stands."""
+    return Position(row.counted_at, row.kind, row.thing, row.seq)
 
 
 async def bills_of(connection: AsyncConnection, payments: Iterable[Thing]) -> set[Thing]:

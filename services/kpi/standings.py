@@ -1,4 +1,4 @@
-"""Tells when a target is missed and when it is met again: once per flip in the month's window, however many look."""
+"""Tells when a target is missed and when it is met again: once per flip in the month's window."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -11,10 +11,11 @@ from services.kpi.figures import Board
 from services.kpi.items import micros
 from services.kpi.models import standings
 from services.kpi.rates import Figure, decimal_text
+from services.kpi.windows import Window
 from shared.messages import Event, KpiBreached, KpiRecovered
 from shared.service import Service
 
-WINDOW = "month"
+WINDOW: Window = "month"
 SOURCE = "/guanjia/kpi"
 
 
@@ -33,7 +34,7 @@ async def tell_flips(service: Service, board: Board) -> None:
 
 async def _told(connection: AsyncConnection, property_id: str) -> Mapping[str, bool]:
     query = select(standings.c.kpi, standings.c.met).where(standings.c.property == property_id)
-    return {kpi: met for kpi, met in await connection.execute(query)}
+    return {row.kpi: row.met for row in await connection.execute(query)}
 
 
 async def _settle(connection: AsyncConnection, board: Board, figure: Figure) -> Sequence[Event]:

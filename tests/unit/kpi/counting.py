@@ -12,6 +12,9 @@ from services.kpi.rates import RATES, Figure, families_by, figure
 from services.kpi.things import items_of, thing_of
 from services.kpi.windows import WINDOWS, Window, window_start
 from shared.messages import CaseState, Event
+from shared.properties.targets import BUILT_IN
+
+Exact = dict[str, tuple[Fraction, Fraction]]
 
 
 def items_from(facts: Sequence[Event], cases: Iterable[CaseState]) -> list[Item]:
@@ -32,17 +35,20 @@ def figures(items: Iterable[Item], at: datetime, zone: ZoneInfo) -> dict[tuple[s
             by = _contribution(item, start, now)
             weight, good = sums[item.family, window]
             sums[item.family, window] = (weight + item.weight * by, good + item.good * by)
-    return {
-        (rate.kpi, window): figure(rate, rate.target, window, sums) for rate in RATES for window in WINDOWS
-    }
+    targets = {target.kpi: target for target in BUILT_IN}
+    return {(r.kpi, window): figure(r, targets[r.kpi], window, sums) for r in RATES for window in WINDOWS}
 
 
-def exact(found: Mapping[tuple[str, Window], Figure], window: Window) -> dict[str, tuple[Fraction, Fraction]]:
-    """kpi → (numerator, denominator) as shown, in one window."""
+def exact(found: Mapping[tuple[str, Window], Figure], window: Window) -> Exact:
+    """What was found in one window."""
+    return exact_of(figure for (_, of), figure in found.items() if of == window)
+
+
+def exact_of(found: Iterable[Figure]) -> Exact:
+    """kpi → (numerator, denominator) as shown."""
     return {
-        kpi: (Fraction(f.numerator, f.rate.scale), Fraction(f.denominator, f.rate.scale))
-        for (kpi, of), f in found.items()
-        if of == window
+        f.rate.kpi: (Fraction(f.numerator, f.rate.scale), Fraction(f.denominator, f.rate.scale))
+        for f in found
     }
 
 

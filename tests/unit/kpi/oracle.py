@@ -189,7 +189,7 @@ def decision_as_of(history: History, at: datetime) -> tuple[datetime, bool] | No
     first = min(passed, default=None)
     if completed is not None and (first is None or completed <= first):
         return completed, True
-    if first is None or (ended is not None and ended < first):
+    if first is None or (ended is not None and ended <= first):
         return None
     return first, False
 
@@ -203,7 +203,7 @@ def _passed(
     running_since: datetime | None = history.raised_at
     for moment, step, _ in known:
         out = None if running_since is None else running_since + left
-        if out is not None and (moment > out or (moment == out and step != ends)):
+        if out is not None and moment > out:
             return out
         if step == ends:
             return None

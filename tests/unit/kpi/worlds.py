@@ -273,7 +273,7 @@ def _deadline(history: History, clock: str) -> Deadline:
     for moment, step, _ in history.steps:
         if step == ENDS[clock] and met is None:
             met = moment
-        if step == "wait" and clock == "complete" and moment < due:
+        if step == "wait" and clock == "complete" and moment <= due:
             waiting = moment
         if step in ("resume", "cancel", "attach") and waiting is not None:
             due, waiting = due + (moment - waiting), None

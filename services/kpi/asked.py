@@ -1,0 +1,80 @@
+"""What may be asked for over HTTP: a property that the caller sees, an instant, a page that follows one."""
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from services.kpi.items import instant_of, micros
+from services.kpi.queries import Position
+from shared.auth import Identity
+from shared.errors import InvalidInput, NotFound
+from shared.properties import Property
+from shared.service import Service
+
+Moment = Annotated[str, Meta(max_length=40, extra_json_schema={"format": "date-time"})]
+Cursor = Annotated[str, Meta(max_length=2000)]
+_aware = msgspec.json.Decoder(Annotated[datetime, Meta(tz=True)])
+_page = msgspec.json.Decoder(tuple[int, int, str, str, int])
+_FIRST_YEAR, _LAST_YEAR = 1900, 2200
+
+
+@dataclass(frozen=True)
+class Page:
+    """Where a page of evidence goes on, as of the instant of the first one."""
+
+    as_of: datetime
+    position: Position
+
+    @classmethod
+    def of(cls, cursor: str | None) -> "Page | None":
+        """The page that `cursor` names. Raises `InvalidInput`."""
+        if cursor is None:
+            return None
+        try:
+            as_of, counted_at, kind, thing, seq = _page.decode(urlsafe_b64decode(cursor.encode()))
+            return cls(_within(instant_of(as_of)), Position(counted_at, kind, thing, seq))
+        except (binascii.Error, msgspec.MsgspecError, ValueError, OverflowError):
+            raise InvalidInput.of("cursor", "This is no cursor of ours", "游标无效") from None
+
+    def cursor(self) -> str:
+        """The word that names this page."""
+        return urlsafe_b64encode(msgspec.json.encode((micros(self.as_of), *self.position))).decode()
+
+
+def instant_asked(at: str) -> datetime:
+    """The instant that `at` tells (RFC 3339 with an offset); a `+` that became a space is understood.
+
+    Raises `InvalidInput`."""
+    try:
+        told: datetime = _aware.decode(msgspec.json.encode(at.replace(" ", "+")))
+        return _within(told.astimezone(UTC))
+    except (msgspec.MsgspecError, ValueError, OverflowError):
+        message = "This must be an RFC 3339 time with an offset"
+        raise InvalidInput.of("at", message, "时间必须为带时区的 RFC 3339 格式") from None
+
+
+def property_asked(service: Service, identity: Identity, property_id: str | None) -> Property:
+    """The property asked for; without one, the only one that the caller sees.
+
+    Raises `NotAllowed` for one of others, `NotFound` for none of ours, `InvalidInput` where needed."""
+    if property_id is None:
+        seen = [prop for prop in service.properties.values() if identity.sees(prop.id)]
+        if len(seen) != 1:
+            raise InvalidInput.of("property", "This field is required", "缺少必填字段")
+        return seen[0]
+    identity.require_property(property_id)
+    prop = service.properties.get(property_id)
+    if prop is None:
+        raise NotFound
+    return prop
+
+
+def _within(moment: datetime) -> datetime:
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise ValueError("out of range")
+    return moment

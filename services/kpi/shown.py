@@ -1,0 +1,54 @@
+"""Figures as people read them: percentages that never round up to a target, hours, thousands."""
+
+from datetime import datetime
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from fractions import Fraction
+from zoneinfo import ZoneInfo
+
+from services.kpi.items import SECOND
+from services.kpi.rates import Figure, decimal_text
+from shared.properties import Target
+
+_STEP = Decimal("0.01")
+_HOUR = 3600
+
+
+def percent(ratio: Fraction | None, bound: str) -> str:
+    """With two decimals at most, rounded away from the target: 99.999 % is not shown as 100 %."""
+    if ratio is None:
+        return "–"
+    exact = Decimal(ratio.numerator * 100) / Decimal(ratio.denominator)
+    rounded = exact.quantize(_STEP, ROUND_FLOOR if bound == "min" else ROUND_CEILING)
+    return f"{_plain(rounded)} %"
+
+
+def counts(figure: Figure) -> tuple[str, str, bool]:
+    """Numerator and denominator, and whether they are hours."""
+    hours = figure.rate.scale == SECOND
+    return _count(figure.numerator, figure), _count(figure.denominator, figure), hours
+
+
+def target(wanted: Target) -> str:
+    """The target as it is compared with."""
+    return f"{'≥' if wanted.bound == 'min' else '≤'} {_plain(wanted.target * 100)} %"
+
+
+def share(part: int, whole: int) -> str:
+    """What part of the whole, in whole percent."""
+    return f"{part / whole:.0%}" if whole else "–"
+
+
+def local(moment: datetime, zone: ZoneInfo) -> str:
+    """A time as the property's clocks show it."""
+    return moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _count(value: int, figure: Figure) -> str:
+    if figure.rate.scale == SECOND:
+        return f"{(Decimal(value) / SECOND / _HOUR).quantize(_STEP):,}"
+    return f"{Decimal(decimal_text(value, figure.rate.scale)):,}"
+
+
+def _plain(value: Decimal) -> str:
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text

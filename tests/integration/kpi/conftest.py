@@ -1,0 +1,84 @@
+"""The kpi service on both databases, its tables made by its migrations; events come as from the bus."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from guanjia.buses import make_bus
+from services.kpi.app import Kpi
+from shared.bus import Delivery
+from shared.clock import ManualClock
+from shared.messages import Event, encode
+from shared.migrations import upgrade
+from shared.pages import Pages, common_pages
+from shared.properties import load_properties
+from shared.service import Surroundings, secret_and_keyring
+from shared.settings import Settings
+from shared.web import Web, unknown_path
+from tests.support.properties import TOWER, write_property
+from tests.support.stores import Store
+
+NOW = datetime(2026, 11, 24, 4, 30, tzinfo=UTC)
+MILESTONES = "\n[milestones]\ntaken_over_on = 2026-01-15\niso_9000 = { reached_on = 2026-03-01 }\n"
+"""12:30 on a Tuesday in Wuxi, after all that happens in the tests."""
+QUEUES = {"guanjia.case": "kpi.cases", "guanjia.foll": "kpi.followups"}
+
+
+@dataclass
+class KpiDesk:
+    """The service, and how a test talks to it."""
+
+    service: Kpi
+    clock: ManualClock
+    http: httpx.AsyncClient
+
+    async def tell(self, *events: Event) -> None:
+        """Deliver events in one set for each queue, in their order."""
+        consumers = self.service.consumers()
+        sets: dict[str, list[Delivery]] = {}
+        for event in events:
+            queue = QUEUES.get(event.type[:12], "kpi.facts")
+            sets.setdefault(queue, []).append(Delivery(queue=queue, body=encode(event)))
+        for queue, deliveries in sets.items():
+            await consumers[queue](deliveries)
+
+    def key(self, *roles: str, properties: Sequence[str] | None = ("tower",)) -> dict[str, str]:
+        """Headers of somebody with these roles."""
+        chosen = None if properties is None else list(properties)
+        return {"Authorization": f"Bearer {self.service.keyring.issue('a', list(roles), chosen, None)[1]}"}
+
+    async def get(self, path: str, *, roles: Sequence[str] = ("manager",), **params: Any) -> Any:
+        """The JSON that a manager of the tower gets."""
+        answer = await self.http.get(path, params=params, headers=self.key(*roles))
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+@pytest.fixture
+async def desk(store: Store, tmp_path: Path) -> AsyncIterator[KpiDesk]:
+    """The kpi service with two properties, `tower` and `annex`."""
+    folder = tmp_path / "properties"
+    write_property(folder, "tower", TOWER.replace("\n[[people]]", MILESTONES + "\n[[people]]", 1))
+    write_property(folder, "annex")
+    told = {"database_url": store.url, "data_dir": store.folder, "properties_dir": folder, "amqp_url": ""}
+    settings = Settings.model_validate(told)
+    secret, keyring = secret_and_keyring(settings)
+    clock = ManualClock(NOW)
+    bus = make_bus(settings, clock)
+    service = Kpi(Surroundings(settings, clock, bus, secret, keyring, load_properties(folder)))
+    await upgrade(service.database, service.metadata)
+    web = Web(service, keyring)
+    app = Starlette(
+        routes=[*web.routes(service.endpoints()), *service.pages(), *common_pages(Pages(web), keyring)]
+    )
+    app.router.default = unknown_path
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
+        yield KpiDesk(service, clock, http)
+    await service.close()
+    await bus.stop()
