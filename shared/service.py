@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, ClassVar
 
 import structlog
@@ -26,7 +27,7 @@ from shared.messages import Event, KeyRevoked
 from shared.migrations import upgrade
 from shared.outbox import Outbox
 from shared.properties import Property
-from shared.receiver import Receiver, Subscription
+from shared.receiver import Receiver, Subscription, patiently
 from shared.relay import Relay
 from shared.settings import Settings
 from shared.tables import Mechanism
@@ -117,7 +118,22 @@ class Service:
     def consumers(self) -> dict[str, Consumer]:
         """The queues it consumes."""
         known = {s.queue: Receiver(self, s).take for s in (*self.subscriptions(), *self._key_subscriptions())}
-        return {**known, **self.raw_consumers()}
+        known |= self.raw_consumers()
+        dead = {f"{queue}.dead": partial(self._take_dead, queue) for queue in known}
+        return known | (dead if self.settings.amqp_url else {})
+
+    async def _take_dead(self, queue: str, deliveries: Sequence[Delivery]) -> None:
+        """What the broker gave up delivering comes to the table too."""
+        letters = [
+            (Delivery(queue=queue, body=d.body, attempt=d.attempt, headers=d.headers), "delivered too often")
+            for d in deliveries
+        ]
+
+        async def bury() -> None:
+            async with self.database.begin() as connection:
+                await self.dead_letters.bury(connection, letters)
+
+        await patiently(queue, bury)
 
     def raw_consumers(self) -> dict[str, Consumer]:
         """Queues whose deliveries are not events of ours."""
