@@ -1,0 +1,1 @@
+"""Follow-ups: everybody who was served is asked how it was."""

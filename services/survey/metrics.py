@@ -1,0 +1,27 @@
+"""The gauges of survey, read from its tables before each scrape."""
+
+from prometheus_client import CollectorRegistry, Gauge
+
+from services.survey import queries
+from shared.service import Service
+
+
+class SurveyGauges:
+    """How many follow-ups are still to be done, and how many of these are late."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        labels = ["property", "kind"]
+        self.open = Gauge("guanjia_followups_open", "Follow-ups not done", labels, registry=registry)
+        self.overdue = Gauge(
+            "guanjia_followups_overdue", "Follow-ups due and not done", labels, registry=registry
+        )
+
+    async def refresh(self, service: Service) -> None:
+        """Read them anew; what has no follow-up open any more has no series."""
+        async with service.database.read() as connection:
+            counts = await queries.open_counts(connection, service.clock.now())
+        self.open.clear()
+        self.overdue.clear()
+        for property_id, kind, count, overdue in counts:
+            self.open.labels(property_id, kind).set(count)
+            self.overdue.labels(property_id, kind).set(overdue)
