@@ -39,10 +39,8 @@ def test_the_first_deadline_to_pass_unmet_decides() -> None:
 
 
 def test_an_open_repair_will_be_decided_when_its_next_deadline_passes() -> None:
-    assert decided(repair(due("respond", 1, met=0), due("arrive", 2), due("complete", 4))) == (
-        NINE + 2 * HOUR,
-        False,
-    )
+    case = repair(due("respond", 1, met=0), due("arrive", 2), due("complete", 4))
+    assert decided(case) == (NINE + 2 * HOUR, False)
 
 
 def test_while_a_repair_waits_its_clock_can_not_pass() -> None:

@@ -1,0 +1,100 @@
+"""What Prometheus scrapes, and what is told when a target is missed or met again."""
+
+from typing import Any
+
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import select
+
+from services.kpi.jobs import refresh
+from services.kpi.models import mechanism
+from shared.messages import Event, decode
+from tests.integration.kpi.conftest import KpiDesk
+from tests.unit.kpi.facts import answered, inspected, on
+
+Labels = dict[str, str]
+
+
+async def scraped(desk: KpiDesk, name: str, **labels: str) -> list[tuple[Labels, float]]:
+    """Samples of a gauge that have these labels, after a refresh."""
+    await refresh(desk.service)
+    text = generate_latest(desk.service.registry).decode()
+    return [
+        (sample.labels, sample.value)
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    ]
+
+
+async def value(desk: KpiDesk, name: str, kpi: str, window: str = "month") -> float | None:
+    """One gauge of the tower; None where there is no series."""
+    found = await scraped(desk, name, property="tower", kpi=kpi, window=window)
+    return found[0][1] if found else None
+
+
+async def test_a_fact_moves_its_gauges(desk: KpiDesk) -> None:
+    assert await value(desk, "guanjia_kpi_ratio", "cleaning_pass") is None
+    assert await value(desk, "guanjia_kpi_target_met", "cleaning_pass") is None
+    assert await value(desk, "guanjia_kpi_denominator", "cleaning_pass") == 0
+    await desk.tell(inspected("k1", "cleaning", 10, 9, on("05")))
+    assert await value(desk, "guanjia_kpi_ratio", "cleaning_pass") == 0.9
+    assert await value(desk, "guanjia_kpi_numerator", "cleaning_pass", "year") == 9
+    assert await value(desk, "guanjia_kpi_denominator", "cleaning_pass", "rolling_30d") == 10
+    assert await value(desk, "guanjia_kpi_target_met", "cleaning_pass") == 0
+
+
+async def test_targets_and_milestones_stand_beside_the_rates(desk: KpiDesk) -> None:
+    targets = await scraped(desk, "guanjia_kpi_target_ratio", property="tower")
+    assert len(targets) == 17
+    assert ({"property": "tower", "kpi": "valid_complaint", "bound": "max"}, 0.01) in targets
+    reached = await scraped(desk, "guanjia_milestone_reached", property="tower")
+    assert {labels["milestone"]: state for labels, state in reached} == {"iso_9000": 1, "model_building": 0}
+    due = await scraped(desk, "guanjia_milestone_deadline_timestamp_seconds", milestone="iso_9000")
+    assert due[0][1] == on("15").replace(month=4, hour=0).timestamp() + 24 * 3600
+
+
+async def test_the_word_of_mouth_weighs_the_dissatisfied_tenfold(desk: KpiDesk) -> None:
+    await desk.tell(
+        *(answered(f"f{n}", 5, on("04")) for n in range(4)), answered("f9", 1, on("05"), reason="price")
+    )
+    mouth = await scraped(desk, "guanjia_word_of_mouth_index", property="tower", window="month")
+    assert mouth[0][1] == 3 * 4 - 30
+    reasons = await scraped(desk, "guanjia_dissatisfied_answers", property="tower", window="month")
+    assert {labels["reason"]: count for labels, count in reasons if count} == {"price": 1}
+
+
+async def spoken(desk: KpiDesk) -> list[tuple[str, str, str]]:
+    """(type, kpi, numerator) of what the outbox holds."""
+    async with desk.service.database.read() as connection:
+        query = select(mechanism.outbox.c.body).order_by(mechanism.outbox.c.id)
+        told: list[Event] = [decode(body) for body in await connection.scalars(query)]
+    return [(event.type, event.data.kpi, event.data.numerator) for event in told]
+
+
+async def test_a_breach_and_a_recovery_are_told_once_each(desk: KpiDesk) -> None:
+    await desk.tell(inspected("k1", "cleaning", 10, 10, on("05")))
+    await refresh(desk.service)
+    assert await spoken(desk) == []
+    await desk.tell(inspected("k1", "cleaning", 10, 9, on("06")))
+    await later(desk)
+    await later(desk)
+    assert await spoken(desk) == [("guanjia.kpi.breached.v1", "cleaning_pass", "9")]
+    await desk.tell(inspected("k1", "cleaning", 10, 10, on("07")))
+    await later(desk)
+    await later(desk)
+    assert (await spoken(desk))[1:] == [("guanjia.kpi.recovered.v1", "cleaning_pass", "10")]
+
+
+async def test_a_month_without_a_sample_is_no_recovery(desk: KpiDesk) -> None:
+    await desk.tell(inspected("k1", "cleaning", 10, 9, on("05")))
+    await refresh(desk.service)
+    desk.clock.advance(on("24").replace(month=12) - desk.clock.now())
+    await refresh(desk.service)
+    assert [name for name, _, _ in await spoken(desk)] == ["guanjia.kpi.breached.v1"]
+
+
+async def later(desk: KpiDesk) -> Any:
+    """A refresh a moment later."""
+    desk.clock.advance(on("24", "12:01") - on("24", "12:00"))
+    await refresh(desk.service)
