@@ -136,6 +136,9 @@ class Workflow(Struct, frozen=True, kw_only=True, dict=True):
     assignment: AssignRule | None = None
     lease: LeaseRule | None = None
     digest: str = ""
+    """Of what the definition says, whatever the blanks and comments of its file."""
+    text: str = ""
+    """The file as it was read."""
 
     @cached_property
     def machine(self) -> Machine:

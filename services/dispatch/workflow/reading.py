@@ -117,8 +117,7 @@ def read_workflow(text: str, file: str) -> Workflow:
     """The definition written in `text`; `file` is named in errors. Raises WorkflowRefused."""
     every = _parse(_EVERY.read_text(encoding="utf-8"), _EVERY.name, _Shared)
     own = _parse(text, file, _File)
-    digest = hashlib.sha256(text.encode() + _EVERY.read_bytes()).hexdigest()
-    workflow = _build(own, every, file, digest)
+    workflow = _build(own, every, file, text)
     lint(workflow, file)
     return workflow
 
@@ -133,7 +132,7 @@ def _parse(text: str, file: str, shape: type[Any]) -> Any:
         raise WorkflowRefused(file, path.strip("`").removeprefix("$").removeprefix("."), message) from error
 
 
-def _build(own: _File, every: _Shared, file: str, digest: str) -> Workflow:
+def _build(own: _File, every: _Shared, file: str, text: str) -> Workflow:
     states = _states(own.states) | _states(every.states)
     steps = [*_own_steps(own), *(_resolved(step, own, states, file) for step in every.steps)]
     return Workflow(
@@ -159,7 +158,8 @@ def _build(own: _File, every: _Shared, file: str, digest: str) -> Workflow:
         clocks=tuple(_clock(name, clock) for name, clock in own.clocks.items()),
         assignment=own.assignment,
         lease=own.lease,
-        digest=digest,
+        digest=hashlib.sha256(msgspec.json.encode(own, order="deterministic")).hexdigest(),
+        text=text,
     )
 
 

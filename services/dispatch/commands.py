@@ -1,0 +1,98 @@
+"""What can be asked of dispatch: everything that changes a case is one of these."""
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from services.dispatch.case import Act, NewCase
+from shared.messages import FollowUpDone
+from shared.messages.facts import Location, Preferred, Requester
+
+
+class Papers(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was said when the case was raised; it never changes, and holds personal data."""
+
+    summary: str
+    source: str
+    description: str | None = None
+    channel: str | None = None
+    location: Location | None = None
+    requester: Requester | None = None
+    preferred: Preferred | None = None
+    reference: str | None = None
+    details: dict[str, Any] | None = None
+
+
+class Open(Struct, frozen=True, kw_only=True):
+    """Begin a case. One that is there already stays as it is."""
+
+    new: NewCase
+    papers: Papers
+    trace: str | None = None
+
+
+class Perform(Struct, frozen=True, kw_only=True):
+    """Let a case take a step. `properties` are those that the caller sees (None: all); `for_somebody`: the caller
+    named who did it.
+    """
+
+    case: str
+    act: Act
+    properties: frozenset[str] | None = None
+    if_match: frozenset[int] | None = None
+    for_somebody: bool = False
+    trace: str | None = None
+
+
+class Look(Struct, frozen=True, kw_only=True):
+    """See whether something of a case is due: warnings, misses, a lease that is over, an engineer to be found."""
+
+    case: str
+    trace: str | None = None
+
+
+class Tell(Struct, frozen=True, kw_only=True):
+    """A step of the system's own, left out where the case is over."""
+
+    case: str
+    action: str
+    at: datetime
+    data: dict[str, Any] = {}
+    trace: str | None = None
+
+
+class TakeBack(Struct, frozen=True, kw_only=True):
+    """The resident takes the demand back: withdrawn where that is still possible, noted where not."""
+
+    case: str
+    by: str
+    at: datetime
+    reason: str | None = None
+    trace: str | None = None
+
+
+class Conclude(Struct, frozen=True, kw_only=True):
+    """The follow-up is done: the case closes, and a dissatisfied answer opens one rework, with the id `rework`."""
+
+    done: FollowUpDone
+    rework: str
+    trace: str | None = None
+
+    @property
+    def case(self) -> str:
+        """The case that was followed up."""
+        return self.done.case
+
+    @property
+    def dissatisfied(self) -> bool:
+        """A rating of 1 or 2."""
+        return self.done.answer is not None and self.done.answer.rating <= 2
+
+
+Command = Open | Perform | Look | Tell | TakeBack | Conclude
+
+
+def case_of(command: Command) -> str:
+    """The case that the command is about."""
+    return command.new.id if isinstance(command, Open) else command.case

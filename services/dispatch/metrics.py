@@ -1,0 +1,56 @@
+"""What dispatch shows of itself: open cases, deadlines, and how long a demand takes to become a delivered service."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from services.dispatch.desk import Desk, Step
+
+_LEAD = (300, 900, 1800, 3600, 7200, 14400, 28800, 86400, 172800, 345600, 604800, 1209600)
+
+
+class Meters:
+    """The service's own metrics."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._open = Gauge(
+            "guanjia_cases_open", "Cases that are not over", ["property", "kind", "state"], registry=registry
+        )
+        self._deadlines = Counter(
+            "guanjia_deadlines",
+            "Deadlines that were met, warned of, or missed",
+            ["property", "kind", "clock", "outcome"],
+            registry=registry,
+        )
+        self._lead = Histogram(
+            "guanjia_demand_lead_time_seconds",
+            "From a demand's being raised to its being done",
+            buckets=_LEAD,
+            registry=registry,
+        )
+
+    def count(self, desk: Desk) -> None:
+        """What a set of commands came to."""
+        for notice in desk.notices:
+            case = notice.case
+            self._deadlines.labels(case.property, case.kind, notice.clock.clock, notice.outcome).inc()
+        for step in desk.steps:
+            self._count_step(step)
+
+    def _count_step(self, step: Step) -> None:
+        before, after = step.transition.before, step.transition.after
+        if before is None:
+            return
+        for was, clock in zip(before.clocks, after.clocks, strict=True):
+            if was.met_at is None and clock.met_at is not None:
+                outcome = "met" if clock.missed_at is None else "met_late"
+                self._deadlines.labels(after.property, after.kind, clock.clock, outcome).inc()
+        if before.follow_up is None and after.follow_up is not None:
+            self._lead.observe(max(0.0, (after.at - after.raised_at).total_seconds()))
+
+    def show_open(self, counts: Iterable[Any]) -> None:
+        """The open cases as they are now: (property, kind, state, number)."""
+        self._open.clear()
+        for prop, kind, state, number in counts:
+            self._open.labels(prop, kind, state).set(number)

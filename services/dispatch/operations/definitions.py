@@ -1,0 +1,50 @@
+"""Keeps every definition that cases began with, so that a case goes on by its own version whatever the file says later."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.dispatch.models import workflow_versions
+from services.dispatch.rulebook import Rulebook
+from services.dispatch.workflow import FOLDER, Workflow, WorkflowRefused, load_workflows, read_workflow
+from shared.properties import Property
+
+
+async def load_rulebook(
+    connection: AsyncConnection, properties: Mapping[str, Property], now: datetime, folder: Path = FOLDER
+) -> Rulebook:
+    """The rules by the files of `folder` and every version that was ever used.
+
+    Raises WorkflowRefused where a file changed without a new version: its open cases would change under their feet.
+    """
+    current = load_workflows(folder)
+    await _store(connection, current, now)
+    rules = Rulebook(current.values(), properties)
+    for row in await connection.execute(select(workflow_versions)):
+        found = current.get(row.name)
+        if found is not None and found.version == row.version and found.digest != row.digest:
+            reason = f"version {row.version} is in use with other content; give the change a new version"
+            raise WorkflowRefused(f"{row.name}.toml", "version", reason)
+        if not rules.knows(row.name, row.version):
+            rules.know(read_workflow(row.definition, f"{row.name}.toml, version {row.version}"))
+    return rules
+
+
+async def _store(connection: AsyncConnection, current: Mapping[str, Workflow], now: datetime) -> None:
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    rows = [
+        {
+            "name": workflow.name,
+            "version": workflow.version,
+            "digest": workflow.digest,
+            "definition": workflow.text,
+            "stored_at": now,
+        }
+        for workflow in current.values()
+    ]
+    if rows:
+        await connection.execute(dialect.insert(workflow_versions).on_conflict_do_nothing(), rows)

@@ -1,0 +1,250 @@
+"""Reads of dispatch: cases for deciding, for lists and pages, their histories, loads, timers and the stream."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import ColumnElement, Select, func, literal_column, select, true, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.dispatch.case import Case, HistoryEntry
+from services.dispatch.commands import Papers
+from services.dispatch.models import case_history, cases, timers
+from services.dispatch.workflow.definition import FOLDED
+
+_case = msgspec.json.Decoder(Case)
+_papers = msgspec.json.Decoder(Papers)
+
+
+class Stored(NamedTuple):
+    """A case as it is stored."""
+
+    case: Case
+    papers: Papers
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """Which cases are asked for; `properties` None means all. `before`: the id that the page goes on after."""
+
+    properties: Sequence[str] | None = None
+    kind: str | None = None
+    state: str | None = None
+    is_open: bool | None = None
+    assignee: str | None = None
+    words: str | None = None
+    before: str | None = None
+    limit: int = 50
+
+
+class Change(NamedTuple):
+    """A step as the stream tells it: its place, and what it was."""
+
+    xid: int
+    position: int
+    case_id: str
+    property: str
+    entry: HistoryEntry
+    stored: Stored
+
+
+def stored(row: Any) -> Stored:
+    """A row of `body` and `papers`."""
+    return Stored(_case.decode(row.body), _papers.decode(row.papers))
+
+
+async def hold(connection: AsyncConnection, ids: Iterable[str], *, skip_locked: bool = False) -> list[Stored]:
+    """The cases of `ids`, held until the transaction ends, in one order for all so that nobody waits in a ring."""
+    query = select(cases.c.body, cases.c.papers).where(cases.c.id.in_(sorted(set(ids)))).order_by(cases.c.id)
+    rows = await connection.execute(query.with_for_update(skip_locked=skip_locked))
+    return [stored(row) for row in rows]
+
+
+async def hold_children(connection: AsyncConnection, parents: Iterable[str]) -> list[Stored]:
+    """The cases that are folded into `parents`, held."""
+    query = select(cases.c.body, cases.c.papers).where(
+        cases.c.parent.in_(sorted(parents)), cases.c.state == FOLDED
+    )
+    rows = await connection.execute(query.order_by(cases.c.id).with_for_update())
+    return [stored(row) for row in rows]
+
+
+async def some(connection: AsyncConnection, ids: Iterable[str]) -> list[Stored]:
+    """The cases of `ids` as they are now, not held."""
+    query = select(cases.c.body, cases.c.papers).where(cases.c.id.in_(sorted(set(ids))))
+    return [stored(row) for row in await connection.execute(query)]
+
+
+async def one(connection: AsyncConnection, case_id: str) -> Stored | None:
+    """The case of this id."""
+    row = (
+        await connection.execute(select(cases.c.body, cases.c.papers).where(cases.c.id == case_id))
+    ).first()
+    return None if row is None else stored(row)
+
+
+async def loads(connection: AsyncConnection, properties: Iterable[str]) -> dict[str, Counter[str]]:
+    """How many jobs occupy each person, by property."""
+    query = (
+        select(cases.c.property, cases.c.assignee, func.count())
+        .where(cases.c.is_busy, cases.c.property.in_(sorted(set(properties))))
+        .group_by(cases.c.property, cases.c.assignee)
+    )
+    found: dict[str, Counter[str]] = {}
+    for prop, person, count in await connection.execute(query):
+        found.setdefault(prop, Counter())[person] = count
+    return found
+
+
+async def listed(connection: AsyncConnection, wanted: Wanted) -> list[Stored]:
+    """A page of cases, the latest first."""
+    query = select(cases.c.body, cases.c.papers).where(*_conditions(wanted)).order_by(cases.c.id.desc())
+    return [stored(row) for row in await connection.execute(query.limit(wanted.limit))]
+
+
+def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
+    equal = {
+        cases.c.kind: wanted.kind,
+        cases.c.state: wanted.state,
+        cases.c.assignee: wanted.assignee,
+    }
+    found: list[ColumnElement[bool]] = [
+        column == value for column, value in equal.items() if value is not None
+    ]
+    if wanted.properties is not None:
+        found.append(cases.c.property.in_(wanted.properties))
+    if wanted.is_open is not None:
+        found.append(cases.c.is_open if wanted.is_open else ~cases.c.is_open)
+    if wanted.words:
+        found.append(cases.c.words.contains(wanted.words.lower(), autoescape=True))
+    if wanted.before is not None:
+        found.append(cases.c.id < wanted.before)
+    return found
+
+
+async def histories(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, list[HistoryEntry]]:
+    """Every step of each of `ids`, in order."""
+    columns = (case_history.c.case_id, *_ENTRY)
+    query = select(*columns).where(case_history.c.case_id.in_(sorted(set(ids))))
+    found: dict[str, list[HistoryEntry]] = {}
+    for row in await connection.execute(query.order_by(case_history.c.case_id, case_history.c.seq)):
+        found.setdefault(row.case_id, []).append(entry_of(row))
+    return found
+
+
+_ENTRY = (
+    case_history.c.seq,
+    case_history.c.action,
+    case_history.c.from_state,
+    case_history.c.to_state,
+    case_history.c.at,
+    case_history.c.recorded_at,
+    case_history.c.actor,
+    case_history.c.recorded_by,
+    case_history.c.data,
+)
+
+
+def entry_of(row: Any) -> HistoryEntry:
+    """A row of the history."""
+    return HistoryEntry(
+        seq=row.seq,
+        action=row.action,
+        from_state=row.from_state,
+        to_state=row.to_state,
+        at=row.at,
+        recorded_at=row.recorded_at,
+        actor=row.actor,
+        recorded_by=row.recorded_by,
+        data=row.data,
+    )
+
+
+async def reworks(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, list[str]]:
+    """The reworks of each of `ids`."""
+    query = select(cases.c.rework_of, cases.c.id).where(cases.c.rework_of.in_(sorted(set(ids))))
+    found: dict[str, list[str]] = {}
+    for old, new in await connection.execute(query):
+        found.setdefault(old, []).append(new)
+    return found
+
+
+async def by_reference(
+    connection: AsyncConnection, names: Iterable[tuple[str, str, str]]
+) -> dict[tuple[str, str, str], list[str]]:
+    """Ids of cases by (property, source, the source's own number)."""
+    columns = (cases.c.property, cases.c.source, cases.c.reference)
+    query = select(*columns, cases.c.id).where(tuple_(*columns).in_(sorted(set(names))))
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for prop, source, reference, id_ in await connection.execute(query):
+        found.setdefault((prop, source, reference), []).append(id_)
+    return found
+
+
+async def due(connection: AsyncConnection, now: datetime, limit: int) -> list[str]:
+    """Cases that somebody has to look at by `now`, those due first."""
+    query = select(timers.c.case_id).where(timers.c.due_at <= now).order_by(timers.c.due_at).limit(limit)
+    return list(dict.fromkeys((await connection.execute(query)).scalars()))
+
+
+async def next_due(connection: AsyncConnection) -> datetime | None:
+    """When the next timer is due."""
+    query = select(timers.c.due_at).order_by(timers.c.due_at).limit(1)
+    found: datetime | None = (await connection.execute(query)).scalar()
+    return found
+
+
+async def open_counts(connection: AsyncConnection) -> Sequence[Any]:
+    """(property, kind, state, number) of the open cases."""
+    columns = (cases.c.property, cases.c.kind, cases.c.state)
+    query = select(*columns, func.count()).where(cases.c.is_open).group_by(*columns)
+    return (await connection.execute(query)).all()
+
+
+# The stream.
+
+_XMIN: ColumnElement[int] = literal_column("(pg_snapshot_xmin(pg_current_snapshot())::text)::bigint")
+
+
+async def changes(connection: AsyncConnection, after: tuple[int, int], limit: int) -> list[Change]:
+    """Steps after a place of the stream, in its order. On PostgreSQL only those that nothing can come before any more."""
+    query = _changes().where(tuple_(case_history.c.xid, case_history.c.position) > tuple_(*after))
+    if _on_postgres(connection):
+        query = query.where(case_history.c.xid < _XMIN)
+    query = query.order_by(case_history.c.xid, case_history.c.position).limit(limit)
+    return [_change(row) for row in await connection.execute(query)]
+
+
+async def more_coming(connection: AsyncConnection, after: tuple[int, int]) -> bool:
+    """Whether steps were written after this place, told already or not."""
+    query = (
+        select(true()).where(tuple_(case_history.c.xid, case_history.c.position) > tuple_(*after)).limit(1)
+    )
+    return (await connection.execute(query)).first() is not None
+
+
+async def latest_place(connection: AsyncConnection) -> tuple[int, int]:
+    """The place that the stream has come to."""
+    query = select(case_history.c.xid, case_history.c.position)
+    if _on_postgres(connection):
+        query = query.where(case_history.c.xid < _XMIN)
+    order = (case_history.c.xid.desc(), case_history.c.position.desc())
+    row = (await connection.execute(query.order_by(*order).limit(1))).first()
+    return (0, 0) if row is None else (row.xid, row.position)
+
+
+def _changes() -> Select[Any]:
+    return select(
+        case_history.c.xid, case_history.c.position, case_history.c.case_id, *_ENTRY,
+        cases.c.property, cases.c.body, cases.c.papers,
+    ).join(cases, cases.c.id == case_history.c.case_id)  # fmt: skip
+
+
+def _change(row: Any) -> Change:
+    return Change(row.xid, row.position, row.case_id, row.property, entry_of(row), stored(row))
+
+
+def _on_postgres(connection: AsyncConnection) -> bool:
+    return connection.dialect.name == "postgresql"

@@ -1,0 +1,177 @@
+"""The stream of changes: one reader per process for any number of watchers, resumable anywhere, nothing passed over.
+
+Steps are told in the order of the transactions that wrote them. On PostgreSQL a step is told once no transaction
+that began earlier can still commit; a commit of this process wakes the reader at once.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from services.dispatch import queries
+from services.dispatch.queries import Change
+from services.dispatch.rulebook import Rulebook
+from services.dispatch.views import CaseLine, HistoryStep, history_step, line_view
+from shared.database import Database, is_transient
+from shared.errors import InvalidInput
+
+Place = tuple[int, int]
+_log = structlog.get_logger(__name__)
+_encoder = msgspec.json.Encoder()
+_PAGE = 500
+_POLL_SECONDS = 0.5
+_SOON_SECONDS = 0.005
+_HEARTBEAT_SECONDS = 15
+_BEHIND = 5000
+"""How many changes a watcher may lie behind before it is let go, to resume by itself."""
+
+
+class ChangeTold(Struct, frozen=True, kw_only=True):
+    """What the stream tells: the case as it is, and the step that was taken."""
+
+    case: CaseLine
+    entry: HistoryStep
+
+
+class Told(Struct, frozen=True):
+    """A change as it goes out."""
+
+    place: Place
+    property: str
+    body: bytes
+
+
+class Stream:
+    """Reads changes and hands them to whoever watches."""
+
+    def __init__(
+        self, database: Database, rules: Callable[[], Rulebook], now: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._rules = rules
+        self._now = now
+        self._wake = asyncio.Event()
+        self._joining = asyncio.Lock()
+        self._watchers: set[asyncio.Queue[Told | None]] = set()
+        self._place: Place = (0, 0)
+
+    def wake(self) -> None:
+        """Something was committed here."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Read for ever while somebody watches; let everybody go at the end."""
+        try:
+            while True:
+                await self._rest()
+                try:
+                    await self._read_all()
+                except Exception as error:
+                    _log.warning("stream waits", error=type(error).__name__, exc_info=not is_transient(error))
+                    await asyncio.sleep(0.5)
+        finally:
+            for watcher in self._watchers:
+                watcher.put_nowait(None)
+
+    async def _rest(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_POLL_SECONDS):
+                await self._wake.wait()
+        self._wake.clear()
+
+    async def _read_all(self) -> None:
+        """Tell all that can be told; while something is written that can't be told yet, look again soon."""
+        waiting = bool(self._watchers)
+        while waiting:
+            async with self._joining, self._database.read() as connection:
+                found = await queries.changes(connection, self._place, _PAGE)
+                if found:
+                    self._place = found[-1].xid, found[-1].position
+                    self._tell(found)
+                waiting = len(found) == _PAGE or await queries.more_coming(connection, self._place)
+            if waiting and not found:
+                await asyncio.sleep(_SOON_SECONDS)
+
+    def _tell(self, found: list[Change]) -> None:
+        told = [self._told(change) for change in found]
+        for watcher in list(self._watchers):
+            if watcher.qsize() > _BEHIND:
+                self._watchers.discard(watcher)
+                watcher.put_nowait(None)
+                continue
+            for change in told:
+                watcher.put_nowait(change)
+
+    def _told(self, change: Change) -> Told:
+        case, papers = change.stored
+        line = line_view(self._rules(), case, papers, self._now())
+        body = _encoder.encode(ChangeTold(case=line, entry=history_step(change.entry)))
+        return Told((change.xid, change.position), change.property, body)
+
+    async def watch(self, after: Place | None, sees: Callable[[str], bool]) -> AsyncIterator[bytes]:
+        """Server-sent events from a place on (None: from now on), of the properties that are seen."""
+        queue: asyncio.Queue[Told | None] = asyncio.Queue()
+        upto = await self._join(queue)
+        try:
+            yield b"retry: 1000\n\n"
+            async for told in self._missed(min(after or upto, upto), upto):
+                if sees(told.property):
+                    yield _event(told)
+            while (change := await _next(queue)) is not None:
+                if change is _STILL:
+                    yield b": still here\n\n"
+                elif change.place > upto and sees(change.property):
+                    yield _event(change)
+        finally:
+            self._watchers.discard(queue)
+
+    async def _join(self, queue: asyncio.Queue[Told | None]) -> Place:
+        """From now on `queue` gets what comes after the place that is returned."""
+        async with self._joining:
+            if not self._watchers:
+                async with self._database.read() as connection:
+                    self._place = await queries.latest_place(connection)
+            self._watchers.add(queue)
+            return self._place
+
+    async def _missed(self, after: Place, upto: Place) -> AsyncIterator[Told]:
+        """What was written between two places."""
+        while after < upto:
+            async with self._database.read() as connection:
+                found = await queries.changes(connection, after, _PAGE)
+            if not found:
+                return
+            for change in found:
+                if (change.xid, change.position) <= upto:
+                    yield self._told(change)
+            after = found[-1].xid, found[-1].position
+
+
+_STILL = Told((0, 0), "", b"")
+
+
+async def _next(queue: asyncio.Queue[Told | None]) -> Told | None:
+    try:
+        async with asyncio.timeout(_HEARTBEAT_SECONDS):
+            return await queue.get()
+    except TimeoutError:
+        return _STILL
+
+
+def _event(told: Told) -> bytes:
+    return b"id: %d-%d\nevent: case\ndata: %b\n\n" % (*told.place, told.body)
+
+
+def place_of(last_event_id: str | None) -> Place | None:
+    """The place that a `Last-Event-ID` names. Raises InvalidInput."""
+    if not last_event_id:
+        return None
+    xid, _, position = last_event_id.partition("-")
+    if not (xid.isdecimal() and position.isdecimal() and len(last_event_id) <= 40):
+        raise InvalidInput.of("Last-Event-ID", "This is none of the stream's ids", "不是有效的事件编号")
+    return int(xid), int(position)
