@@ -3,7 +3,7 @@ An answer may be corrected later; nobody follows up their own work."""
 
 import builtins
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -180,7 +180,7 @@ def moment(followup: FollowUp, at: datetime | None, now: datetime) -> datetime:
         raise InvalidInput.of("at", "This is before the entry that it follows", "早于上一条记录的时间")
     if at > latest:
         raise InvalidInput.of("at", "This is in the future", "时间在未来")
-    return at
+    return at.astimezone(UTC)
 
 
 def result_of(

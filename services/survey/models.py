@@ -1,6 +1,6 @@
 """Tables of survey: follow-ups, the attempts at them, the links to their forms. Tokens are stored hashed."""
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, Table, Text
+from sqlalchemy import Column, Index, Integer, Table, Text
 
 from shared.database import Json, Key, UtcDateTime, metadata_for
 from shared.tables import mechanism_tables
@@ -34,7 +34,7 @@ Index("ix_followups_open", followups.c.property, followups.c.due_at, followups.c
 attempts = Table(
     "attempts",
     metadata,
-    Column("followup_id", Key, ForeignKey(followups.c.id), primary_key=True),
+    Column("followup_id", Key, primary_key=True),
     Column("seq", Integer, primary_key=True),
     Column("outcome", Key, nullable=False),
     Column("channel", Text, nullable=False),
@@ -59,6 +59,6 @@ form_links = Table(
     "form_links",
     metadata,
     Column("token_hash", Key, primary_key=True),
-    Column("followup_id", Key, ForeignKey(followups.c.id), nullable=False),
+    Column("followup_id", Key, nullable=False),
 )
 """Which form a token opens; after a change of the secret a follow-up has two."""

@@ -20,7 +20,7 @@ from services.survey import queries
 from services.survey.followup import DISSATISFIED, Attempted, FollowUp, GivenAnswer
 from services.survey.operations import Asked
 from shared.auth import hashed
-from shared.errors import InvalidInput, NotFound, TooManyRequests
+from shared.errors import InvalidInput, NotFound, TooManyRequests, Unreadable
 from shared.pages import HEADERS, Pages
 from shared.reading import field_error
 from shared.web import as_problem, language_of, read_body
@@ -153,7 +153,10 @@ def local_day(at: datetime, prop: Any) -> str:
 async def form_fields(request: Request) -> dict[str, str]:
     """What was filled in: text in its normal form, empty fields left out."""
     body = await read_body(request, FORM_BYTES)
-    pairs = parse_qsl(body.decode("utf-8", "replace"), max_num_fields=20)
+    try:
+        pairs = parse_qsl(body.decode(), max_num_fields=20)
+    except ValueError:
+        raise Unreadable("The form can't be read.", "表单无法读取。") from None
     texts = {name: unicodedata.normalize("NFC", value.replace("\x00", "")).strip() for name, value in pairs}
     return {name: text for name, text in texts.items() if text}
 

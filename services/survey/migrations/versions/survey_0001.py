@@ -15,12 +15,6 @@ def _schema() -> str:
     return str(context.config.attributes["service"])
 
 
-def _followup_key() -> sa.ForeignKeyConstraint:
-    """SQLite knows no schemas: the embedded database is the service's own."""
-    schema = f"{_schema()}." if op.get_bind().dialect.name == "postgresql" else ""
-    return sa.ForeignKeyConstraint(["followup_id"], [f"{schema}followups.id"])
-
-
 def upgrade() -> None:
     schema = _schema()
     op.create_table(
@@ -63,7 +57,6 @@ def upgrade() -> None:
         sa.Column("caller", Key),
         sa.Column("idempotency_key", Key),
         sa.Column("body_hash", sa.Text()),
-        _followup_key(),
         sa.PrimaryKeyConstraint("followup_id", "seq", name="pk_attempts"),
         schema=schema,
     )
@@ -75,7 +68,6 @@ def upgrade() -> None:
         "form_links",
         sa.Column("token_hash", Key, nullable=False),
         sa.Column("followup_id", Key, nullable=False),
-        _followup_key(),
         sa.PrimaryKeyConstraint("token_hash", name="pk_form_links"),
         schema=schema,
     )
