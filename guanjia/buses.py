@@ -3,13 +3,17 @@
 from shared.bus import Bus
 from shared.bus.embedded import EmbeddedBus
 from shared.bus.rabbit import RabbitBus
+from shared.bus.topology import QUEUES
 from shared.clock import Clock
 from shared.database import Database
 from shared.settings import Settings
+
+POOL = len(QUEUES) + 5
+"""A set that is handled holds a connection: one for each queue, and some for those who publish."""
 
 
 def make_bus(settings: Settings, clock: Clock) -> Bus:
     """A bus for `settings`."""
     if settings.amqp_url:
         return RabbitBus(settings.amqp_url)
-    return EmbeddedBus(Database("bus", settings.database_url, settings.data_dir), clock)
+    return EmbeddedBus(Database("bus", settings.database_url, settings.data_dir, pool=POOL), clock)

@@ -1,4 +1,4 @@
-"""The AsyncAPI document: every event that may be posted to RabbitMQ, and every event that is published for others."""
+"""The AsyncAPI document: the events that may be posted to RabbitMQ and those published for others."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ _REF = "#/components/schemas/{name}"
 
 
 def document(version: str) -> dict[str, Any]:
-    """AsyncAPI 3.0 of both exchanges; messages are CloudEvents in structured mode, the type is the routing key."""
+    """AsyncAPI 3.0 of both exchanges: CloudEvents in structured mode, the type is the routing key."""
     types = {**INBOUND, **PUBLIC}
     schemas, components = msgspec.json.schema_components(types.values(), ref_template=_REF)
     messages = {name: _message(name, schema) for name, schema in zip(types, schemas, strict=True)}

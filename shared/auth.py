@@ -1,4 +1,4 @@
-"""Keys, sessions and links: signed by the installation's secret, so that every service can check them by itself."""
+"""Keys, sessions and links, signed by the installation's secret: every service can check them by itself."""
 
 import hashlib
 import hmac
@@ -64,16 +64,11 @@ class Secret:
         self._roots = roots
 
     def _from_file(self, file: Path) -> str:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return file.read_text().strip()
-        with os.fdopen(handle, "w") as out:
-            out.write(root := secrets.token_hex(32))
-            out.flush()
-            os.fsync(out.fileno())
-        self.made_now = True
+        if not file.exists():
+            self.made_now = _make(file, secrets.token_hex(32))
+        root = file.read_text().strip()
+        if not root:
+            raise RuntimeError(f"{file} is empty: anybody could make keys with it")
         return root
 
     def keys(self) -> list[str]:
@@ -84,6 +79,23 @@ class Secret:
         """An unguessable word (192 bits) for a link to `subject`, the same whenever it is asked for."""
         digest = hmac.new(self._roots[0].encode(), f"{purpose}:{subject}".encode(), hashlib.sha256).digest()
         return urlsafe_b64encode(digest[:24]).decode()
+
+
+def _make(file: Path, text: str) -> bool:
+    """Whether it was us who made `file`: it appears whole or not at all, and the first one stands."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+    try:
+        os.link(draft, file)
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink()
+    return True
 
 
 def hashed(token: str) -> str:

@@ -1,7 +1,7 @@
-"""One database of one service: PostgreSQL (a schema of its own) or SQLite (a file of its own), behind one face.
+"""A service's database: PostgreSQL (a schema of its own) or SQLite (a file of its own), behind one face.
 
-Writing transactions are `begin()`. On SQLite there is one writer connection per process and readers beside it: the
-driver's own defaults lose concurrent updates, `BEGIN IMMEDIATE` on a single writer loses none.
+Writing transactions are `begin()`. On SQLite there is one writer connection per process and readers beside
+it: the driver's own defaults lose concurrent updates, `BEGIN IMMEDIATE` on a single writer loses none.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         value = value.astimezone(UTC)
         return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -84,11 +84,12 @@ class Database:
         self.service = service
         self.is_postgres = bool(url)
         if self.is_postgres:
-            self._engine = self._writer = _postgres_engine(postgres_url(url), pool)
+            self._writer = _postgres_engine(postgres_url(url), pool)
+            self._engine = self._writer.execution_options(isolation_level="REPEATABLE READ")
         else:
             folder.mkdir(parents=True, exist_ok=True)
             self.path = folder / f"{service}.db"
-            translate = {service: None}
+            translate: dict[str | None, str | None] = {service: None}
             self._writer = _sqlite_engine(self.path, translate, pool=1, writes=True)
             self._engine = _sqlite_engine(self.path, translate, pool=4, writes=False)
         self._lock = asyncio.Lock()
@@ -117,18 +118,8 @@ class Database:
     async def dispose(self) -> None:
         """Close all connections."""
         await self._writer.dispose()
-        if self._engine is not self._writer:
+        if not self.is_postgres:  # there both are one pool
             await self._engine.dispose()
-
-    @property
-    def sync_url(self) -> str:
-        """The URL for the migrations' own engine."""
-        return self._writer.url.render_as_string(hide_password=False)
-
-    @property
-    def engine(self) -> AsyncEngine:
-        """The engine that writes; for migrations."""
-        return self._writer
 
 
 def _dumps(value: Any) -> str:
@@ -141,7 +132,7 @@ def _postgres_engine(url: str, pool: int) -> AsyncEngine:
         pool_size=pool,
         max_overflow=0,
         pool_timeout=10,
-        pool_pre_ping=False,
+        hide_parameters=True,  # they may be personal data, and errors end in logs
         json_serializer=_dumps,
         json_deserializer=_decoder.decode,
         connect_args={
@@ -160,6 +151,7 @@ def _sqlite_engine(
         pool_size=pool,
         max_overflow=0,
         pool_timeout=10,
+        hide_parameters=True,
         json_serializer=_dumps,
         json_deserializer=_decoder.decode,
         connect_args={"timeout": 10},
@@ -181,21 +173,16 @@ def _sqlite_engine(
     return engine
 
 
-_PASSING_STATES = (
-    "08",
-    "40",
-    "53",
-    "55P03",
-    "57",
-)  # connection, rollback, resources, lock, operator intervention
+# connection, rollback, resources, lock, operator intervention
+_PASSING_STATES = ("08", "40", "53", "55P03", "57")
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same work may succeed later: the database is away, busy, full, or chose another as the winner."""
-    if isinstance(error, PoolTimeout | OSError | TimeoutError):
+    """Whether the same work may succeed later: the database is away, busy, full, or let another win."""
+    if isinstance(error, PoolTimeout | OSError | TimeoutError | OperationalError | InterfaceError):
         return True
-    if not isinstance(error, DBAPIError):
-        return False
-    state = getattr(error.orig, "sqlstate", None) or ""
-    away = error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
-    return away or state.startswith(_PASSING_STATES)
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    # while it connects, the driver's errors come as they are
+    state = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None)
+    return isinstance(state, str) and state.startswith(_PASSING_STATES)

@@ -1,4 +1,4 @@
-"""What could not be taken: kept with the reason, counted by a gauge, replayed on command. Never lost, never in the way."""
+"""What could not be taken: kept with the reason, counted by a gauge, replayed on command."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -40,9 +40,11 @@ class DeadLetters:
         """How many lie in each queue."""
         table = self.table
         query = (
-            select(table.c.queue, func.count()).where(table.c.replayed_at.is_(None)).group_by(table.c.queue)
+            select(table.c.queue, func.count().label("number"))
+            .where(table.c.replayed_at.is_(None))
+            .group_by(table.c.queue)
         )
-        return {queue: count for queue, count in await connection.execute(query)}
+        return {row.queue: row.number for row in await connection.execute(query)}
 
     async def listed(
         self, connection: AsyncConnection, queue: str | None, reason: str | None, limit: int

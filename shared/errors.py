@@ -1,12 +1,13 @@
-"""Typed errors that end as problem documents (RFC 9457), in Chinese and English, never echoing what was sent."""
+"""Typed errors that end as problem documents (RFC 9457), in Chinese and English, never echoing the input."""
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import msgspec
 
 
 class FieldError(msgspec.Struct, frozen=True):
-    """What is wrong with one field: `path` as in `data.location.floor`, `message` in the reader's language."""
+    """What is wrong with one field: `path` as in `data.location.floor`, and a message in both languages."""
 
     path: str
     message: str
@@ -94,6 +95,13 @@ class MethodNotAllowed(Problem):
 
     status, code = 405, "method-not-allowed"
     title, title_zh = "This method is not offered here", "不支持此方法"
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        super().__init__()
+        self.allowed = sorted(allowed)
+
+    def headers(self) -> dict[str, str]:
+        return {"Allow": ", ".join(self.allowed)}
 
 
 class Conflict(Problem):

@@ -1,4 +1,4 @@
-"""The only way to listen: an event that a consumer has taken before is left out, in the transaction of its effects."""
+"""The only way to listen: what a consumer has taken before is left out, in the transaction of its effects."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ class Inbox:
         self._clock = clock
 
     async def once(self, connection: AsyncConnection, consumer: str, events: Sequence[Event]) -> list[Event]:
-        """Those of `events` that `consumer` has not taken yet, in their order; they count as taken from now on."""
+        """Those of `events` that `consumer` has not taken yet, in their order; from now on they are taken."""
         unique = {(event.source, event.id): event for event in reversed(events)}
         now = self._clock.now()
         rows = [

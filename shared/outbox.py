@@ -1,4 +1,4 @@
-"""The only way to speak: events are recorded in the transaction that changes state, and relayed after its commit."""
+"""The only way to speak: events are recorded in the transaction that changes state, relayed after it."""
 
 from sqlalchemy import Table, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -9,7 +9,7 @@ from shared.telemetry import current_trace
 
 
 class Outbox:
-    """A service's outbox. `record` inside a transaction, `recorded` once it has committed to wake the relay."""
+    """A service's outbox: `record` inside a transaction, wake the relay once it has committed."""
 
     def __init__(self, table: Table, clock: Clock) -> None:
         self.table = table

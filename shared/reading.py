@@ -1,5 +1,6 @@
-"""Reads what comes from outside: refuses what is hostile, and tells which field is wrong without echoing it."""
+"""Reads what comes from outside: refuses what is hostile, tells which field is wrong and never echoes it."""
 
+import json
 import re
 import unicodedata
 from typing import Any
@@ -10,6 +11,10 @@ from shared.errors import FieldError, InvalidInput, Unreadable
 
 MAX_DEPTH = 32
 
+_TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.S)
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
 _PATH = re.compile(r" - at `(key in )?\$?(.*?)`$")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _TOLD: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -30,7 +35,7 @@ _TOLD: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 def field_error(error: msgspec.ValidationError, prefix: str = "") -> FieldError:
-    """What msgspec found, as a field's path below `prefix` and a message in both languages; never the value."""
+    """What msgspec found: a field's path below `prefix` and a message in both languages; never the value."""
     text = str(error)
     found = _PATH.search(text)
     path = prefix + (found.group(2) if found and found.group(2) else "")
@@ -53,37 +58,61 @@ def field_error(error: msgspec.ValidationError, prefix: str = "") -> FieldError:
 
 
 def cleaned(raw: bytes) -> bytes:
-    """`raw` JSON as valid UTF-8 in NFC, without NUL, lone surrogates or excessive depth. Raises `Unreadable`, `InvalidInput`."""
-    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH:
-        _check_depth(raw)
+    """`raw` JSON as UTF-8 in NFC. Raises `Unreadable`, or `InvalidInput` where a text holds NUL.
+
+    Refused are lone surrogates, keys told twice, nesting beyond `MAX_DEPTH` and numbers out of any range.
+    """
     try:
-        if b"\\u" in raw or b"\\U" in raw:
-            raw = msgspec.json.encode(msgspec.json.decode(raw))
+        _check_depth(raw)
+        document = _decode(raw)
+        written = _encode(document)
+        if not _each_key_once(raw, written):
+            _check_keys(raw)
+        if b"\\u" in raw:
+            raw = written
         if not raw.isascii():
-            raw = unicodedata.normalize("NFC", raw.decode()).encode()
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            raw = _normalised(raw)
+    except (ValueError, RecursionError, OverflowError) as error:  # msgspec's and UnicodeError are ValueErrors
         raise Unreadable("The body is not valid JSON in UTF-8.", "请求体不是有效的 UTF-8 JSON。") from error
-    if b"\\u0000" in raw:
-        path = _where(msgspec.json.decode(raw), "")
-        if path is not None:
-            raise InvalidInput.of(path, "Text can't hold the character NUL", "文本不能包含 NUL 字符")
+    if b"\\u0000" in raw and (path := _where(document, "")) is not None:
+        raise InvalidInput.of(path, "Text can't hold the character NUL", "文本不能包含 NUL 字符")
     return raw
 
 
+def _normalised(raw: bytes) -> bytes:
+    text = raw.decode()
+    if unicodedata.is_normalized("NFC", text):
+        return raw
+    raw = unicodedata.normalize("NFC", text).encode()
+    _check_keys(raw)
+    return raw
+
+
+def _each_key_once(raw: bytes, written: bytes) -> bool:
+    """Whether surely no object tells a key twice: it has as many as written anew. No only means perhaps."""
+    odd = b" :" in raw or b"\n" in raw or b"\t" in raw or b"\r" in raw or b"\\u00" in raw
+    return not odd and raw.count(b'":') == written.count(b'":')
+
+
+def _check_keys(raw: bytes) -> None:
+    json.loads(raw, object_pairs_hook=_object_of)
+
+
+def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise Unreadable("An object tells the same key twice.", "对象中有重复的键。")
+    return found
+
+
 def _check_depth(raw: bytes) -> None:
-    depth = deepest = 0
-    quoted = escaped = False
-    for byte in raw:
-        if quoted:
-            escaped, quoted = (False, True) if escaped else (byte == 0x5C, byte != 0x22)
-        elif byte == 0x22:
-            quoted = True
-        elif byte in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"]}":
-            depth -= 1
-    if deepest > MAX_DEPTH:
+    if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
+        return
+    bare = _TEXT.sub(b"", raw) if b"\\" in raw else b"".join(raw.split(b'"')[::2])
+    brackets = bare.translate(None, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    if brackets:
         raise Unreadable("The body is nested too deeply.", "请求体嵌套过深。")
 
 

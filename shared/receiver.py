@@ -1,7 +1,7 @@
-"""Takes sets of deliveries for a service: decode, inbox, handler and effects in one transaction, dead letters beside.
+"""Takes sets of deliveries for a service: decode, inbox, handler and effects in one transaction.
 
-A bad member never spoils its set: what fails together is tried one by one, and only the failing one is set aside.
-While the database is away the set is held, not thrown about.
+A bad member never spoils its set: what fails together is halved until only the failing one is set aside, with
+the reason, in the dead letters. While the database is away the set is held, not thrown about.
 """
 
 import asyncio
@@ -20,19 +20,24 @@ from shared.database import Database, is_transient
 from shared.dead_letters import DeadLetters
 from shared.errors import Problem
 from shared.inbox import Inbox
-from shared.messages import Event, decode_any, encode
+from shared.messages import Event, decode, decode_any, encode, members_of
+from shared.reading import field_error
 from shared.telemetry import traced
 
 _log = structlog.get_logger(__name__)
 _ATTEMPTS = 8
+_SET = 500
+
+Member = tuple[Event, Delivery]
+Letter = tuple[Delivery, str]
 
 
 class Retry(Exception):
-    """Not now: what this event builds on is not here yet. Tried again later, then given up to the dead letters."""
+    """Not now: what this event builds on is not here yet. Tried again later, in the end a dead letter."""
 
 
 Handler = Callable[[Any, AsyncConnection, Sequence[Event]], Awaitable[None]]
-"""`handle(service, connection, events)`: the fresh events of a set, within the transaction that marks them as taken."""
+"""`handle(service, connection, events)`: a set's fresh events, in the transaction that marks them taken."""
 
 
 class Subscription(Struct, frozen=True):
@@ -65,63 +70,69 @@ class Receiver:
 
     async def take(self, deliveries: Sequence[Delivery]) -> None:
         """Settle every delivery: effected, buried, or sent to be retried."""
-        unreadable: list[tuple[Delivery, str]] = []
-        events: list[tuple[Event, Delivery]] = []
+        members: list[Member] = []
+        letters: list[Letter] = []
         for delivery in deliveries:
             try:
-                events += [(event, delivery) for event in decode_any(delivery.body)]
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                unreadable.append((delivery, f"not readable: {error}"))
-        wanted = [(event, d) for event, d in events if isinstance(event.data, self._subscription.types)]
-        if unreadable:
-            await self._bury(unreadable)
-        if wanted:
-            await self._effect(wanted)
+                members += [(event, delivery) for event in decode_any(delivery.body)]
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                _read_one_by_one(delivery, members, letters)
+        if letters:
+            await self._bury(letters)
+        wanted = [member for member in members if isinstance(member[0].data, self._subscription.types)]
+        for start in range(0, len(wanted), _SET):
+            await self._effect(wanted[start : start + _SET])
 
-    async def _effect(self, members: Sequence[tuple[Event, Delivery]]) -> None:
+    async def _effect(self, members: Sequence[Member]) -> None:
+        events = [event for event, _ in members]
         try:
-            await patiently(
-                self._subscription.queue, lambda: self._transaction([event for event, _ in members])
-            )
+            await patiently(self._subscription.queue, lambda: self._transaction(events))
         except Exception as error:
-            if len(members) > 1:
-                for member in members:
-                    await self._effect([member])
+            if len(members) == 1:
+                await self._set_aside(*members[0], error)
                 return
-            await self._set_aside(*members[0], error)
+            half = len(members) // 2
+            await self._effect(members[:half])
+            await self._effect(members[half:])
 
     async def _transaction(self, events: Sequence[Event]) -> None:
-        with traced(
-            self._subscription.queue, events[0].trace if len(events) == 1 else None, SpanKind.CONSUMER
-        ):
+        queue, trace = self._subscription.queue, events[0].trace if len(events) == 1 else None
+        with traced(queue, trace, SpanKind.CONSUMER):
             async with self._host.database.begin() as connection:
-                fresh = await self._host.inbox.once(connection, self._subscription.queue, events)
+                fresh = await self._host.inbox.once(connection, queue, events)
                 if fresh:
                     await self._subscription.handle(self._host, connection, fresh)
             self._host.committed()
 
     async def _set_aside(self, event: Event, delivery: Delivery, error: Exception) -> None:
-        body = encode(event)
+        body, queue = encode(event), delivery.queue
         if isinstance(error, Retry) and delivery.attempt + 1 < _ATTEMPTS:
             seconds = RETRY_SECONDS[min(delivery.attempt, len(RETRY_SECONDS) - 1)]
-            await patiently(self._subscription.queue, lambda: self._host.bus.retry(delivery, body, seconds))
+            await patiently(queue, lambda: self._host.bus.retry(delivery, body, seconds))
             return
-        _log.warning(
-            "event set aside",
-            queue=delivery.queue,
-            type=event.type,
-            error=type(error).__name__,
-            exc_info=error,
-        )
-        alone = Delivery(queue=delivery.queue, body=body, attempt=delivery.attempt, headers=delivery.headers)
-        await self._bury([(alone, reason_of(error))])
+        kind = type(error).__name__
+        _log.warning("event set aside", queue=queue, type=event.type, error=kind, exc_info=error)
+        await self._bury([(msgspec.structs.replace(delivery, body=body), reason_of(error))])
 
-    async def _bury(self, letters: Sequence[tuple[Delivery, str]]) -> None:
+    async def _bury(self, letters: Sequence[Letter]) -> None:
         async def bury() -> None:
             async with self._host.database.begin() as connection:
                 await self._host.dead_letters.bury(connection, letters)
 
         await patiently(self._subscription.queue, bury)
+
+
+def _read_one_by_one(delivery: Delivery, members: list[Member], letters: list[Letter]) -> None:
+    """Sort the events of a delivery into those that can be read and those that can't."""
+    try:
+        bodies = members_of(delivery.body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        bodies = [delivery.body]
+    for body in bodies:
+        try:
+            members.append((decode(body), delivery))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            letters.append((msgspec.structs.replace(delivery, body=body), reason_of(error)))
 
 
 async def patiently(queue: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -149,6 +160,9 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, Problem):
         told = "; ".join(f"{e.path}: {e.message}" for e in error.errors)
         return f"{error.code}: {told or error.detail or error.title}"
-    if isinstance(error, Retry | msgspec.ValidationError):
-        return f"{type(error).__name__}: {error}"
-    return type(error).__name__
+    if isinstance(error, msgspec.ValidationError):
+        wrong = field_error(error)
+        return f"not-valid: {wrong.path}: {wrong.message}"
+    if isinstance(error, msgspec.DecodeError | UnicodeDecodeError):
+        return "unreadable: this is not JSON in UTF-8"
+    return f"Retry: {error}" if isinstance(error, Retry) else type(error).__name__

@@ -1,7 +1,8 @@
-"""Sends what the outbox holds: claims a batch, packs it by type, publishes with confirms, settles it in one statement.
+"""Sends what the outbox holds: claims a batch, packs it by type, publishes with confirms, settles it at once.
 
-Nothing is ever published from memory after a commit: only rows of the table are. Rows that the broker refuses back off
-by themselves. Sent rows are kept for a while (a broker may lose a young queue), then removed in bounded bites.
+Nothing is ever published from memory after a commit: only rows of the table are. Rows that the broker refuses
+back off by themselves. Sent rows are kept for a while (a broker may lose a young queue), then removed in
+bounded bites.
 """
 
 import asyncio
@@ -87,8 +88,10 @@ class Relay:
 
     def _unsent(self) -> Any:
         table = self._table
-        due = table.c.sent_at.is_(None) & (table.c.available_at <= self._clock.now())
-        return select(table.c.id, table.c.type, table.c.body).where(due).order_by(table.c.id).limit(_BATCH)
+        # what was never tried is due at once, also where the clock was set back since
+        due = (table.c.attempts == 0) | (table.c.available_at <= self._clock.now())
+        query = select(table.c.id, table.c.type, table.c.body).where(table.c.sent_at.is_(None), due)
+        return query.order_by(table.c.id).limit(_BATCH)
 
     async def _send(self, rows: Sequence[Row[Any]]) -> set[int]:
         """Publish `rows`; the ids of those that were refused."""

@@ -1,4 +1,4 @@
-"""What every service is made of: its database, outbox and inbox, relay, subscriptions, jobs and endpoints; one life cycle."""
+"""What every service is made of: database, outbox, inbox, relay, subscriptions, jobs, endpoints, one life."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 import structlog
-from msgspec import Struct
+from msgspec import Struct, structs
 from prometheus_client import CollectorRegistry, Gauge
 from sqlalchemy import MetaData, delete, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared import asyncapi, openapi
 from shared.auth import Keyring, Secret
 from shared.bus import Bus, BusDown, Consumer, Delivery
-from shared.bus.topology import QUEUES
+from shared.bus.topology import INBOUND_QUEUE, QUEUES
 from shared.clock import Clock
 from shared.database import Database
 from shared.dead_letters import DeadLetters
@@ -62,7 +62,7 @@ class Health(Struct):
 
 
 class Service:
-    """Base of the four services. A subclass names itself, its metadata and tables, and adds what is its own."""
+    """Base of the four services. A subclass names itself and its tables, and adds what is its own."""
 
     name: ClassVar[str]
     metadata: ClassVar[MetaData]
@@ -115,19 +115,24 @@ class Service:
 
     # Its life.
 
+    @property
+    def queues(self) -> list[str]:
+        """The queues that are this service's own."""
+        return [name for name in (*QUEUES, INBOUND_QUEUE) if name.startswith(f"{self.name}.")]
+
     def consumers(self) -> dict[str, Consumer]:
         """The queues it consumes."""
-        known = {s.queue: Receiver(self, s).take for s in (*self.subscriptions(), *self._key_subscriptions())}
+        subscriptions = (*self.subscriptions(), *self._key_subscriptions())
+        known: dict[str, Consumer] = {s.queue: Receiver(self, s).take for s in subscriptions}
         known |= self.raw_consumers()
-        dead = {f"{queue}.dead": partial(self._take_dead, queue) for queue in known}
-        return known | (dead if self.settings.amqp_url else {})
+        if not self.settings.amqp_url:
+            return known
+        dead: dict[str, Consumer] = {f"{queue}.dead": partial(self._take_dead, queue) for queue in known}
+        return known | dead
 
     async def _take_dead(self, queue: str, deliveries: Sequence[Delivery]) -> None:
         """What the broker gave up delivering comes to the table too."""
-        letters = [
-            (Delivery(queue=queue, body=d.body, attempt=d.attempt, headers=d.headers), "delivered too often")
-            for d in deliveries
-        ]
+        letters = [(structs.replace(d, queue=queue), "delivered too often") for d in deliveries]
 
         async def bury() -> None:
             async with self.database.begin() as connection:
@@ -221,7 +226,7 @@ class Service:
     # Dead letters.
 
     async def replay(self, queue: str | None = None, reason: str | None = None, limit: int = 1000) -> int:
-        """Take dead letters once more, those of `queue` whose reason holds `reason`; how many were taken up."""
+        """Take dead letters once more, those of `queue` whose reason holds `reason`; how many."""
         consumers = self.consumers()
         async with self.database.read() as connection:
             letters = await self.dead_letters.listed(connection, queue, reason, limit)
@@ -250,10 +255,10 @@ class Service:
             Endpoint("GET", "/asyncapi", self._asyncapi, None, ("AsyncAPI 文档", "The AsyncAPI document")),
         ]
 
-    async def _livez(self, call: Call) -> Health:
+    async def _livez(self, _: Call) -> Health:
         return Health("ok", self.name)
 
-    async def _readyz(self, call: Call) -> Health:
+    async def _readyz(self, _: Call) -> Health:
         await self.check_ready()
         return Health("ok", self.name)
 
@@ -272,12 +277,11 @@ class Service:
         except BusDown as error:
             raise Unavailable("The bus does not answer.", "消息总线无响应。") from error
 
-    async def _openapi(self, call: Call) -> Answer:
-        return Answer(
-            openapi.document(f"Guanjia {self.name}", VERSION, [*self.endpoints(), *self.common_endpoints()])
-        )
+    async def _openapi(self, _: Call) -> Answer:
+        endpoints = [*self.endpoints(), *self.common_endpoints()]
+        return Answer(openapi.document(f"Guanjia {self.name}", VERSION, endpoints))
 
-    async def _asyncapi(self, call: Call) -> Answer:
+    async def _asyncapi(self, _: Call) -> Answer:
         return Answer(asyncapi.document(VERSION))
 
 
@@ -285,9 +289,11 @@ class MechanismGauges:
     """The gauges that every service has."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.pending = Gauge("guanjia_outbox_pending", "Events to be sent", ["service"], registry=registry)
-        self.oldest = Gauge("guanjia_outbox_oldest_seconds", "Age of the oldest event to be sent", ["service"],
-                            registry=registry)  # fmt: skip
+        by = ["service"]
+        self.pending = Gauge("guanjia_outbox_pending", "Events to be sent", by, registry=registry)
+        self.oldest = Gauge(
+            "guanjia_outbox_oldest_seconds", "Age of the oldest of them", by, registry=registry
+        )
         self.dead = Gauge("guanjia_dead_letters", "Dead letters not replayed", ["queue"], registry=registry)
 
     async def refresh(self, service: Service) -> None:
@@ -297,8 +303,7 @@ class MechanismGauges:
         self.oldest.labels(service.name).set(oldest)
         async with service.database.read() as connection:
             counts = await service.dead_letters.counts(connection)
-        queues = [queue for queue in (*QUEUES, "intake.inbound") if queue.startswith(f"{service.name}.")]
-        for queue in queues:
+        for queue in service.queues:
             self.dead.labels(queue).set(counts.get(queue, 0))
 
 

@@ -1,4 +1,4 @@
-"""Group work: concurrent requests share one transaction. What is queued is taken at once; a single is a set of one."""
+"""Group work: concurrent requests share a transaction; what is queued is taken at once, be it one or many."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,9 +9,9 @@ R = TypeVar("R")
 
 
 class Sets(Generic[T, R]):
-    """Runs `work` on sets of what is handed to `do`; never two sets at a time, never waiting for more members.
+    """Runs `work` on sets of what is handed to `do`; never two at a time, never waiting for more members.
 
-    `work` returns a result or an exception for each member, in order; when it raises, every member gets that error.
+    `work` returns a result or an exception for each member, in order; when it raises, all of them get that.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class Sets(Generic[T, R]):
             except BaseException:
                 for _, future in taken + self._waiting:
                     future.cancel()
+                self._waiting = []
                 raise
             for (_, future), result in zip(taken, results, strict=True):
                 if future.done():

@@ -1,4 +1,4 @@
-"""The tables that the mechanism needs in every service's database: outbox, inbox, dead letters, revoked keys."""
+"""The mechanism's tables in every service's database: outbox, inbox, dead letters, revoked keys."""
 
 from dataclasses import dataclass
 
@@ -33,10 +33,9 @@ def mechanism_tables(metadata: MetaData) -> Mechanism:
         Column("attempts", Integer, nullable=False, server_default="0"),
         Column("sent_at", UtcDateTime),
     )
-    Index("ix_outbox_unsent", outbox.c.available_at, outbox.c.id,
-          postgresql_where=outbox.c.sent_at.is_(None), sqlite_where=outbox.c.sent_at.is_(None))  # fmt: skip
-    Index("ix_outbox_sent_at", outbox.c.sent_at,
-          postgresql_where=outbox.c.sent_at.is_not(None), sqlite_where=outbox.c.sent_at.is_not(None))  # fmt: skip
+    unsent, sent = outbox.c.sent_at.is_(None), outbox.c.sent_at.is_not(None)
+    Index("ix_outbox_unsent", outbox.c.id, postgresql_where=unsent, sqlite_where=unsent)
+    Index("ix_outbox_sent_at", outbox.c.sent_at, postgresql_where=sent, sqlite_where=sent)
     inbox = Table(
         "inbox",
         metadata,

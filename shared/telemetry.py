@@ -1,4 +1,4 @@
-"""Logs as JSON lines with a trace id that goes through the messages, and OpenTelemetry where it is configured."""
+"""Logs as JSON lines with a trace id that goes through the messages; OpenTelemetry where it is configured."""
 
 import logging
 import os

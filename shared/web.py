@@ -1,4 +1,4 @@
-"""The HTTP face of every service: one table of endpoints gives routing, authorisation, checking and the OpenAPI document."""
+"""The HTTP face of every service: one table of endpoints gives routes, rights, checks and the document."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -131,7 +131,7 @@ class Web:
         with traced(endpoint.path if endpoint else "unknown", request.headers.get("traceparent")) as trace:
             try:
                 if endpoint is None:
-                    raise MethodNotAllowed
+                    raise MethodNotAllowed(methods)
                 response = await self._call(endpoint, request)
             except Exception as error:
                 response = problem_response(error, request)
@@ -141,12 +141,15 @@ class Web:
 
     async def _call(self, endpoint: Endpoint, request: Request) -> Response:
         identity = self.identify(request, endpoint)
+        path = dict(request.path_params)
+        if any("\x00" in part for part in path.values()):
+            raise NotFound  # no database can hold it
         query = self._query(endpoint, request)
         raw = await read_body(request, endpoint.limit) if endpoint.body is not None else b""
         body: Any = raw
         if endpoint.body not in (None, bytes):
             body = decoded(cleaned(raw), endpoint.body)
-        call = Call(self._service, request, identity, dict(request.path_params), query, body, raw)
+        call = Call(self._service, request, identity, path, query, body, raw)
         return _response(await endpoint.handle(call), endpoint.status)
 
     def identify(self, request: Request, endpoint: Endpoint) -> Identity:

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 
 class Message(Struct, frozen=True, kw_only=True):
-    """What goes out: one event, or a set of one type packed as a CloudEvents batch; `key` is the event type."""
+    """What goes out: one event, or several of one type as a CloudEvents batch; `key` is the event type."""
 
     key: str
     body: bytes
@@ -40,7 +40,7 @@ class Bus(Protocol):
         ...
 
     async def publish(self, messages: Sequence[Message]) -> Sequence[int]:
-        """Return once the messages are durable: the positions of those refused. Raises `BusDown` where all fail."""
+        """Return once durable: the positions of those refused. Raises `BusDown` where the broker is away."""
         ...
 
     async def retry(self, delivery: Delivery, body: bytes, seconds: int) -> None:

@@ -24,10 +24,10 @@ class Collector:
     async def settle(self, delivery: Delivery) -> None:
         """Return once `delivery` is settled; raises where its set was not."""
         if self._closing:
-            raise asyncio.CancelledError
+            raise asyncio.CancelledError  # neither settled nor handed back: the broker keeps it
         await self._sets.do(delivery)
 
-    async def finish(self) -> None:
-        """Take nothing new and wait, 15 s at most, for what is in hand."""
+    async def finish(self, within: float) -> None:
+        """Take nothing new and wait, `within` seconds at most, for what is in hand."""
         self._closing = True
-        await asyncio.wait([asyncio.create_task(self._sets.finish())], timeout=15)
+        await asyncio.wait([asyncio.create_task(self._sets.finish())], timeout=within)

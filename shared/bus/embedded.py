@@ -1,7 +1,7 @@
-"""The bus without a broker: queues are rows in a database, durable, shared by the processes that use the same one.
+"""The bus without a broker: queues are rows in a database, durable, shared by the processes that use it.
 
-Same promise as the RabbitMQ form: at least once, settled after the handler returns, delays for retries. On PostgreSQL
-the rows of a set stay locked while it is handled, so that copies compete; a crash frees them at once.
+Same promise as the RabbitMQ form: at least once, settled after the handler returns, delays for retries. On
+PostgreSQL the rows of a set stay locked while it is handled: copies compete, a crash frees them at once.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     delete,
+    func,
     insert,
     select,
 )
@@ -148,7 +149,9 @@ class EmbeddedBus:
         return len(rows)
 
     def _due(self, queue: str) -> Any:
-        due = (messages.c.queue == queue) & (messages.c.available_at <= self._clock.now())
+        # what was never tried is due at once, also where the clock was set back since
+        fresh = (messages.c.attempt == 0) | (messages.c.available_at <= self._clock.now())
+        due = (messages.c.queue == queue) & fresh
         return (
             select(messages.c.id, messages.c.body, messages.c.attempt)
             .where(due)
@@ -182,7 +185,8 @@ class EmbeddedBus:
     async def pending(self) -> int:
         """Messages that wait on any queue."""
         async with self._database.read() as connection:
-            return len((await connection.execute(select(messages.c.id))).all())
+            query = select(func.count()).select_from(messages)
+            return int((await connection.execute(query)).scalar_one())
 
 
 async def _settle(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> None:

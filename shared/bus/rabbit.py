@@ -1,16 +1,18 @@
 """The bus on RabbitMQ: quorum queues, persistent messages, confirms; FastStream consumes, aio-pika publishes.
 
-Two connections per process: under RabbitMQ's memory or disk alarm a connection that publishes is blocked, and the one
-that only consumes goes on.
+Two connections per process: under RabbitMQ's memory or disk alarm a connection that publishes is blocked, and
+the one that only consumes goes on.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import aio_pika
 import structlog
 from aio_pika.abc import AbstractExchange, AbstractRobustChannel, AbstractRobustConnection
+from aio_pika.exceptions import AMQPError, DeliveryError
 from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
 
@@ -28,10 +30,10 @@ from shared.bus.topology import (
 
 _log = structlog.get_logger(__name__)
 _CALL_SECONDS = 5
+_LEAVE_SECONDS = 15
 _PREFETCH = 200
-_DELIVERY_LIMIT = (
-    100  # a closing channel burns one for each prefetched message, so it must be far above bad luck
-)
+_DELIVERY_LIMIT = 100  # a closing channel burns one for each prefetched message: far above bad luck
+_ATTEMPT_DIGITS = 3
 ATTEMPT = "x-guanjia-attempt"
 
 
@@ -106,7 +108,7 @@ class RabbitBus:
 
     def _subscribe(self) -> RabbitBroker:
         broker = RabbitBroker(
-            self._url, fail_fast=True, timeout=_CALL_SECONDS, reconnect_interval=1, graceful_timeout=15,
+            self._url, fail_fast=True, timeout=_CALL_SECONDS, reconnect_interval=1, graceful_timeout=1,
             logger=None, apply_types=False,
         )  # fmt: skip
         for queue, consumer in self._consumers.items():
@@ -123,21 +125,18 @@ class RabbitBus:
         return broker
 
     async def publish(self, messages: Sequence[Message]) -> Sequence[int]:
-        outcomes = await asyncio.gather(
-            *(self._send(message) for message in messages), return_exceptions=True
-        )
-        refused = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, BaseException)]
-        if refused and len(refused) == len(messages):
-            error = outcomes[0]
-            raise BusDown(f"not published: {type(error).__name__}") from (
-                error if isinstance(error, Exception) else None
-            )
-        return refused
+        sending = (self._send(message) for message in messages)
+        outcomes = await asyncio.gather(*sending, return_exceptions=True)
+        failed = {index: error for index, error in enumerate(outcomes) if error is not None}
+        down = [error for error in failed.values() if not isinstance(error, DeliveryError)]
+        if down and len(failed) == len(messages):
+            raise BusDown(f"not published: {type(down[0]).__name__}") from down[0]
+        return list(failed)
 
     async def _send(self, message: Message) -> None:
         kind = "application/cloudevents-batch+json" if message.packed else "application/cloudevents+json"
-        await self._put(PUBLIC_EXCHANGE if message.public else INTERNAL_EXCHANGE, message.key, message.body, kind,
-                        mandatory=not message.public)  # fmt: skip
+        exchange = PUBLIC_EXCHANGE if message.public else INTERNAL_EXCHANGE
+        await self._put(exchange, message.key, message.body, kind, mandatory=not message.public)
 
     async def _put(
         self,
@@ -161,31 +160,24 @@ class RabbitBus:
     async def retry(self, delivery: Delivery, body: bytes, seconds: int) -> None:
         nearest = min(RETRY_SECONDS, key=lambda offered: abs(offered - seconds))
         headers = {**delivery.headers, ATTEMPT: str(delivery.attempt + 1)}
-        try:
-            await self._put("", f"{delivery.queue}.retry.{nearest}", body, "application/cloudevents+json",
-                            mandatory=True, headers=headers)  # fmt: skip
-        except (TimeoutError, OSError, aio_pika.exceptions.AMQPError) as error:
-            raise BusDown("a retry could not be published") from error
+        queue, kind = f"{delivery.queue}.retry.{nearest}", "application/cloudevents+json"
+        with _down_unless_answered():
+            await self._put("", queue, body, kind, mandatory=True, headers=headers)
 
     async def ping(self) -> None:
         if not self._up.is_set() or self._channel is None:
             raise BusDown("the broker is not reachable")
-        try:
+        with _down_unless_answered():
             async with asyncio.timeout(_CALL_SECONDS):
                 await self._channel.declare_exchange(
                     PUBLIC_EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True
                 )
-        except (TimeoutError, OSError, RuntimeError, aio_pika.exceptions.AMQPError) as error:
-            raise BusDown("the broker does not answer") from error
 
     async def pause(self) -> None:
         if self._connecting is not None:
             self._connecting.cancel()
-        for collector in self._collectors:
-            await collector.finish()
-        if self._broker is not None:
-            await self._broker.stop()
-            self._broker = None
+        await asyncio.gather(*(collector.finish(_LEAVE_SECONDS) for collector in self._collectors))
+        await self._stop_consuming()
 
     async def stop(self) -> None:
         await self.pause()
@@ -193,12 +185,27 @@ class RabbitBus:
 
     async def _disconnect(self) -> None:
         self._up.clear()
-        broker, self._broker = self._broker, None
+        await self._stop_consuming()
         connection, self._connection, self._channel = self._connection, None, None
-        if broker is not None:
-            await broker.stop()
         if connection is not None:
-            await connection.close()
+            with suppress(TimeoutError, OSError, RuntimeError, AMQPError):
+                async with asyncio.timeout(_CALL_SECONDS):
+                    await connection.close()
+
+    async def _stop_consuming(self) -> None:
+        broker, self._broker = self._broker, None
+        if broker is not None:
+            with suppress(TimeoutError, OSError, RuntimeError, AMQPError):
+                async with asyncio.timeout(_CALL_SECONDS):
+                    await broker.stop()
+
+
+@contextmanager
+def _down_unless_answered() -> Iterator[None]:
+    try:
+        yield
+    except (TimeoutError, OSError, RuntimeError, AMQPError) as error:
+        raise BusDown("the broker does not answer") from error
 
 
 def _arguments(name: str) -> dict[str, Any]:
@@ -225,14 +232,15 @@ def _retry_arguments(name: str, seconds: int) -> dict[str, Any]:
 
 def _deliveries(queue: str) -> Any:
     async def decode(message: Any) -> Delivery:
-        headers = {str(k): str(v) for k, v in message.headers.items()}
-        attempt = headers.get(ATTEMPT, "0")
-        kind = {"content-type": message.content_type} if message.content_type else {}
+        headers = {"content-type": str(message.content_type)} if message.content_type else {}
         return Delivery(
-            queue=queue,
-            body=message.body,
-            attempt=int(attempt) if attempt.isdigit() else 0,
-            headers=headers | kind,
+            queue=queue, body=message.body, attempt=_attempt(message.headers.get(ATTEMPT)), headers=headers
         )
 
     return decode
+
+
+def _attempt(told: Any) -> int:
+    """Our own count of retries; whoever publishes from outside may have written anything there."""
+    text = str(told)
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _ATTEMPT_DIGITS else 0

@@ -1,4 +1,4 @@
-"""Who hears what: every queue with the event types that are routed to it. All services declare all of it at start."""
+"""Who hears what: every queue with the event types that are routed to it. All services declare all of it."""
 
 from shared.messages import INBOUND
 

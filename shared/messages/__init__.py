@@ -1,6 +1,6 @@
-"""Every event of the system: the published language. Import from here; `facts` come from outside, `internal` are ours."""
+"""Every event of the system, the published language: `facts` come from outside, `internal` ones are ours."""
 
-from shared.messages.cloudevents import Event, decode, decode_any, decode_batch, encode
+from shared.messages.cloudevents import Event, decode, decode_any, decode_batch, encode, members_of
 from shared.messages.facts import (
     INBOUND,
     DemandRaised,
@@ -93,5 +93,6 @@ __all__ = [
     "decode_any",
     "decode_batch",
     "encode",
+    "members_of",
     "type_of",
 ]

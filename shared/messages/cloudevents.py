@@ -12,7 +12,7 @@ from shared.messages.registry import TYPES, type_of
 
 
 class Event(Struct, frozen=True, kw_only=True):
-    """Something that happened: `source` and `id` name it for ever, `time` is when it happened, `data` is typed."""
+    """Something that happened at `time`: `source` and `id` name it for ever, `data` is typed."""
 
     source: str
     id: str
@@ -53,6 +53,7 @@ class _Envelope(Struct, frozen=True, kw_only=True):
 _encoder = msgspec.json.Encoder()
 _one = msgspec.json.Decoder(_Envelope)
 _many = msgspec.json.Decoder(list[_Envelope])
+_members = msgspec.json.Decoder(list[msgspec.Raw])
 _data = {name: msgspec.json.Decoder(schema) for name, schema in TYPES.items()}
 _HEAD = b'{"specversion":"1.0","datacontenttype":"application/json",'
 
@@ -83,6 +84,11 @@ def decode_batch(body: bytes | str) -> list[Event]:
 def decode_any(body: bytes) -> Sequence[Event]:
     """A set of events, packed or alone."""
     return decode_batch(body) if body[:1] == b"[" else [decode(body)]
+
+
+def members_of(body: bytes) -> list[bytes]:
+    """What `body` packs, each event by itself and unread. Raises `msgspec.DecodeError`."""
+    return [bytes(raw) for raw in _members.decode(body)] if body[:1] == b"[" else [body]
 
 
 def _typed(envelope: _Envelope) -> Event:

@@ -1,4 +1,4 @@
-"""Events between the services, and those published for others: no free text, no contacts but in DemandAccepted."""
+"""Events between the services and for others: no free text and no contacts but in DemandAccepted."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -162,7 +162,7 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 
 class FollowUpDone(FollowUpDue, frozen=True, kw_only=True):
-    """A follow-up is done, or its answer was corrected (a higher `version`); `answered_at` is this answer's time."""
+    """A follow-up is done, or its answer was corrected (a higher `version`), at `answered_at`."""
 
     outcome: Literal["answered", "declined", "unreachable"]
     done_at: datetime

@@ -1,10 +1,10 @@
 """Bring a service's tables up to date at start, safely when several copies start at once.
 
-A service's own revisions lie in `services/<name>/migrations/versions`, those of the mechanism's tables beside this file.
+A service's own revisions lie in `services/<name>/migrations/versions`, those of the mechanism's tables here.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -55,7 +55,7 @@ def without_schema(metadata: MetaData) -> MetaData:
     """The same tables as SQLite knows them."""
     plain = MetaData(naming_convention=metadata.naming_convention)
     for table in metadata.sorted_tables:
-        table.to_metadata(plain, schema=None)
+        table.to_metadata(plain, schema=cast(str, None))  # None: without one, which its types leave out
     return plain
 
 

@@ -30,7 +30,7 @@ def upgrade() -> None:
         schema=schema,
     )
     unsent, sent = sa.text("sent_at IS NULL"), sa.text("sent_at IS NOT NULL")
-    op.create_index("ix_outbox_unsent", "outbox", ["available_at", "id"], schema=schema,
+    op.create_index("ix_outbox_unsent", "outbox", ["id"], schema=schema,
                     postgresql_where=unsent, sqlite_where=unsent)  # fmt: skip
     op.create_index("ix_outbox_sent_at", "outbox", ["sent_at"], schema=schema,
                     postgresql_where=sent, sqlite_where=sent)  # fmt: skip
