@@ -19,6 +19,12 @@ roles = ["engineer"]
 skills = ["*"]
 
 [[people]]
+id = "qian"
+name = "Qian Yu"
+roles = ["quality"]
+skills = []
+
+[[people]]
 id = "zhao"
 name = "Zhao Min"
 roles = ["dispatcher", "quality"]

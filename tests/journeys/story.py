@@ -1,0 +1,105 @@
+"""Tells a story through the outside interface: what a person or another system does, and what must come to be."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from tests.support.processes import Processes, signed_in
+from tests.support.waiting import eventually
+
+SERVICES = ("intake", "dispatch", "survey", "kpi")
+
+
+class Story:
+    """One installation, spoken to as its users do; `clients` maps each service to the process that answers for it."""
+
+    def __init__(self, clients: dict[str, httpx.AsyncClient]) -> None:
+        self.clients = clients
+
+    async def call(self, service: str, method: str, path: str, status: int = 200, **rest: Any) -> Any:
+        """One request that must answer with `status`; its body."""
+        response = await self.clients[service].request(method, path, **rest)
+        assert response.status_code == status, (path, response.status_code, response.text)
+        return response.json() if response.content else None
+
+    async def raise_demand(self, **demand: Any) -> str:
+        """Somebody raises a demand; its id once its case is open."""
+        answer = await self.call("intake", "POST", "/v1/demands", 202, json={"property": "tower", **demand})
+        await eventually(lambda: self.case(answer["demand"]))
+        return str(answer["demand"])
+
+    async def fact(self, name: str, id_: str, status: int = 202, **data: Any) -> Any:
+        """Another system posts a fact."""
+        event = {"specversion": "1.0", "id": id_, "source": "tests", "type": name, "data": {"property": "tower", **data}}
+        kind = {"Content-Type": "application/cloudevents+json"}
+        return await self.call("intake", "POST", "/v1/events", status, json=event, headers=kind)
+
+    async def case(self, case: str) -> Any:
+        """The case as an administrator sees it."""
+        return await self.call("dispatch", "GET", f"/v1/cases/{case}")
+
+    async def act(self, case: str, action: str, status: int = 200, actor: str | None = None, **data: Any) -> Any:
+        """Somebody does something on a case."""
+        body: dict[str, Any] = {"action": action, "data": data}
+        if actor:
+            body["actor"] = actor
+        return await self.call("dispatch", "POST", f"/v1/cases/{case}/actions", status, json=body)
+
+    async def until_state(self, case: str, state: str) -> Any:
+        """Wait until the case is in `state`."""
+        return await eventually(lambda: self.case(case), lambda found: found["state"] == state)
+
+    async def follow_up(self, case: str) -> Any:
+        """The follow-up that the finished case is owed."""
+        path = f"/v1/followups?property=tower&case={case}"
+        found = await eventually(lambda: self.call("survey", "GET", path), lambda page: bool(page["items"]))
+        assert len(found["items"]) == 1
+        return found["items"][0]
+
+    async def answer(self, follow_up: str, key: str, **answer: Any) -> Any:
+        """A customer assistant calls and the resident answers."""
+        body = {"outcome": "answered", "channel": "phone", "answer": answer}
+        path = f"/v1/followups/{follow_up}/attempts"
+        return await self.call("survey", "POST", path, json=body, headers={"Idempotency-Key": key})
+
+    async def rate(self, kpi: str) -> tuple[str, str]:
+        """Numerator and denominator of this month."""
+        page = await self.call("kpi", "GET", "/v1/kpis?property=tower&window=month")
+        found = next(item for item in page["items"] if item["kpi"] == kpi)
+        return found["numerator"], found["denominator"]
+
+    async def until_rate(self, kpi: str, numerator: str, denominator: str) -> None:
+        """Wait until the rate stands at this."""
+        await eventually(lambda: self.rate(kpi), lambda rate: rate == (numerator, denominator))
+
+    async def gauge(self, name: str) -> list[str]:
+        """The lines of a metric, over all processes."""
+        texts = [(await client.get("/metrics")).text for client in set(self.clients.values())]
+        return [line for text in texts for line in text.splitlines() if line.startswith(f"{name}{{")]
+
+
+@asynccontextmanager
+async def told(processes: Processes, apart: bool) -> AsyncIterator[Story]:
+    """A story on running processes: one for all four services, or one each."""
+    if apart:
+        running = {name: processes.make(name) for name in SERVICES}
+        for serving in running.values():
+            serving.launch()
+        for serving in running.values():
+            serving.wait_ready()
+        clients = {name: signed_in(serving) for name, serving in running.items()}
+    else:
+        client = signed_in(processes.start("all"))
+        clients = dict.fromkeys(SERVICES, client)
+    try:
+        yield Story(clients)
+    finally:
+        for client in set(clients.values()):
+            await client.aclose()
+
+
+def installations() -> Iterator[str]:
+    """The kinds of installation that every story is told on."""
+    yield from ("embedded in one process", "apart on RabbitMQ and PostgreSQL")
