@@ -1,7 +1,7 @@
 """Which alarms a history of equipment states holds: pure, the same in whatever order the states were heard.
 
-An alarm lasts from the first alarmed fault to the next intact state and has one repair; a fault that is alarmed
-again after that repair was finished is another.
+An alarm lasts from the first alarmed fault to the next intact state and has one repair; a fault that is
+alarmed again after that repair was finished is another.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ ENDS = ("intact", "retired")
 
 
 class StateTold(Struct, frozen=True, kw_only=True):
-    """A state as it was told; `case` is the repair that a fault opened, or that an intact state was told to."""
+    """A state as it was told; `case` is the repair that a fault opened or an intact state was told to."""
 
     at: datetime
     source: str

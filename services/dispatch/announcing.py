@@ -1,4 +1,4 @@
-"""What dispatch says of its cases: facts for the other services and for outsiders, without free text and contacts."""
+"""What dispatch says of its cases: facts for other services and outsiders, no free text, no contacts."""
 
 from datetime import datetime
 

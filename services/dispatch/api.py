@@ -1,7 +1,8 @@
-"""What dispatch answers over HTTP: cases, the steps that they take, who is on shift, and the stream of changes."""
+"""What dispatch answers over HTTP: cases and the steps they take, who is on shift, the stream of changes."""
 
 import hashlib
 import re
+from collections import Counter
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -209,7 +210,7 @@ async def show_roster(call: Call) -> Roster:
     prop = call.service.rules.property(query.property)
     at = query.at or call.service.clock.now()
     async with call.service.database.read() as connection:
-        loads = (await queries.loads(connection, [prop.id])).get(prop.id, {})
+        loads = (await queries.loads(connection, [prop.id])).get(prop.id, Counter())
     items = [
         OnShift(
             id=person.id,

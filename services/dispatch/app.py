@@ -1,6 +1,7 @@
 """The service dispatch: its rules, its one path for changes, its timers and its stream."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from services.dispatch import api, handlers, queries
@@ -8,12 +9,16 @@ from services.dispatch.jobs import Watch, keep_matching
 from services.dispatch.metrics import Meters
 from services.dispatch.models import mechanism, metadata
 from services.dispatch.operations import Acting, load_rulebook
+from services.dispatch.pages import BoardPages
 from services.dispatch.rulebook import Rulebook
 from services.dispatch.stream import Stream
 from services.dispatch.workflow import load_workflows
+from shared.pages import Pages
 from shared.receiver import Subscription
 from shared.service import Job, Service, Surroundings
-from shared.web import Endpoint
+from shared.web import Endpoint, Web
+
+HERE = Path(__file__).resolve().parent
 
 
 class Dispatch(Service):
@@ -29,13 +34,17 @@ class Dispatch(Service):
         self.meters = Meters(self.registry)
         self.acting = Acting(self)
         self.watch = Watch(self)
-        self.stream = Stream(self.database, lambda: self.rules, self.clock.now)
+        self.stream = Stream(self.database, lambda: self.rules, self.clock.now, self.leaving)
 
     def subscriptions(self) -> Sequence[Subscription]:
         return handlers.SUBSCRIPTIONS
 
     def endpoints(self) -> Sequence[Endpoint]:
         return api.endpoints
+
+    def pages(self) -> Sequence[Any]:
+        """The board and the pages of cases."""
+        return BoardPages(self, Pages(Web(self, self.keyring), HERE)).routes()
 
     def jobs(self) -> Sequence[Job]:
         return (self.watch.run, self.stream.run, self._keep_matching)

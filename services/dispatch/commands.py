@@ -33,8 +33,8 @@ class Open(Struct, frozen=True, kw_only=True):
 
 
 class Perform(Struct, frozen=True, kw_only=True):
-    """Let a case take a step. `properties` are those that the caller sees (None: all); `for_somebody`: the caller
-    named who did it.
+    """Let a case take a step. `properties` are those that the caller sees (None: all);
+    `for_somebody`: the caller named who did it.
     """
 
     case: str
@@ -46,7 +46,7 @@ class Perform(Struct, frozen=True, kw_only=True):
 
 
 class Look(Struct, frozen=True, kw_only=True):
-    """See whether something of a case is due: warnings, misses, a lease that is over, an engineer to be found."""
+    """See whether something of a case is due: a warning, a miss, the end of a lease, somebody to be found."""
 
     case: str
     trace: str | None = None
@@ -73,7 +73,7 @@ class TakeBack(Struct, frozen=True, kw_only=True):
 
 
 class Conclude(Struct, frozen=True, kw_only=True):
-    """The follow-up is done: the case closes, and a dissatisfied answer opens one rework, with the id `rework`."""
+    """The follow-up is done: the case closes; a dissatisfied answer opens one rework, its id `rework`."""
 
     done: FollowUpDone
     rework: str

@@ -1,4 +1,4 @@
-"""Decides a set of commands over the cases that it was given: pure, one after the other, a bad one leaving no trace.
+"""Decides a set of commands over the cases that it was given: pure, in order, a bad one leaving no trace.
 
 Everything that changes a case goes through here. What came of it lies in `held`, `steps` and `notices`.
 """
@@ -43,7 +43,7 @@ HIGHEST = 8
 
 
 class Held(Struct, frozen=True):
-    """A case on the desk: as it is now, as it was loaded (None: new), and what was said when it was raised."""
+    """A case on the desk: as it is now, as it was loaded (None: new), and what was said at its raising."""
 
     case: Case
     loaded: Case | None

@@ -1,4 +1,4 @@
-"""What dispatch listens to: demands, facts that open work, follow-ups that are done; each as a set in one transaction."""
+"""What dispatch listens to: demands, facts that open work, follow-ups; each as a set in one transaction."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Durable timers: what is due is looked at in sets; between times it sleeps until the next is, or until woken."""
+"""Durable timers: what is due is looked at in sets; in between it sleeps until the next, or until woken."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -27,7 +27,7 @@ _KEEP_KEYS = timedelta(days=7)
 
 
 class Watch:
-    """Looks at cases when something of them is due. `wake` it after a commit that may have set an earlier timer."""
+    """Looks at cases when something of them is due; `wake` it after a commit."""
 
     def __init__(self, service: "Dispatch") -> None:
         self._service = service
@@ -90,7 +90,7 @@ class Watch:
             await operations.apply(connection, self._service, commands, now, skip_locked=True)
 
     async def _rest(self, due_at: datetime | None) -> None:
-        """Until the next timer is due by the service's clock, something is committed, or a second has gone by."""
+        """Until the next timer is due by the service's clock, something is committed, or a second is over."""
         clock = self._service.clock
         seconds = _LONGEST_SLEEP
         if due_at is not None:

@@ -1,4 +1,4 @@
-"""What dispatch shows of itself: open cases, deadlines, and how long a demand takes to become a delivered service."""
+"""What dispatch shows of itself: open cases, deadlines, and how long a demand takes to be served."""
 
 from collections.abc import Iterable
 from typing import Any

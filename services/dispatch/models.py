@@ -96,8 +96,8 @@ case_history = Table(
     Index("uq_case_history_case_id", "case_id", "seq", unique=True),
     Index("ix_case_history_xid", "xid", "position"),
 )
-"""Every step. (`xid`, `position`) orders them as the stream tells them: by the transaction that wrote them, so that
-nothing that commits late is passed over; on SQLite, with its one writer, `xid` is 0."""
+"""Every step. (`xid`, `position`) orders them as the stream tells them: by the transaction that wrote them,
+so that nothing that commits late is passed over; on SQLite, with its one writer, `xid` is 0."""
 
 timers = Table(
     "timers",

@@ -1,4 +1,4 @@
-"""Reads of dispatch: cases for deciding, for lists and pages, their histories, loads, timers and the stream."""
+"""Reads of dispatch: cases for deciding, lists and pages, their histories, loads, timers and the stream."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Select, func, literal_column, select, true, tuple_
+from sqlalchemy import ColumnElement, Select, func, literal_column, or_, select, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.dispatch.case import Case, HistoryEntry
@@ -27,7 +27,7 @@ class Stored(NamedTuple):
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """Which cases are asked for; `properties` None means all. `before`: the id that the page goes on after."""
+    """Which cases are asked for; `properties` None means all. `before`: the id that the page goes on from."""
 
     properties: Sequence[str] | None = None
     kind: str | None = None
@@ -35,6 +35,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     is_open: bool | None = None
     assignee: str | None = None
     words: str | None = None
+    ids: Sequence[str] | None = None
     before: str | None = None
     limit: int = 50
 
@@ -56,7 +57,7 @@ def stored(row: Any) -> Stored:
 
 
 async def hold(connection: AsyncConnection, ids: Iterable[str], *, skip_locked: bool = False) -> list[Stored]:
-    """The cases of `ids`, held until the transaction ends, in one order for all so that nobody waits in a ring."""
+    """The cases of `ids`, held until the transaction ends, in one order for all: nobody waits in a ring."""
     query = select(cases.c.body, cases.c.papers).where(cases.c.id.in_(sorted(set(ids)))).order_by(cases.c.id)
     rows = await connection.execute(query.with_for_update(skip_locked=skip_locked))
     return [stored(row) for row in rows]
@@ -119,6 +120,8 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
         found.append(cases.c.is_open if wanted.is_open else ~cases.c.is_open)
     if wanted.words:
         found.append(cases.c.words.contains(wanted.words.lower(), autoescape=True))
+    if wanted.ids is not None:
+        found.append(cases.c.id.in_(wanted.ids))
     if wanted.before is not None:
         found.append(cases.c.id < wanted.before)
     return found
@@ -171,6 +174,31 @@ async def reworks(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, 
     return found
 
 
+async def by_number(connection: AsyncConnection, prop: str, number: str) -> str | None:
+    """The id of the case that people call by this number."""
+    query = select(cases.c.id).where(cases.c.number == number, cases.c.property == prop).limit(1)
+    found: str | None = (await connection.execute(query)).scalar()
+    return found
+
+
+async def kin(connection: AsyncConnection, case: Case) -> dict[str, list[Stored]]:
+    """The cases that `case` is linked with: `rework_of` and `parent`, its `reworks` and `children`."""
+    near = [name for name in (case.rework_of, case.parent) if name]
+    columns = (cases.c.id, cases.c.parent, cases.c.rework_of, cases.c.body, cases.c.papers)
+    linked = or_(cases.c.id.in_(near), cases.c.parent == case.id, cases.c.rework_of == case.id)
+    found: dict[str, list[Stored]] = {"rework_of": [], "parent": [], "reworks": [], "children": []}
+    for row in await connection.execute(select(*columns).where(linked).order_by(cases.c.id).limit(200)):
+        for how, is_it in (
+            ("rework_of", row.id == case.rework_of),
+            ("parent", row.id == case.parent),
+            ("reworks", row.rework_of == case.id),
+            ("children", row.parent == case.id),
+        ):
+            if is_it:
+                found[how].append(stored(row))
+    return found
+
+
 async def by_reference(
     connection: AsyncConnection, names: Iterable[tuple[str, str, str]]
 ) -> dict[tuple[str, str, str], list[str]]:
@@ -209,7 +237,7 @@ _XMIN: ColumnElement[int] = literal_column("(pg_snapshot_xmin(pg_current_snapsho
 
 
 async def changes(connection: AsyncConnection, after: tuple[int, int], limit: int) -> list[Change]:
-    """Steps after a place of the stream, in its order. On PostgreSQL only those that nothing can come before any more."""
+    """Steps after a place of the stream, in its order. On PostgreSQL: only what nothing precedes any more."""
     query = _changes().where(tuple_(case_history.c.xid, case_history.c.position) > tuple_(*after))
     if _on_postgres(connection):
         query = query.where(case_history.c.xid < _XMIN)

@@ -1,7 +1,7 @@
-"""The stream of changes: one reader per process for any number of watchers, resumable anywhere, nothing passed over.
+"""The stream of changes: one reader per process for any number of watchers, resumable, nothing passed over.
 
-Steps are told in the order of the transactions that wrote them. On PostgreSQL a step is told once no transaction
-that began earlier can still commit; a commit of this process wakes the reader at once.
+Steps are told in the order of the transactions that wrote them. On PostgreSQL a step is told once no
+transaction that began earlier can still commit; a commit of this process wakes the reader at once.
 """
 
 import asyncio
@@ -50,11 +50,16 @@ class Stream:
     """Reads changes and hands them to whoever watches."""
 
     def __init__(
-        self, database: Database, rules: Callable[[], Rulebook], now: Callable[[], datetime]
+        self,
+        database: Database,
+        rules: Callable[[], Rulebook],
+        now: Callable[[], datetime],
+        leaving: asyncio.Event,
     ) -> None:
         self._database = database
         self._rules = rules
         self._now = now
+        self._leaving = leaving
         self._wake = asyncio.Event()
         self._joining = asyncio.Lock()
         self._watchers: set[asyncio.Queue[Told | None]] = set()
@@ -69,14 +74,19 @@ class Stream:
         try:
             while True:
                 await self._rest()
+                if self._leaving.is_set():
+                    self._let_go()
                 try:
                     await self._read_all()
                 except Exception as error:
                     _log.warning("stream waits", error=type(error).__name__, exc_info=not is_transient(error))
                     await asyncio.sleep(0.5)
         finally:
-            for watcher in self._watchers:
-                watcher.put_nowait(None)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        for watcher in self._watchers:
+            watcher.put_nowait(None)
 
     async def _rest(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -117,6 +127,8 @@ class Stream:
         """Server-sent events from a place on (None: from now on), of the properties that are seen."""
         queue: asyncio.Queue[Told | None] = asyncio.Queue()
         upto = await self._join(queue)
+        if self._leaving.is_set():
+            queue.put_nowait(None)
         try:
             yield b"retry: 1000\n\n"
             async for told in self._missed(min(after or upto, upto), upto):

@@ -1,4 +1,4 @@
-"""Steps that people take over HTTP: concurrent ones share a commit, each is answered once for each of its keys."""
+"""Steps that people take over HTTP: concurrent ones share a commit, each key is answered once."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -26,7 +26,7 @@ Name = tuple[str | int, str | None]
 
 
 class Asked(Struct, frozen=True, kw_only=True):
-    """A step that somebody asks for; `key` with `digest` (of all that was asked) makes asking again harmless."""
+    """A step that somebody asks for; `key` with `digest` (of all that was asked) makes repeating harmless."""
 
     identity: Identity
     perform: Perform

@@ -1,4 +1,4 @@
-"""The one path by which cases change: load the cases of a set, decide purely, write with a handful of statements."""
+"""The one path by which cases change: load the cases of a set, decide purely, write in a few statements."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -41,8 +41,8 @@ async def apply(
 ) -> list[Outcome]:
     """Carry out `commands` in order, within the caller's transaction; an outcome for each.
 
-    A command that can't be carried out leaves no trace and does not spoil the others. With `skip_locked` cases
-    that somebody else holds are left out as if they did not exist.
+    A command that can't be carried out leaves no trace and does not spoil the others. With `skip_locked`
+    cases that somebody else holds are left out as if they did not exist.
     """
     desk = await lay(connection, house, commands, now, skip_locked=skip_locked)
     return await carry_out(connection, house, desk, commands)
@@ -72,7 +72,7 @@ async def lay(
     *,
     skip_locked: bool = False,
 ) -> Desk:
-    """A desk with all that `commands` need: their cases, held until the end of the transaction, and the loads."""
+    """A desk with all that `commands` need: their cases, held until the commit, and the loads."""
     found = await queries.hold(connection, _needed(commands), skip_locked=skip_locked)
     asked = _properties(commands, [case for case, _ in found])
     loads: dict[str, Counter[str]] = await queries.loads(connection, asked) if asked else {}

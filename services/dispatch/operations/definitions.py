@@ -1,4 +1,4 @@
-"""Keeps every definition that cases began with, so that a case goes on by its own version whatever the file says later."""
+"""Keeps every definition that cases began with: a case goes on by its own version."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -19,7 +19,7 @@ async def load_rulebook(
 ) -> Rulebook:
     """The rules by the files of `folder` and every version that was ever used.
 
-    Raises WorkflowRefused where a file changed without a new version: its open cases would change under their feet.
+    Raises WorkflowRefused where a file changed without a new version: open cases would change underfoot.
     """
     current = load_workflows(folder)
     await _store(connection, current, now)

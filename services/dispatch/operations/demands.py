@@ -1,4 +1,4 @@
-"""Demands that were accepted open cases; demands that were taken back withdraw them, whichever is heard first."""
+"""Demands that were accepted open cases, those taken back withdraw them, whichever is heard first."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -23,7 +23,7 @@ Tiers = dict[tuple[str, str], tuple[str | None, str | None]]
 async def take_demands(
     connection: AsyncConnection, house: House, events: Sequence[Event], now: datetime
 ) -> None:
-    """Open a case for every accepted demand; withdraw those taken back, and keep what can't be matched yet."""
+    """Open a case for every accepted demand; withdraw those taken back; keep what can't be matched yet."""
     accepted = [event for event in events if isinstance(event.data, DemandAccepted)]
     withdrawn = [event for event in events if isinstance(event.data, DemandWithdrawn)]
     tiers = await _tiers(connection, [event.data for event in accepted])

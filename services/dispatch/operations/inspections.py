@@ -1,4 +1,4 @@
-"""Inspections: one that did not pass whole opens the work that mends it, once; a correction is told to that work."""
+"""Inspections: one that did not pass whole opens the work that mends it, once; a correction is told to it."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -63,7 +63,7 @@ async def _take(connection: AsyncConnection, house: House, row: Any, event: Even
 
 
 def _opening(prop: Property, event: Event) -> Open:
-    """A request of the management office: what was found wanting is put right, and followed up like all else."""
+    """A request of the management office: what was found wanting is put right and followed up."""
     data: InspectionRecorded = event.data
     zh, en = _LINES[data.line]
     left = data.checked - data.passed

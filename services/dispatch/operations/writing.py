@@ -1,4 +1,4 @@
-"""Writes what a desk decided: cases under their version, history, timers; a statement each, whatever the number."""
+"""Writes what a desk decided: cases under their version, history, timers; a statement each."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

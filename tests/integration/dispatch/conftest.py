@@ -1,0 +1,214 @@
+"""The dispatch service on both databases, its tables made by its migrations; events come as from the bus."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from msgspec import Struct
+from sqlalchemy import select
+from starlette.applications import Starlette
+
+from guanjia.buses import make_bus
+from services.dispatch.app import Dispatch
+from shared.bus import Delivery
+from shared.bus.topology import queues_of
+from shared.clock import ManualClock
+from shared.ids import new_id
+from shared.messages import Answer, DemandAccepted, Event, FollowUpDone, decode, encode
+from shared.migrations import upgrade
+from shared.properties import load_properties
+from shared.service import Surroundings, secret_and_keyring
+from shared.settings import Settings
+from shared.web import Web, unknown_path
+from tests.support.properties import TOWER, write_property
+from tests.support.stores import Store
+
+NOW = datetime(2026, 11, 23, 4, tzinfo=UTC)
+"""Noon on a Monday in Wuxi."""
+EMPTY = TOWER.split("\n[[people]]")[0]
+BY_HAND = f"{TOWER}\n[dispatch]\nautomatic = false\n"
+SCOPED = f'{TOWER}\n[scope]\nfloors = "6-28"\n'
+
+
+@dataclass
+class DispatchDesk:
+    """The service, and how a test talks to it."""
+
+    service: Dispatch
+    clock: ManualClock
+    http: httpx.AsyncClient
+    store: Store
+    settings: Settings
+    issued: dict[tuple[Any, ...], str] = field(default_factory=dict)
+
+    async def deliver(self, *events: Event) -> None:
+        """Deliver events in one set for each queue."""
+        sets: dict[str, list[Delivery]] = {}
+        for event in events:
+            for queue in queues_of(event.type):
+                if queue.startswith("dispatch."):
+                    sets.setdefault(queue, []).append(Delivery(queue=queue, body=encode(event)))
+        consumers = self.service.consumers()
+        for queue, deliveries in sets.items():
+            await consumers[queue](deliveries)
+
+    async def fact(self, data: Struct, time: datetime | None = None, source: str = "bms") -> Event:
+        """Deliver a fact that happened at `time` (now)."""
+        event = Event.of(data, source=source, time=time or self.clock.now())
+        await self.deliver(event)
+        return event
+
+    async def demand(self, kind: str = "repair", **told: Any) -> str:
+        """An accepted demand, delivered; the id of its case."""
+        event = self.accepted(kind, **told)
+        await self.deliver(event)
+        return str(event.data.demand)
+
+    def accepted(self, kind: str = "repair", **told: Any) -> Event:
+        """An accepted demand."""
+        now = self.clock.now()
+        known: dict[str, Any] = {
+            "demand": new_id(),
+            "property": "tower",
+            "kind": kind,
+            "summary": "The tap drips",
+            "source": "app",
+            "raised_at": now,
+            "accepted_at": now,
+        }
+        return Event.of(DemandAccepted(**(known | told)), source="guanjia/intake", time=now)
+
+    async def followed_up(self, case: str, rating: int | None = None, **told: Any) -> Event:
+        """The follow-up of a case is done, with this rating."""
+        now = self.clock.now()
+        known: dict[str, Any] = {
+            "followup": new_id(),
+            "case": case,
+            "property": "tower",
+            "kind": "repair",
+            "line": "maintenance",
+            "due_at": now,
+            "since": now,
+            "outcome": "answered" if rating else "declined",
+            "done_at": now,
+            "answered_at": now if rating else None,
+            "answer": Answer(rating=rating) if rating else None,
+            "version": 1,
+            "by": "zhao",
+        }
+        event = Event.of(FollowUpDone(**(known | told)), source="guanjia/survey", time=now)
+        await self.deliver(event)
+        return event
+
+    def key(
+        self, *roles: str, person: str | None = None, properties: Sequence[str] | None = ("tower",)
+    ) -> dict[str, str]:
+        """Headers of somebody with these roles; the same key for the same question."""
+        asked = (roles, person, properties)
+        if asked not in self.issued:
+            chosen = None if properties is None else list(properties)
+            self.issued[asked] = self.service.keyring.issue(person or "desk", list(roles), chosen, person)[1]
+        return {"Authorization": f"Bearer {self.issued[asked]}"}
+
+    async def case(self, case_id: str, headers: dict[str, str] | None = None) -> dict[str, Any]:
+        """The case as an administrator sees it."""
+        answer = await self.http.get(f"/v1/cases/{case_id}", headers=headers or self.key("admin"))
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    async def cases(self, **query: Any) -> list[dict[str, Any]]:
+        """A list of cases as an administrator sees it."""
+        answer = await self.http.get("/v1/cases", params=query, headers=self.key("admin"))
+        assert answer.status_code == 200, answer.text
+        return list(answer.json()["items"])
+
+    async def post(
+        self, case_id: str, action: str, headers: dict[str, str] | None = None, **body: Any
+    ) -> httpx.Response:
+        """Ask for a step, unless told otherwise as an administrator."""
+        return await self.http.post(
+            f"/v1/cases/{case_id}/actions",
+            json={"action": action} | body,
+            headers=headers or self.key("admin"),
+        )
+
+    async def act(
+        self, case_id: str, action: str, headers: dict[str, str] | None = None, **body: Any
+    ) -> dict[str, Any]:
+        """The same, and it must be taken."""
+        answer = await self.post(case_id, action, headers, **body)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    async def repaired(self, case_id: str) -> dict[str, Any]:
+        """A dispatched repair, brought to its follow-up by its engineer and inspected."""
+        engineer = (await self.case(case_id))["assignee"]
+        by = self.key("engineer", person=engineer)
+        for action in ("accept", "depart", "arrive", "complete"):
+            await self.act(case_id, action, by)
+        return await self.act(case_id, "inspect", data={"passed": True})
+
+    async def pass_time(self, **by: float) -> None:
+        """Turn the clock and look at what is due."""
+        self.clock.advance(timedelta(**by))
+        await self.look()
+
+    async def look(self) -> None:
+        """Look at what is due until nothing is."""
+        while await self.service.watch.look():
+            pass
+
+    async def spoken(self, name: str) -> list[Event]:
+        """The events of this type that were recorded to be sent, in their order."""
+        outbox = self.service.mechanism.outbox
+        async with self.service.database.read() as connection:
+            query = select(outbox.c.body).where(outbox.c.type == name).order_by(outbox.c.id)
+            return [decode(body) for body in (await connection.execute(query)).scalars()]
+
+    async def dead_letters(self) -> dict[str, int]:
+        """How many events were set aside, by queue."""
+        async with self.service.database.read() as connection:
+            return await self.service.dead_letters.counts(connection)
+
+
+def settings_of(store: Store, folder: Path) -> Settings:
+    """Settings of a process on this store."""
+    told = {"database_url": store.url, "data_dir": store.folder, "properties_dir": folder, "amqp_url": ""}
+    return Settings.model_validate(told)
+
+
+def surroundings(settings: Settings, clock: ManualClock) -> Surroundings:
+    """What a process on these settings gives to its services."""
+    secret, keyring = secret_and_keyring(settings)
+    properties = load_properties(settings.properties_dir)
+    return Surroundings(settings, clock, make_bus(settings, clock), secret, keyring, properties)
+
+
+@pytest.fixture
+async def desk(store: Store, tmp_path: Path) -> AsyncIterator[DispatchDesk]:
+    """The service with `tower`, `annex`, `empty` (nobody works there), `by_hand`, `scoped` (floors 6 to 28)."""
+    folder = tmp_path / "properties"
+    for name, text in {
+        "tower": TOWER,
+        "annex": TOWER,
+        "empty": EMPTY,
+        "by_hand": BY_HAND,
+        "scoped": SCOPED,
+    }.items():
+        write_property(folder, name, text)
+    settings, clock = settings_of(store, folder), ManualClock(NOW)
+    around = surroundings(settings, clock)
+    service = Dispatch(around)
+    await upgrade(service.database, service.metadata)
+    await service.prepare()
+    await around.bus.start({})
+    app = Starlette(routes=Web(service, around.keyring).routes(service.endpoints()))
+    app.router.default = unknown_path
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
+        yield DispatchDesk(service, clock, http, store, settings)
+    await service.close()
+    await around.bus.stop()

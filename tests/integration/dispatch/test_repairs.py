@@ -1,0 +1,154 @@
+"""Repairs from the demand to the end, over HTTP."""
+
+import asyncio
+from datetime import timedelta
+
+from services.dispatch.models import metadata
+from shared.migrations import difference
+from tests.integration.dispatch.conftest import NOW, DispatchDesk
+
+
+async def test_a_demand_is_a_dispatched_case_of_the_same_id_at_once(desk: DispatchDesk) -> None:
+    case_id = await desk.demand(subject="water_supply", location={"floor": 12, "unit": "12A"})
+    case = await desk.case(case_id)
+    assert (case["id"], case["state"], case["open"], case["version"]) == (case_id, "dispatched", True, 2)
+    assert case["number"].startswith("BX-261123-")
+    assert case["workflow"] == {"name": "repair", "version": 1}
+    assert case["assignee"] in ("wang", "li")
+    assert [entry["action"] for entry in case["history"]] == ["raise", "assign"]
+    assert {clock["clock"] for clock in case["deadlines"]} == {"respond", "arrive", "complete"}
+    opened, changed = (
+        await desk.spoken("guanjia.case.opened.v1"),
+        await desk.spoken("guanjia.case.changed.v1"),
+    )
+    assert [event.data.version for event in opened + changed] == [1, 2]
+
+
+async def test_the_next_demand_goes_to_whoever_carries_less(desk: DispatchDesk) -> None:
+    events = [desk.accepted() for _ in range(4)]
+    await desk.deliver(*events)
+    assignees = [(await desk.case(event.data.demand))["assignee"] for event in events]
+    assert sorted(assignees) == ["li", "li", "wang", "wang"]
+
+
+async def test_the_same_demand_again_changes_nothing(desk: DispatchDesk) -> None:
+    event = desk.accepted()
+    await desk.deliver(event, event)
+    await desk.deliver(event)
+    again = desk.accepted(demand=event.data.demand)
+    await desk.deliver(again)
+    assert len(await desk.cases()) == 1
+    assert (await desk.case(event.data.demand))["version"] == 2
+    assert await desk.dead_letters() == {}
+
+
+async def test_a_whole_repair_is_closed_by_its_follow_up(desk: DispatchDesk) -> None:
+    case_id = await desk.demand()
+    done = await desk.repaired(case_id)
+    assert done["state"] == "following_up"
+    plan = (await desk.spoken("guanjia.case.changed.v1"))[-1].data.follow_up
+    assert (plan.line, plan.due_at, plan.workers) == (
+        "maintenance",
+        NOW + timedelta(hours=24),
+        [done["assignee"]],
+    )
+    desk.clock.advance(timedelta(hours=1))
+    await desk.followed_up(case_id, rating=5)
+    case = await desk.case(case_id)
+    assert (case["state"], case["open"], case["actions"]) == ("closed", False, [])
+    assert case["history"][-1]["actor"] == "system"
+    assert [event.data.case for event in await desk.spoken("guanjia.case.closed.v1")] == [case_id]
+
+
+async def test_a_dissatisfied_answer_closes_it_and_opens_one_rework_for_another_engineer(
+    desk: DispatchDesk,
+) -> None:
+    case_id = await desk.demand(summary="The lamp flickers")
+    old = await desk.repaired(case_id)
+    desk.clock.advance(timedelta(minutes=5))
+    await asyncio.gather(desk.followed_up(case_id, rating=2), desk.followed_up(case_id, rating=1, version=2))
+    old = await desk.case(case_id)
+    assert old["state"] == "closed"
+    (rework_id,) = old["reworks"]
+    rework = await desk.case(rework_id)
+    assert (rework["rework_of"], rework["state"], rework["summary"]) == (
+        case_id,
+        "dispatched",
+        "The lamp flickers",
+    )
+    assert rework["assignee"] != old["assignee"]
+    assert rework["raised_at"] == "2026-11-23T04:05:00Z"
+
+
+async def test_a_correction_to_dissatisfied_opens_the_rework_later(desk: DispatchDesk) -> None:
+    case_id = await desk.demand()
+    await desk.repaired(case_id)
+    await desk.followed_up(case_id, rating=5)
+    assert (await desk.case(case_id))["reworks"] == []
+    await desk.followed_up(case_id, rating=1, version=2)
+    assert len((await desk.case(case_id))["reworks"]) == 1
+
+
+async def test_a_follow_up_of_an_unknown_case_is_tried_again(desk: DispatchDesk) -> None:
+    await desk.followed_up("01900000-0000-7000-8000-000000000000", rating=5)
+    assert await desk.dead_letters() == {}
+
+
+async def test_without_people_nobody_is_looked_for(desk: DispatchDesk) -> None:
+    case_id = await desk.demand(property="empty")
+    case = await desk.case(case_id, desk.key("admin", properties=None))
+    assert (case["state"], case["version"]) == ("reported", 1)
+
+
+async def test_by_hand_means_by_hand(desk: DispatchDesk) -> None:
+    everything = desk.key("admin", properties=None)
+    case_id = await desk.demand(property="by_hand")
+    assert (await desk.case(case_id, everything))["state"] == "reported"
+    assert (await desk.act(case_id, "assign", everything, data={"engineer": "li"}))["assignee"] == "li"
+
+
+async def test_from_outside_the_served_scope_it_waits_to_be_passed_on(desk: DispatchDesk) -> None:
+    everything = desk.key("admin", properties=None)
+    case_id = await desk.demand(property="scoped", location={"floor": 3})
+    case = await desk.case(case_id, everything)
+    assert (case["state"], case["outside_scope"]) == ("reported", "该位置不在本物业服务范围内")
+    told = {"to": "the mall", "reason": "third floor"}
+    assert (await desk.act(case_id, "pass_on", everything, data=told))["state"] == "passed_on"
+
+
+async def test_many_reports_of_one_thing_fold_and_end_each_with_its_own_follow_up(desk: DispatchDesk) -> None:
+    first, *others = [desk.accepted() for _ in range(5)]
+    await desk.deliver(first, *others)
+    parent = first.data.demand
+    for other in others:
+        assert (await desk.act(other.data.demand, "attach", data={"parent": parent}))["state"] == "folded"
+    await desk.repaired(parent)
+    for other in others:
+        child = await desk.case(other.data.demand)
+        assert (child["state"], child["parent"]) == ("following_up", parent)
+        assert child["follow_up_due_at"] == "2026-11-24T04:00:00Z"
+    await desk.followed_up(others[0].data.demand, rating=4)
+    assert (await desk.case(others[0].data.demand))["state"] == "closed"
+
+
+async def test_cancelled_with_the_case_that_it_was_folded_into(desk: DispatchDesk) -> None:
+    parent, child, grandchild = await desk.demand(), await desk.demand(), await desk.demand()
+    await desk.act(grandchild, "attach", data={"parent": child})
+    await desk.act(child, "attach", data={"parent": parent})
+    await desk.act(parent, "cancel")
+    assert [(await desk.case(c))["state"] for c in (parent, child, grandchild)] == ["cancelled"] * 3
+
+
+async def test_it_is_not_folded_into_itself_a_stranger_or_one_that_is_folded(desk: DispatchDesk) -> None:
+    one, two, three = await desk.demand(), await desk.demand(), await desk.demand()
+    annex = await desk.demand(property="annex")
+    await desk.act(two, "attach", data={"parent": one})
+    for parent in (three, annex, two, "01900000-0000-7000-8000-000000000000"):
+        answer = await desk.post(three, "attach", data={"parent": parent})
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["path"] == "data.parent"
+
+
+async def test_migrations_equal_models(desk: DispatchDesk) -> None:
+    async with desk.service.database.begin() as connection:
+        assert await connection.run_sync(difference, "dispatch", metadata) == []
