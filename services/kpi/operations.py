@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Table, and_, delete, insert
+from sqlalchemy import Table, bindparam, delete, insert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,6 +20,10 @@ from shared.service import Service
 
 BITE = 1000
 """How many things a rebuild takes at a time."""
+
+_FORGET = delete(items).where(
+    *(items.c[name] == bindparam(f"old_{name}") for name in ("property", "kind", "thing"))
+)
 
 
 async def take_facts(connection: AsyncConnection, told: Sequence[Event]) -> None:
@@ -65,9 +69,11 @@ async def replace_items(connection: AsyncConnection, wanted: Mapping[Thing, Sequ
     """Keep these items of these things and no others; what is already so stays untouched."""
     kept = await queries.items_of(connection, wanted)
     changed = {thing: made for thing, made in wanted.items() if kept.get(thing, []) != made}
-    for (property_id, kind), ids in queries.grouped(thing for thing in changed if thing in kept).items():
-        old = and_(items.c.property == property_id, items.c.kind == kind, items.c.thing.in_(ids))
-        await connection.execute(delete(items).where(old))
+    stale = [
+        {f"old_{name}": value for name, value in _named(t).items()} for t in sorted(changed) if t in kept
+    ]
+    if stale:
+        await connection.execute(_FORGET, stale)
     rows = [
         _row(thing, seq, item) for thing, made in sorted(changed.items()) for seq, item in enumerate(made)
     ]

@@ -39,7 +39,7 @@ async def test_each_rate_leads_to_its_evidence(desk: KpiDesk) -> None:
 
 async def test_strangers_are_sent_to_sign_in_and_others_told_no(desk: KpiDesk) -> None:
     answer = await desk.http.get("/rates")
-    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=/rates")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=%2Frates")
     assert await status(desk, "/rates", "engineer") == 403
     assert await status(desk, "/rates?property=annex", "manager") == 403
     assert await status(desk, "/rates/nothing?property=tower", "manager") == 404

@@ -1,0 +1,69 @@
+"""The very items behind a rate, page by page."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Row, and_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.kpi.items import micros
+from services.kpi.models import cases, items
+from services.kpi.queries.log import row_of
+from services.kpi.queries.sums import contribution, inside
+from services.kpi.rates import Part, Rate, Side
+
+
+class Position(NamedTuple):
+    """Where a page of evidence ends."""
+
+    counted_at: int
+    kind: str
+    thing: str
+    seq: int
+
+
+class Evidence(NamedTuple):
+    """Which items are asked for. The shortfall is what keeps a rate from its best: what is not good, or what
+    counts against it."""
+
+    property_id: str
+    rate: Rate
+    side: Side
+    start: datetime
+    now: datetime
+
+
+async def evidence(
+    connection: AsyncConnection, asked: Evidence, after: Position | None, limit: int
+) -> Sequence[Row[Any]]:
+    """The items that were counted, the latest first; `came_to` and `good_of_it` are what each contributed."""
+    part, wanted = _side(asked.rate, asked.side)
+    start, now = micros(asked.start), micros(asked.now)
+    weight, good = contribution(part.how, start, now)
+    place = tuple_(items.c.counted_at, items.c.kind, items.c.thing, items.c.seq)
+    case_of = and_(cases.c.property == items.c.property, cases.c.case_id == items.c.case_id)
+    query = (
+        select(items, weight.label("came_to"), good.label("good_of_it"), cases.c.number)
+        .outerjoin_from(items, cases, case_of)
+        .where(inside(part.how, part.families, asked.property_id, start, now), wanted)
+        .order_by(*(column.desc() for column in place.clauses))
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(place < row_of(place, after))
+    return (await connection.execute(query)).all()
+
+
+def position(row: Row[Any]) -> Position:
+    """Where a row of evidence stands."""
+    return Position(row.counted_at, row.kind, row.thing, row.seq)
+
+
+def _side(rate: Rate, side: Side) -> tuple[Part, ColumnElement[bool]]:
+    """Which families a side is made of, and which of their items."""
+    if side == "denominator":
+        return rate.denominator, items.c.weight > 0
+    if side == "numerator" or rate.numerator != rate.denominator:
+        return rate.numerator, items.c.good > 0
+    return rate.numerator, items.c.good < items.c.weight

@@ -1,0 +1,76 @@
+"""What all families come to in all windows as of an instant: one statement over one index."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, case, func, literal, select, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.kpi.items import micros
+from services.kpi.models import items
+from services.kpi.mood import FAMILIES
+from services.kpi.rates import How, Sums, families_by
+from services.kpi.windows import WINDOWS, Window, window_starts
+
+Number = ColumnElement[int]
+
+
+async def sums(connection: AsyncConnection, property_id: str, now: datetime, zone: ZoneInfo) -> Sums:
+    """What every family comes to in every window that ends at `now`: one statement."""
+    starts = {window: micros(start) for window, start in window_starts(now, zone).items()}
+    statement = union_all(
+        _summed("counted", [*families_by("counted"), *FAMILIES], property_id, starts, micros(now)),
+        _summed("standing", families_by("standing"), property_id, starts, micros(now)),
+        _summed("spanning", families_by("spanning"), property_id, starts, micros(now)),
+    )
+    return {
+        (row[0], window): (int(row[1 + 2 * place]), int(row[2 + 2 * place]))
+        for row in await connection.execute(statement)
+        for place, window in enumerate(WINDOWS)
+    }
+
+
+def _summed(
+    how: How, families: Sequence[str], property_id: str, starts: Mapping[Window, int], now: int
+) -> Select[Any]:
+    columns = [
+        func.coalesce(func.sum(part), 0)
+        for window in WINDOWS
+        for part in contribution(how, starts[window], now)
+    ]
+    counted = inside(how, families, property_id, min(starts.values()), now)
+    return select(items.c.family, *columns).where(counted).group_by(items.c.family)
+
+
+def inside(how: How, families: Sequence[str], property_id: str, start: int, now: int) -> ColumnElement[bool]:
+    """Items that may contribute as of `now` in a window that begins at `start`."""
+    conditions = [items.c.property == property_id, items.c.family.in_(families)]
+    if how == "spanning":
+        return and_(*conditions, items.c.since < now, items.c.until > start)
+    conditions += [items.c.since <= now, items.c.until > now]
+    if how == "counted":
+        conditions += [items.c.counted_at >= start, items.c.counted_at <= now]
+    return and_(*conditions)
+
+
+def contribution(how: How, start: int, now: int) -> tuple[Number, Number]:
+    """Weight and good of an item that is `inside` some window, in the one that begins at `start`."""
+    if how == "standing":
+        return items.c.weight, items.c.good
+    if how == "counted":
+        counts = items.c.counted_at >= start
+        return _where(counts, items.c.weight), _where(counts, items.c.good)
+    end = case((items.c.until < now, items.c.until), else_=_number(now))
+    begin = case((items.c.since > start, items.c.since), else_=_number(start))
+    counts = items.c.until > start
+    return _where(counts, (end - begin) * items.c.weight), _where(counts, (end - begin) * items.c.good)
+
+
+def _where(condition: ColumnElement[bool], value: Number) -> Number:
+    return case((condition, value), else_=_number(0))
+
+
+def _number(value: int) -> Number:
+    return literal(value, BigInteger)
