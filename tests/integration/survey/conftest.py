@@ -1,6 +1,7 @@
 """The survey service on both databases, its tables made by its migrations; events come as from the bus."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -83,8 +84,13 @@ class SurveyDesk:
     """The service, and how a test talks to it."""
 
     service: Survey
-    clock: ManualClock
     http: httpx.AsyncClient
+
+    @property
+    def clock(self) -> ManualClock:
+        """The clock that the test turns."""
+        assert isinstance(self.service.clock, ManualClock)
+        return self.service.clock
 
     async def tell(self, *cases: CaseChanged) -> None:
         """Deliver cases in one set, in their order."""
@@ -138,9 +144,24 @@ class SurveyDesk:
             return [decode(body) for body in rows.scalars()]
 
 
+@asynccontextmanager
+async def running(around: Surroundings) -> AsyncIterator[SurveyDesk]:
+    """A copy of the service, with its endpoints and pages."""
+    service = Survey(around)
+    await upgrade(service.database, service.metadata)
+    web = Web(service, around.keyring)
+    pages = [*service.pages(), *common_pages(Pages(web), around.keyring)]
+    app = Starlette(routes=[*web.routes(service.endpoints()), *pages])
+    app.router.default = unknown_path
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as http:
+        yield SurveyDesk(service, http)
+    await service.close()
+
+
 @pytest.fixture
-async def desk(store: Store, tmp_path: Path) -> AsyncIterator[SurveyDesk]:
-    """The survey service with two properties, `tower` and `annex`."""
+async def around(store: Store, tmp_path: Path) -> AsyncIterator[Surroundings]:
+    """What copies of the service share: two properties, `tower` and `annex`, a clock, a secret, a store."""
     folder = tmp_path / "properties"
     write_property(folder, "tower")
     write_property(folder, "annex")
@@ -149,14 +170,19 @@ async def desk(store: Store, tmp_path: Path) -> AsyncIterator[SurveyDesk]:
     secret, keyring = secret_and_keyring(settings)
     clock = ManualClock(NOW)
     bus = make_bus(settings, clock)
-    service = Survey(Surroundings(settings, clock, bus, secret, keyring, load_properties(folder)))
-    await upgrade(service.database, service.metadata)
-    web = Web(service, keyring)
-    app = Starlette(
-        routes=[*web.routes(service.endpoints()), *service.pages(), *common_pages(Pages(web), keyring)]
-    )
-    app.router.default = unknown_path
-    transport = httpx.ASGITransport(app=app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as http:
-        yield SurveyDesk(service, clock, http)
-    await service.close()
+    yield Surroundings(settings, clock, bus, secret, keyring, load_properties(folder))
+    await bus.stop()
+
+
+@pytest.fixture
+async def desk(around: Surroundings) -> AsyncIterator[SurveyDesk]:
+    """The survey service."""
+    async with running(around) as copy:
+        yield copy
+
+
+@pytest.fixture
+async def other_desk(around: Surroundings, desk: SurveyDesk) -> AsyncIterator[SurveyDesk]:
+    """Another copy of it on the same data."""
+    async with running(around) as copy:
+        yield copy

@@ -148,3 +148,18 @@ async def test_what_is_done_stays_done(desk: SurveyDesk) -> None:
     assert (await desk.attempt(followup["id"], outcome="no_answer")).status_code == 409
     late = await desk.attempt(followup["id"], outcome="answered", answer={"rating": 4})
     assert late.json()["outcome"] == "answered"
+
+
+async def test_copies_carry_out_a_request_once(desk: SurveyDesk, other_desk: SurveyDesk) -> None:
+    followup, other = await desk.planned(), await desk.planned()
+    keys = desk.key("quality", person="zhao")
+    same = [copy.attempt(followup["id"], keys | {"Idempotency-Key": f"call-{number}"}, outcome="no_answer")
+            for number in range(5) for copy in (desk, other_desk)]  # fmt: skip
+    assert {answer.status_code for answer in await asyncio.gather(*same)} == {200}
+    assert len((await desk.followup(followup["case"]))["attempts"]) == 5
+    clash = keys | {"Idempotency-Key": "one-key"}
+    answers = await asyncio.gather(
+        desk.attempt(followup["id"], clash, outcome="no_answer"),
+        other_desk.attempt(other["id"], clash, outcome="no_answer"),
+    )
+    assert sorted(answer.status_code for answer in answers) == [200, 409]

@@ -55,10 +55,16 @@ async def test_a_hundred_cases_in_one_set_are_a_hundred_follow_ups(desk: SurveyD
     assert len(await desk.spoken("guanjia.followup.due.v1")) == 100
 
 
-async def test_copies_that_hear_of_one_case_at_once_plan_it_once(desk: SurveyDesk) -> None:
-    first = case(version=8)
-    await asyncio.gather(desk.tell(first), desk.tell(case(first.case, version=9)))
-    assert (await desk.followup(first.case))["case"] == first.case
+async def test_copies_that_hear_of_the_same_cases_at_once_plan_them_once(
+    desk: SurveyDesk, other_desk: SurveyDesk
+) -> None:
+    cases = [case(version=8) for _ in range(30)]
+    closed = [case(one.case, version=9, state="closed") for one in reversed(cases)]
+    await asyncio.gather(desk.tell(*cases), other_desk.tell(*closed), desk.tell(*closed))
+    ids = {(await desk.followup(one.case))["id"] for one in cases}
+    told = {event.data.followup for event in await desk.spoken("guanjia.followup.due.v1")}
+    assert told == ids
+    assert len(ids) == 30
 
 
 async def test_migrations_equal_the_models(desk: SurveyDesk) -> None:
