@@ -4,9 +4,9 @@ import tomllib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-import js_lib_htmx  # type: ignore[import-untyped]
+import js_lib_htmx
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -14,7 +14,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from shared.auth import SESSION_SECONDS, Identity, Keyring
-from shared.errors import NotAllowed, NotSignedIn
+from shared.errors import NotAllowed, NotSignedIn, Problem
 from shared.web import SESSION_COOKIE, Web, as_problem, language_of, read_body, same_origin
 
 HERE = Path(__file__).resolve().parent
@@ -66,7 +66,12 @@ class Pages:
             return self.texts[key][language].format(**values) if values else self.texts[key][language]
 
         html = self.environment.get_template(template).render(
-            t=t, language=language, identity=identity, path=request.url.path, **context
+            t=t,
+            language=language,
+            identity=identity,
+            path=request.url.path,
+            other_language=_in_other_language(request, language),
+            **context,
         )
         response = HTMLResponse(html, status, headers=HEADERS)
         if request.query_params.get("lang") in ("zh", "en"):
@@ -74,7 +79,7 @@ class Pages:
         return response
 
     def signed_in(self, show: Callable[[Request, Identity], Awaitable[Response]], *roles: str) -> Any:
-        """`show` for those who are signed in with one of `roles` (none: anybody signed in); others go to the sign-in page."""
+        """`show` for those signed in with one of `roles` (none named: any); others are asked to sign in."""
 
         async def endpoint(request: Request) -> Response:
             try:
@@ -83,17 +88,18 @@ class Pages:
                     raise NotAllowed("This page is for others.", "您没有权限查看此页面。")
                 return await show(request, identity)
             except NotSignedIn:
-                return RedirectResponse(f"/sign-in?next={request.url.path}", 303, headers=HEADERS)
+                return _to_sign_in(request)
             except Exception as error:
                 return self.problem(request, error)
 
         return endpoint
 
     def problem(self, request: Request, error: Exception) -> HTMLResponse:
-        """A page that tells what is wrong."""
+        """A page that tells what is wrong; to a script that asks for a part of a page, that part."""
         problem = as_problem(error)
         document = problem.document(language_of(request))
-        return self.render(request, "problem.html", status=problem.status, problem=document)
+        template = "problem_part.html" if "hx-request" in request.headers else "problem.html"
+        return self.render(request, template, status=problem.status, problem=document)
 
 
 def common_pages(pages: Pages, keyring: Keyring) -> list[Route | Mount]:
@@ -105,7 +111,10 @@ def common_pages(pages: Pages, keyring: Keyring) -> list[Route | Mount]:
         )
 
     async def sign_in(request: Request) -> Response:
-        form = await _form(request)
+        try:
+            form = await read_form(request)
+        except Problem as problem:
+            return pages.problem(request, problem)
         target = _local(form.get("next"))
         try:
             if not same_origin(request):
@@ -123,6 +132,8 @@ def common_pages(pages: Pages, keyring: Keyring) -> list[Route | Mount]:
         return response
 
     async def sign_out(request: Request) -> Response:
+        if not same_origin(request):
+            return pages.problem(request, NotAllowed("Another site can't sign you out.", "不允许跨站请求。"))
         response = RedirectResponse("/sign-in", 303, headers=HEADERS)
         response.delete_cookie(SESSION_COOKIE)
         return response
@@ -136,11 +147,25 @@ def common_pages(pages: Pages, keyring: Keyring) -> list[Route | Mount]:
     ]
 
 
-async def _form(request: Request) -> dict[str, str]:
-    from urllib.parse import parse_qsl
-
-    body = await read_body(request, 16 * 1024)
+async def read_form(request: Request) -> dict[str, str]:
+    """What a form holds; of a field that is there twice, the last. Raises `TooLarge`, `Unreadable`."""
+    body = await read_body(request, 64 * 1024)
     return dict(parse_qsl(body.decode("utf-8", "replace")))
+
+
+def _to_sign_in(request: Request) -> Response:
+    """Sign in and come back. A script is told to go there with the whole page."""
+    asked = urlsplit(request.headers.get("hx-current-url") or str(request.url))
+    target = "/sign-in?next=" + quote(asked.path + (f"?{asked.query}" if asked.query else ""), safe="")
+    if "hx-request" in request.headers:
+        return Response(status_code=401, headers=HEADERS | {"HX-Redirect": target})
+    return RedirectResponse(target, 303, headers=HEADERS)
+
+
+def _in_other_language(request: Request, language: str) -> str:
+    """The address of this very page in the other language."""
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
+    return "?" + urlencode([*kept, ("lang", "en" if language == "zh" else "zh")])
 
 
 def _local(target: str | None) -> str:

@@ -5,5 +5,7 @@ if (code) {
   const form = document.getElementById("sign-in");
   form.elements.code.value = code;
   form.elements.key.required = false;
+  form.hidden = true;
+  document.getElementById("signing-in").hidden = false;
   form.submit();
 }

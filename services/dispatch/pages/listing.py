@@ -1,0 +1,169 @@
+"""What a page lists: the reader's filters, the rows or cards that they leave, and what may be chosen."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, get_args
+from urllib.parse import urlencode
+
+from msgspec import Meta, Struct, field, to_builtins
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.dispatch import queries
+from services.dispatch.api import seen_properties
+from services.dispatch.case import HistoryEntry
+from services.dispatch.pages.forms import Choice, FormShown, forms
+from services.dispatch.pages.rows import Group, RowShown, grouped, pauses, row_shown, waits_for
+from services.dispatch.pages.sheet import Sheet, sheet
+from services.dispatch.pages.wording import Reader
+from services.dispatch.queries import Stored, Wanted
+from services.dispatch.views import may_see_contacts
+from shared.auth import Identity
+from shared.messages import Kind
+from shared.properties import Property
+
+MOST = 300
+"""How many cases a board shows; who has more filters them."""
+OFFICE = ("dispatcher", "quality", "operations", "manager")
+Word = Annotated[str, Meta(max_length=100)]
+
+
+class Filters(Struct, frozen=True, kw_only=True):
+    """Which cases the reader wants to see; `ids` asks for these alone, as far as the rest leaves them."""
+
+    view: Literal["mine", "all"] | None = None
+    prop: Word | None = field(default=None, name="property")
+    kind: Kind | None = None
+    state: Word | None = None
+    assignee: Word | None = None
+    q: Word | None = None
+    ids: Annotated[str, Meta(max_length=8000)] | None = None
+
+    @property
+    def query(self) -> str:
+        """The filters as a query, without `ids`."""
+        return urlencode(
+            {name: value for name, value in to_builtins(self).items() if value and name != "ids"}
+        )
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether anything is left out."""
+        return any((self.prop, self.kind, self.state, self.assignee, self.q))
+
+
+class Card(Struct, frozen=True, kw_only=True):
+    """A case on a phone: all of it, and what may be done."""
+
+    sheet: Sheet
+    forms: list[FormShown]
+
+
+class Listing(Struct, frozen=True, kw_only=True):
+    """What is listed: groups of rows; `cards` by case where these are somebody's own jobs."""
+
+    groups: list[Group]
+    cards: dict[str, Card]
+    more: bool
+
+    @property
+    def count(self) -> int:
+        """How many are listed."""
+        return sum(len(group.rows) for group in self.groups)
+
+    @property
+    def rows(self) -> list[RowShown]:
+        """All rows."""
+        return [row for group in self.groups for row in group.rows]
+
+
+def is_mine(identity: Identity, filters: Filters) -> bool:
+    """Whether the reader's own jobs are asked for: whoever is out in the building sees them first."""
+    if filters.view is not None:
+        return filters.view == "mine"
+    return not identity.may(*OFFICE)
+
+
+async def listing(
+    connection: AsyncConnection, reader: Reader, identity: Identity, filters: Filters
+) -> Listing:
+    """The cases that the filters leave."""
+    mine = is_mine(identity, filters)
+    if mine and identity.person is None:
+        return Listing(groups=grouped(reader, [], mine=True), cards={}, more=False)
+    found = await queries.listed(connection, _wanted(identity, filters, mine=mine))
+    page = found[:MOST]
+    cards = await _cards(connection, reader, identity, page) if mine else {}
+    rows = [card.sheet.row for card in cards.values()] if mine else await _rows(connection, reader, page)
+    return Listing(groups=grouped(reader, rows, mine=mine), cards=cards, more=len(found) > MOST)
+
+
+def _wanted(identity: Identity, filters: Filters, *, mine: bool) -> Wanted:
+    return Wanted(
+        properties=seen_properties(identity, filters.prop),
+        kind=filters.kind,
+        state=filters.state,
+        is_open=True,
+        assignee=identity.person if mine else filters.assignee,
+        words=filters.q,
+        ids=None if filters.ids is None else filters.ids.lower().split(",")[:MOST],
+        limit=MOST + 1,
+    )
+
+
+async def _rows(connection: AsyncConnection, reader: Reader, page: Sequence[Stored]) -> list[RowShown]:
+    waiting = [one.case.id for one in page if pauses(reader.rules.of(one.case), one.case.state)]
+    histories = await queries.histories(connection, waiting) if waiting else {}
+    reasons = {one.case.id: waits_for(histories.get(one.case.id, []), one.case.state) for one in page}
+    return [row_shown(reader, one, reasons[one.case.id]) for one in page]
+
+
+async def _cards(
+    connection: AsyncConnection, reader: Reader, identity: Identity, page: Sequence[Stored]
+) -> dict[str, Card]:
+    histories = await queries.histories(connection, [one.case.id for one in page])
+    return {one.case.id: card(reader, identity, one, histories) for one in page}
+
+
+def card(
+    reader: Reader, identity: Identity, one: Stored, histories: Mapping[str, Sequence[HistoryEntry]]
+) -> Card:
+    """A case as a card of the reader's own jobs."""
+    case, contacts = one.case, may_see_contacts(one.case, identity)
+    return Card(
+        sheet=sheet(reader, one, histories.get(case.id, []), {}, contacts=contacts, mine=True),
+        forms=forms(reader, case, identity),
+    )
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """What may be chosen in the filters."""
+
+    properties: list[Choice]
+    kinds: list[Choice]
+    states: list[Choice]
+    people: list[Choice]
+
+
+def options(reader: Reader, identity: Identity, filters: Filters) -> Options:
+    """What there is to filter by, for this reader."""
+    seen = [prop for prop in reader.rules.properties.values() if identity.sees(prop.id)]
+    shown = [prop for prop in seen if filters.prop in (None, prop.id)]
+    return Options(
+        properties=[Choice(prop.id, reader.property(prop.id)) for prop in seen],
+        kinds=[Choice(kind, reader.kind(kind)) for kind in get_args(Kind)],
+        states=_states(reader),
+        people=_people(reader, shown),
+    )
+
+
+def _states(reader: Reader) -> list[Choice]:
+    names: dict[str, dict[str, None]] = {}
+    for workflow in reader.workflows():
+        for state in workflow.states:
+            if workflow.is_open(state):
+                names.setdefault(state, {})[reader.state(workflow, state)] = None
+    return [Choice(state, " / ".join(told)) for state, told in names.items()]
+
+
+def _people(reader: Reader, properties: Sequence[Property]) -> list[Choice]:
+    people = {person.id: prop.id for prop in properties for person in prop.people}
+    return [Choice(person, reader.person(prop, person)) for person, prop in people.items()]

@@ -1,0 +1,212 @@
+"""What the board shows of a case: one line on a screen, one card on a phone."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from msgspec import Struct
+
+from services.dispatch.case import Case, HistoryEntry
+from services.dispatch.clocks import Clock
+from services.dispatch.desk import is_busy
+from services.dispatch.pages.wording import Reader, Tone
+from services.dispatch.queries import Stored
+from services.dispatch.workflow import Workflow
+from shared.messages.facts import Location
+
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
+PRIORITIES = ("urgent", "high", "normal", "low")
+
+
+class DeadlineShown(Struct, frozen=True, kw_only=True):
+    """The deadline that matters next. The page counts it down by `due` and turns its colour at `warn`."""
+
+    clock: str
+    due: str
+    warn: str
+    text: str
+    tone: Tone
+    title: str
+
+
+class Mark(Struct, frozen=True):
+    """Something out of the ordinary."""
+
+    text: str
+    tone: Tone = ""
+
+
+class RowShown(Struct, frozen=True, kw_only=True):
+    """A case in the list. `stamp` tells whether the page has it as it is; a group's rows stand by `order`."""
+
+    id: str
+    number: str
+    stamp: str
+    group: str
+    order: str
+    kind: str
+    state: str
+    priority: str
+    priority_name: str
+    summary: str
+    place: str
+    property: str
+    assignee: str
+    raised: str
+    raised_title: str
+    deadline: DeadlineShown | None
+    marks: list[Mark]
+
+
+class Group(Struct, frozen=True, kw_only=True):
+    """Cases in one state of one workflow, or one part of somebody's jobs."""
+
+    id: str
+    name: str
+    of: str
+    rows: list[RowShown]
+
+
+def row_shown(reader: Reader, stored: Stored, reason: str | None, *, mine: bool = False) -> RowShown:
+    """A case as a row; `reason` is why it waits."""
+    case, papers = stored
+    zone = reader.rules.property(case.property).timezone
+    workflow = reader.rules.of(case)
+    shown = deadline_shown(reader, case, reason)
+    return RowShown(
+        id=case.id,
+        number=case.number,
+        stamp=f"{case.version}-{reader.language}",
+        group=_mine(reader, case) if mine else f"{workflow.name}-{case.state}",
+        order=f"{(shown.due if shown else _LATEST.isoformat())} {case.raised_at.isoformat()}",
+        kind=reader.kind(case.kind),
+        state=reader.state(workflow, case.state),
+        priority=case.priority,
+        priority_name=reader.t(f"priority_{case.priority}"),
+        summary=papers.summary,
+        place=place_shown(reader, papers.location),
+        property=reader.property(case.property),
+        assignee=reader.person(case.property, case.assignee) if case.assignee else "",
+        raised=reader.moment(case.raised_at, zone),
+        raised_title=reader.whole_moment(case.raised_at, zone),
+        deadline=shown,
+        marks=marks(reader, case),
+    )
+
+
+def _mine(reader: Reader, case: Case) -> str:
+    return "mine-now" if is_busy(reader.rules, case) else "mine-later"
+
+
+def place_shown(reader: Reader, location: Location | None) -> str:
+    """Where it is, in one line."""
+    if location is None:
+        return ""
+    floor = "" if location.floor is None else reader.t("floor", floor=location.floor)
+    return " · ".join(part for part in (floor, location.unit or "", location.place or "") if part)
+
+
+def deadline_shown(reader: Reader, case: Case, reason: str | None) -> DeadlineShown | None:
+    """The earliest deadline that is still open; of a case that is followed up, the follow-up's."""
+    workflow = reader.rules.of(case)
+    if not workflow.is_open(case.state):
+        return None
+    if case.state == workflow.follow_up.state:
+        return _follow_up(reader, case)
+    unmet = [clock for clock in case.clocks if clock.met_at is None]
+    return _clock(reader, case, min(unmet, key=lambda clock: clock.due_at), reason) if unmet else None
+
+
+def _clock(reader: Reader, case: Case, clock: Clock, reason: str | None) -> DeadlineShown:
+    zone = reader.rules.property(case.property).timezone
+    paused = clock.paused_since is not None
+    text = reader.until(clock.due_at)
+    if paused:
+        text = reader.t("paused_for", reason=reason) if reason else reader.t("paused")
+    return DeadlineShown(
+        clock=reader.clock(case, clock.clock),
+        due="" if paused else clock.due_at.isoformat(),
+        warn="" if paused else clock.warn_at.isoformat(),
+        text=text,
+        tone=tone_of(clock, reader.now),
+        title=reader.whole_moment(clock.due_at, zone),
+    )
+
+
+def _follow_up(reader: Reader, case: Case) -> DeadlineShown | None:
+    if case.follow_up is None:
+        return None
+    due = case.follow_up.due_at
+    zone = reader.rules.property(case.property).timezone
+    return DeadlineShown(
+        clock=reader.t("follow_up"),
+        due=due.isoformat(),
+        warn=due.isoformat(),
+        text=reader.until(due),
+        tone="bad" if due < reader.now else "",
+        title=reader.whole_moment(due, zone),
+    )
+
+
+def tone_of(clock: Clock, now: datetime) -> Tone:
+    """How pressing a clock is."""
+    if clock.met_at is not None:
+        return "bad" if clock.missed_at else "good"
+    if clock.paused_since is not None:
+        return "paused"
+    if clock.due_at < now:
+        return "bad"
+    return "warn" if clock.warn_at <= now else ""
+
+
+def marks(reader: Reader, case: Case) -> list[Mark]:
+    """What is out of the ordinary with a case."""
+    found = []
+    if case.rework_of:
+        found.append(Mark(reader.t("mark_rework"), "bad"))
+    if case.level:
+        found.append(Mark(reader.t("mark_level", level=case.level), "bad"))
+    if case.urged:
+        found.append(Mark(reader.t("mark_urged", times=case.urged), "warn"))
+    if case.outside:
+        found.append(Mark(reader.t("mark_outside"), "warn"))
+    return found
+
+
+def waits_for(entries: Sequence[HistoryEntry], state: str) -> str | None:
+    """The reason that was told when the case came to `state`."""
+    for entry in reversed(entries):
+        if entry.to_state == state and entry.from_state != state:
+            reason = entry.data.get("reason")
+            return reason if isinstance(reason, str) else None
+    return None
+
+
+def pauses(workflow: Workflow, state: str) -> bool:
+    """Whether a clock stands still in `state`."""
+    return any(state in rule.pauses for rule in workflow.clocks)
+
+
+def grouped(reader: Reader, rows: Sequence[RowShown], *, mine: bool) -> list[Group]:
+    """Rows by group, in the order of the workflows and their states; within one, what is due first."""
+    named = _my_groups(reader) if mine else _state_groups(reader)
+    by_group: dict[str, list[RowShown]] = {group: [] for group in named}
+    for row in sorted(rows, key=lambda row: row.order):
+        by_group.setdefault(row.group, []).append(row)
+    return [
+        Group(id=group, name=named.get(group, (found[0].state if found else group, ""))[0],
+              of=named.get(group, ("", found[0].kind if found else ""))[1], rows=found)
+        for group, found in by_group.items()
+    ]  # fmt: skip
+
+
+def _my_groups(reader: Reader) -> dict[str, tuple[str, str]]:
+    return {"mine-now": (reader.t("mine_now"), ""), "mine-later": (reader.t("mine_later"), "")}
+
+
+def _state_groups(reader: Reader) -> dict[str, tuple[str, str]]:
+    return {
+        f"{flow.name}-{state}": (reader.state(flow, state), reader.of(flow))
+        for flow in reader.workflows()
+        for state in flow.states
+        if flow.is_open(state)
+    }
