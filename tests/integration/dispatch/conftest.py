@@ -190,7 +190,7 @@ def surroundings(settings: Settings, clock: ManualClock) -> Surroundings:
 
 @pytest.fixture
 async def desk(store: Store, tmp_path: Path) -> AsyncIterator[DispatchDesk]:
-    """The service with `tower`, `annex`, `empty` (nobody works there), `by_hand`, `scoped` (floors 6 to 28)."""
+    """The service with `tower`, `annex`, `empty` (without people), `by_hand`, `scoped` (floors 6 to 28)."""
     folder = tmp_path / "properties"
     for name, text in {
         "tower": TOWER,
