@@ -29,8 +29,9 @@ def counts(figure: Figure) -> tuple[str, str, bool]:
 
 
 def target(wanted: Target) -> str:
-    """The target as it is compared with."""
-    return f"{'≥' if wanted.bound == 'min' else '≤'} {_plain(wanted.target * 100)} %"
+    """The target as it is compared with; all and none need no sign."""
+    sign = "" if wanted.target in (0, 1) else "≥ " if wanted.bound == "min" else "≤ "
+    return f"{sign}{_plain(wanted.target * 100)} %"
 
 
 def share(part: int, whole: int) -> str:

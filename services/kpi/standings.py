@@ -16,7 +16,7 @@ from shared.messages import Event, KpiBreached, KpiRecovered
 from shared.service import Service
 
 WINDOW: Window = "month"
-SOURCE = "/guanjia/kpi"
+SOURCE = "guanjia/kpi"
 
 
 async def tell_flips(service: Service, board: Board) -> None:
