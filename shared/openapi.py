@@ -24,7 +24,7 @@ class ProblemDocument(msgspec.Struct, omit_defaults=True):
 def document(title: str, version: str, endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     """OpenAPI 3.1 for `endpoints`; each operation carries its roles as `x-roles`."""
     bodies = [e.body for e in endpoints if e.body not in (None, bytes)]
-    answers = [e.answer for e in endpoints if e.answer is not None]
+    answers = [answer for e in endpoints for answer in _answers(e).values() if answer is not None]
     queries = [e.query for e in endpoints if e.query is not None]
     schemas, components = msgspec.json.schema_components(
         [*bodies, *answers, *queries, ProblemDocument], ref_template=_SCHEMA
@@ -52,7 +52,7 @@ def _operation(endpoint: Endpoint, found: dict[int, Any], components: dict[str, 
         "operationId": endpoint.handle.__name__,
         "parameters": _parameters(endpoint, components),
         "responses": {
-            str(endpoint.status): _content("Done", endpoint.answer, found),
+            **{str(s): _content("Done", answer, found) for s, answer in _answers(endpoint).items()},
             "default": {
                 "description": "A problem",
                 "content": {
@@ -71,6 +71,10 @@ def _operation(endpoint: Endpoint, found: dict[int, Any], components: dict[str, 
             "content": {kind: {"schema": schema} for kind in endpoint.types},
         }
     return operation
+
+
+def _answers(endpoint: Endpoint) -> dict[int, Any]:
+    return {endpoint.status: endpoint.answer, **endpoint.other_answers}
 
 
 def _content(description: str, schema: Any, found: dict[int, Any]) -> dict[str, Any]:

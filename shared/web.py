@@ -1,7 +1,7 @@
 """The HTTP face of every service: one table of endpoints gives routes, rights, checks and the document."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,7 +74,10 @@ Handle = Callable[[Call], Awaitable[Any]]
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One row of the table. `roles` None: open without a key. `body` bytes: taken raw, whatever its type."""
+    """One row of the table. `roles` None: open without a key. `body` bytes: taken raw, whatever its type.
+
+    `answer` comes with `status`, what else may come is in `other_answers` by its status.
+    """
 
     method: str
     path: str
@@ -85,6 +88,7 @@ class Endpoint:
     body: Any = None
     answer: Any = None
     status: int = 200
+    other_answers: Mapping[int, Any] = field(default_factory=dict)
     limit: int = BODY_LIMIT
     types: tuple[str, ...] = ("application/json",)
 

@@ -1,4 +1,4 @@
-"""The doors into intake: whoever comes by whichever, offers are accepted in sets and within each source's rate."""
+"""The doors into intake: by whichever they come, offers are accepted in sets, within each source's rate."""
 
 import math
 import time
@@ -35,7 +35,8 @@ class Doors:
 
     def check_rate(self, identity: Identity, count: int) -> None:
         """Raises `TooManyRequests` where the key posts more than its rate."""
-        if not self._limiter.hit(self._rate, identity.key, cost=count):
+        cost = min(count, self._rate.amount)  # a batch beyond the whole rate takes all of it
+        if not self._limiter.hit(self._rate, identity.key, cost=cost):
             reset, _ = self._limiter.get_window_stats(self._rate, identity.key)
             raise TooManyRequests(max(1, math.ceil(reset - time.time())))
 

@@ -1,4 +1,4 @@
-"""What intake hears: events from RabbitMQ, taken as strictly as those over HTTP, and what became of its demands."""
+"""What intake hears: events from RabbitMQ, as strictly as over HTTP, and what became of its demands."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -18,6 +18,7 @@ from shared.receiver import Subscription, reason_of
 from shared.web import BODY_LIMIT
 
 _log = structlog.get_logger(__name__)
+STRUCTURED = "application/cloudevents+json"
 Bury = Callable[[Sequence[tuple[Delivery, str]]], Awaitable[None]]
 
 
@@ -56,13 +57,8 @@ class InboundDoor:
             await self._bury(letters)
 
     def _read(self, delivery: Delivery) -> Offer:
-        kind = (
-            delivery.headers.get("content-type", "application/cloudevents+json")
-            .partition(";")[0]
-            .strip()
-            .lower()
-        )
-        if kind not in ("application/cloudevents+json", "application/json"):
+        kind = delivery.headers.get("content-type", STRUCTURED).partition(";")[0].strip().lower()
+        if kind not in (STRUCTURED, "application/json"):
             raise WrongMediaType
         if len(delivery.body) > BODY_LIMIT:
             raise TooLarge

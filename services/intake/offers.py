@@ -1,18 +1,18 @@
-"""What is offered at the door: CloudEvents and plain demands, read and checked; pure, so that every door reads alike."""
+"""What is offered at the door, read and checked; pure, so that every door reads alike."""
 
 import hashlib
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Literal, Protocol
 
 import msgspec
 from msgspec import Meta, Struct
 
 from shared.errors import FieldError, InvalidInput
-from shared.messages import INBOUND, DemandRaised
-from shared.messages.facts import DATA_DECODERS, Data
+from shared.messages import INBOUND, DemandRaised, EquipmentState
+from shared.messages.facts import DATA_DECODERS, ID_LENGTH, Data
 from shared.reading import field_error
 
 FUTURE = timedelta(minutes=5)
@@ -21,7 +21,7 @@ _sorted = msgspec.json.Encoder(order="sorted")
 
 
 class Offer(Struct, frozen=True, kw_only=True):
-    """A checked event that may be accepted; `digest` tells whether another one of the same name says the same."""
+    """A checked event that may be accepted; `digest` is the same where one of the same name says the same."""
 
     source: str
     id: str
@@ -118,16 +118,28 @@ def make_offer(
     )
 
 
-def alertmanager_states(alert: Any, property_id: str) -> tuple[str, datetime, dict[str, Any]]:
-    """An Alertmanager alert as (event id, time, data of an equipment state): firing is a faulty alarm, resolved intact."""
+class Alarm(Protocol):
+    """What is needed of an alert of Alertmanager."""
+
+    status: Literal["firing", "resolved"]
+    labels: dict[str, str]
+    startsAt: datetime
+    endsAt: datetime
+    fingerprint: str
+
+
+def alarm(alert: Alarm, property_id: str) -> tuple[str, datetime, EquipmentState]:
+    """An alert's event id, time and data: firing is a faulty state with alarm, resolved an intact one.
+
+    The same alert is told again and again while it lasts: fingerprint, start and status name it.
+    """
     firing = alert.status == "firing"
-    at = alert.startsAt if firing else alert.endsAt
     equipment = alert.labels.get("equipment") or alert.labels.get("alertname") or alert.fingerprint
-    word = f"{alert.fingerprint}:{alert.startsAt.astimezone(UTC).isoformat()}:{alert.status}"
-    data = {
-        "property": property_id,
-        "equipment": equipment,
-        "state": "faulty" if firing else "intact",
-        "alarm": firing,
-    }
-    return word, at, data
+    id_ = f"{alert.fingerprint}:{alert.startsAt.astimezone(UTC).isoformat()}:{alert.status}"
+    state = EquipmentState(
+        property=property_id,
+        equipment=equipment[:ID_LENGTH],
+        state="faulty" if firing else "intact",
+        alarm=firing,
+    )
+    return id_, alert.startsAt if firing else alert.endsAt, state

@@ -1,4 +1,4 @@
-"""What intake does: accept sets of offers, follow what became of demands, ask again for those nobody knows, issue keys."""
+"""What intake does: accepts sets of offers, follows demands, asks again for lost ones, issues keys."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -58,7 +58,7 @@ async def accept(
 ) -> list[Accepted | Exception]:
     """Accept each member once, in one transaction: the event, its demand and an outbox row. Order is kept.
 
-    A member whose name was taken with the same content is a duplicate, with other content an `AlreadyOtherwise`.
+    A member whose name was taken is a duplicate where it says the same, else an `AlreadyOtherwise`.
     """
     firsts: dict[tuple[str, str], Offered] = {}
     for member in members:

@@ -35,9 +35,14 @@ async def unaccounted(connection: AsyncConnection, now: datetime, after: timedel
     return int((await connection.execute(select(func.count()).where(waiting))).scalar_one())
 
 
-async def keys(connection: AsyncConnection, after: str | None, limit: int) -> Sequence[Row[Any]]:
+async def key(connection: AsyncConnection, key_id: str) -> Row[Any] | None:
+    """A key that was issued."""
+    return (await connection.execute(select(api_keys).where(api_keys.c.id == key_id))).one_or_none()
+
+
+async def keys(connection: AsyncConnection, after: str | None) -> Sequence[Row[Any]]:
     """Issued keys in the order of their issue, those after `after`."""
-    query = select(api_keys).order_by(api_keys.c.id).limit(limit)
+    query = select(api_keys).order_by(api_keys.c.id)
     if after:
         query = query.where(api_keys.c.id > after)
     return (await connection.execute(query)).all()

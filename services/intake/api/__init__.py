@@ -1,0 +1,12 @@
+"""intake over HTTP: events and demands come in, what became of a demand, keys, people."""
+
+from services.intake.api import alertmanager, demands, events, keys, people
+from shared.web import Endpoint
+
+endpoints: list[Endpoint] = [
+    *events.endpoints,
+    *demands.endpoints,
+    *alertmanager.endpoints,
+    *keys.endpoints,
+    *people.endpoints,
+]
