@@ -1,5 +1,6 @@
-"""The settings of a process: environment variables `GUANJIA_…`, or a `.env` file."""
+"""The settings of a process: environment variables `GUANJIA_…`, `.env`, or files in GUANJIA_SECRETS_DIR."""
 
+import os
 from pathlib import Path
 
 from pydantic import Field
@@ -11,7 +12,12 @@ PROJECT = Path(__file__).resolve().parent.parent
 class Settings(BaseSettings):
     """Where things are and how to reach them. Empty URLs mean the embedded defaults."""
 
-    model_config = SettingsConfigDict(env_prefix="GUANJIA_", env_file=".env", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="GUANJIA_",
+        env_file=".env",
+        secrets_dir=os.environ.get("GUANJIA_SECRETS_DIR"),
+        extra="ignore",
+    )
 
     database_url: str = Field("", description="PostgreSQL URL; empty: SQLite files in the data folder")
     amqp_url: str = Field("", description="RabbitMQ URL; empty: the in-process bus")
