@@ -76,7 +76,7 @@ async def test_fields_that_are_not_valid_are_named(desk: DispatchDesk) -> None:
         ({"at": "2026-11-23T04:00:00"}, "at"),
         ({"more": 1}, "more"),
     ):
-        answer = await desk.post(case_id, "accept", engineer, **body)  # type: ignore[arg-type]
+        answer = await desk.post(case_id, "accept", engineer, **body)
         assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, path)
 
 
@@ -186,7 +186,8 @@ async def test_lists_are_filtered_and_paged(desk: DispatchDesk) -> None:
     assert [case["id"] for case in await desk.cases(q="leak number 3")] == [ids[3]]
     number = (await desk.case(ids[2]))["number"]
     assert [case["id"] for case in await desk.cases(q=number)] == [ids[2]]
-    seen, cursor = [], None
+    seen: list[str] = []
+    cursor = None
     while cursor is not None or not seen:
         query = {"limit": 4} | ({"cursor": cursor} if cursor else {})
         page = (await desk.http.get("/v1/cases", params=query, headers=desk.key("admin"))).json()

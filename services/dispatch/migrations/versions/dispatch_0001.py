@@ -1,4 +1,4 @@
-"""The first tables: workflow versions, cases, history, timers, keys of actions, equipment, inspections, residents."""
+"""The first tables: workflow versions, cases, history, timers, keys, equipment, inspections, residents."""
 
 import sqlalchemy as sa
 from alembic import context, op
