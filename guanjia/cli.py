@@ -1,7 +1,7 @@
 """The command line: serve, and what an operator needs beside it. Help texts are in English and Chinese."""
 
 from collections.abc import Coroutine
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,9 +20,10 @@ app.add_typer(kpi, name="kpi")
 app.add_typer(dead_letters, name="dead-letters")
 app.command("import")(importer_cli.import_)
 _console = Console()
+_errors = Console(stderr=True, highlight=False)
 
 
-class Served(str, Enum):
+class Served(StrEnum):
     """What can be served."""
 
     all = "all"
@@ -32,7 +33,7 @@ class Served(str, Enum):
     kpi = "kpi"
 
 
-class Owner(str, Enum):
+class Owner(StrEnum):
     """A service with tables of its own."""
 
     intake = "intake"
@@ -44,11 +45,17 @@ class Owner(str, Enum):
 @app.command()
 def serve(what: Annotated[Served, typer.Argument(help="which services | 启动哪些服务")] = Served.all) -> None:
     """Run services until Ctrl-C or SIGTERM. | 运行服务，按 Ctrl-C 结束。"""
-    from guanjia.serve import SERVICES
+    from guanjia.serve import SERVICES, PortTaken
     from guanjia.serve import serve as run
+    from services.dispatch.workflow import WorkflowRefused
+    from shared.properties import PropertyInvalid
 
     names = list(SERVICES) if what is Served.all else [what.value]
-    _run(run(names, Settings(), greet))
+    try:
+        _run(run(names, Settings(), greet))
+    except (PortTaken, PropertyInvalid, WorkflowRefused) as refused:
+        _errors.print(str(refused), soft_wrap=True)
+        raise typer.Exit(1) from None
 
 
 @app.command("sign-in")

@@ -4,7 +4,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from socket import socket
+from socket import AF_INET, AF_INET6, create_server, socket
 from typing import Any
 
 import structlog
@@ -140,6 +140,29 @@ class _Merged:
         yield from families.values()
 
 
+class PortTaken(Exception):
+    """Nothing can listen there."""
+
+    def __init__(self, settings: Settings) -> None:
+        where = f"{settings.host}:{settings.port}"
+        super().__init__(
+            f"{where} 已被占用或无法监听，请设置 GUANJIA_PORT。 Can't listen on {where}; set GUANJIA_PORT."
+        )
+
+
+def listening(settings: Settings) -> socket:
+    """A socket on the settings' address, taken before anything else starts. Raises `PortTaken`."""
+    try:
+        return create_server(
+            (settings.host, settings.port),
+            family=AF_INET6 if ":" in settings.host else AF_INET,
+            backlog=1024,
+            reuse_port=False,
+        )
+    except OSError as error:
+        raise PortTaken(settings) from error
+
+
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handlers: the process decides how it ends."""
 
@@ -168,6 +191,7 @@ async def serve(
     """Serve until SIGINT or SIGTERM, then leave in good order."""
     configure_logging(settings.log_level)
     configure_tracing(names[0] if len(names) == 1 else "all")
+    door = listening(settings)
     process = Process(names, settings)
     server = _Server(
         uvicorn.Config(
@@ -187,11 +211,15 @@ async def serve(
         )
     )
     loop = asyncio.get_running_loop()
+    starting = asyncio.create_task(process.start(), name="start")
     for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, _leave, server, process)
-    await process.start()
+        loop.add_signal_handler(name, _leave, server, process, starting)
     try:
-        serving = asyncio.create_task(server.serve(), name="http")
+        await asyncio.wait([starting])
+        if starting.cancelled():
+            return
+        starting.result()
+        serving = asyncio.create_task(server.serve([door]), name="http")
         if started is not None and await server.is_up(serving):
             await started(process)
         await serving
@@ -199,8 +227,9 @@ async def serve(
         await process.stop()
 
 
-def _leave(server: uvicorn.Server, process: Process) -> None:
+def _leave(server: uvicorn.Server, process: Process, starting: asyncio.Task[None]) -> None:
     _log.info("leaving")
+    starting.cancel()
     server.should_exit = True
     for service in process.services:
         service.ready = False

@@ -144,16 +144,35 @@ class Service:
         """Queues whose deliveries are not events of ours."""
         return {}
 
-    async def start(self) -> None:
-        """Migrate, make ready, begin to listen, relay and work."""
+    async def make_ready(self) -> None:
+        """Migrate and prepare, without beginning to work: all that is needed where it is driven by hand."""
         await upgrade(self.database, self.metadata)
         await self._load_revoked()
         await self.prepare()
+
+    async def start(self) -> None:
+        """Migrate, make ready, begin to listen, relay and work; waits for a database that is away."""
+        await patiently(self.name, self._prepare_tables)
         await self.bus.start(self.consumers())
         for job in (self.relay.run, self._clean, self._watch_keys, *self.jobs()):
-            self._tasks.append(asyncio.create_task(job(), name=f"{self.name} job"))
+            self._tasks.append(asyncio.create_task(self._kept_alive(job), name=f"{self.name} job"))
         self.ready = True
         _log.info("service started", service=self.name)
+
+    async def _prepare_tables(self) -> None:
+        await upgrade(self.database, self.metadata)
+        await self._load_revoked()
+        await self.prepare()
+
+    async def _kept_alive(self, job: Job) -> None:
+        """Run `job` for ever: one that fails is logged and begun again."""
+        while True:
+            try:
+                await job()
+                return
+            except Exception as error:
+                _log.error("job failed, it begins again", service=self.name, exc_info=error)
+                await asyncio.sleep(1)
 
     async def drain(self) -> None:
         """Stop working: jobs end, what is in hand is finished."""
