@@ -70,6 +70,15 @@ class Relay:
         except TimeoutError:
             pass
 
+    async def drain(self) -> int:
+        """Send all there is, if woken since the last time; how many rows. For whoever does not `run` it."""
+        sent = 0
+        while self._wake.is_set():
+            self._wake.clear()
+            while taken := await self.send_batch():
+                sent += taken
+        return sent
+
     async def send_batch(self) -> int:
         """Send up to one batch; how many rows were taken."""
         if self._database.is_postgres:

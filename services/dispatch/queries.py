@@ -213,7 +213,8 @@ async def by_reference(
 
 async def due(connection: AsyncConnection, now: datetime, limit: int) -> list[str]:
     """Cases that somebody has to look at by `now`, those due first."""
-    query = select(timers.c.case_id).where(timers.c.due_at <= now).order_by(timers.c.due_at).limit(limit)
+    query = select(timers.c.case_id).where(timers.c.due_at <= now)
+    query = query.order_by(timers.c.due_at, timers.c.case_id).limit(limit)
     return list(dict.fromkeys((await connection.execute(query)).scalars()))
 
 

@@ -6,13 +6,14 @@ PostgreSQL the rows of a set stay locked while it is handled: copies compete, a 
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Identity,
     Index,
     Integer,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    or_,
     select,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -111,7 +113,7 @@ class EmbeddedBus:
         while not self._stopping:
             self._wake[queue].clear()
             try:
-                taken = await self._take(queue, consumer)
+                taken = await self.take(queue, consumer)
             except asyncio.CancelledError:
                 raise
             except Exception as error:
@@ -133,7 +135,8 @@ class EmbeddedBus:
         except TimeoutError:
             pass
 
-    async def _take(self, queue: str, consumer: Consumer) -> int:
+    async def take(self, queue: str, consumer: Consumer) -> int:
+        """Hand a set of what is due on `queue` to `consumer` and settle it; how many messages."""
         if self._database.is_postgres:
             async with self._database.begin() as connection:
                 rows = (await connection.execute(self._due(queue).with_for_update(skip_locked=True))).all()
@@ -149,15 +152,16 @@ class EmbeddedBus:
         return len(rows)
 
     def _due(self, queue: str) -> Any:
-        # what was never tried is due at once, also where the clock was set back since
-        fresh = (messages.c.attempt == 0) | (messages.c.available_at <= self._clock.now())
-        due = (messages.c.queue == queue) & fresh
         return (
             select(messages.c.id, messages.c.body, messages.c.attempt)
-            .where(due)
+            .where(messages.c.queue == queue, self._fresh())
             .order_by(messages.c.id)
             .limit(_SET)
         )
+
+    def _fresh(self) -> ColumnElement[bool]:
+        # what was never tried is due at once, also where the clock was set back since
+        return or_(messages.c.attempt == 0, messages.c.available_at <= self._clock.now())
 
     async def _handle(self, queue: str, consumer: Consumer, rows: Sequence[Row[Any]]) -> None:
         if rows:
@@ -181,6 +185,19 @@ class EmbeddedBus:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._database.dispose()
+
+    async def waiting(self) -> list[str]:
+        """The queues on which something is due."""
+        query = select(messages.c.queue).where(self._fresh()).distinct().order_by(messages.c.queue)
+        async with self._database.read() as connection:
+            return list((await connection.execute(query)).scalars())
+
+    async def next_due(self) -> datetime | None:
+        """When the next retry is due, of those that wait for it."""
+        query = select(messages.c.available_at).where(~self._fresh()).order_by(messages.c.available_at)
+        async with self._database.read() as connection:
+            found: datetime | None = (await connection.execute(query.limit(1))).scalar()
+        return found
 
     async def pending(self) -> int:
         """Messages that wait on any queue."""
