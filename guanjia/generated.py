@@ -1,4 +1,4 @@
-"""The documents that are made from the code: pictures of the workflows, OpenAPI, AsyncAPI, what every event holds."""
+"""The files that are made from the code: workflows as pictures, OpenAPI, AsyncAPI, Grafana's dashboards."""
 
 import tempfile
 from pathlib import Path
@@ -11,35 +11,37 @@ from shared import asyncapi, openapi
 from shared.service import VERSION
 from shared.settings import PROJECT, Settings
 
-DOCS = PROJECT / "docs"
+DASHBOARDS = "deploy/grafana/dashboards"
 
 
 def documents() -> dict[str, str]:
-    """File name below `docs/` → what it should hold."""
+    """File name below the project's folder → what it should hold."""
+    from guanjia.dashboards import dashboards  # the kit that makes them is there for development only
+
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(database_url="", amqp_url="", data_dir=Path(folder), bootstrap_key="docs")
         process = Process(list(SERVICES), settings)
         endpoints = [endpoint for service in process.services for endpoint in service.endpoints()]
     return {
-        "workflows.md": render_workflows(),
-        "openapi.json": _json(openapi.document("Guanjia", VERSION, endpoints)),
-        "asyncapi.json": _json(asyncapi.document(VERSION)),
-    }
+        "docs/workflows.md": render_workflows(),
+        "docs/openapi.json": _json(openapi.document("Guanjia", VERSION, endpoints)),
+        "docs/asyncapi.json": _json(asyncapi.document(VERSION)),
+    } | {f"{DASHBOARDS}/{name}": text for name, text in dashboards().items()}
 
 
 def outdated() -> list[str]:
     """Those whose file does not hold what it should."""
     return [
         name for name, text in documents().items()
-        if not (DOCS / name).exists() or (DOCS / name).read_text(encoding="utf-8") != text
+        if not (PROJECT / name).exists() or (PROJECT / name).read_text(encoding="utf-8") != text
     ]  # fmt: skip
 
 
 def write() -> None:
     """Write all of them."""
-    DOCS.mkdir(exist_ok=True)
     for name, text in documents().items():
-        (DOCS / name).write_text(text, encoding="utf-8")
+        (PROJECT / name).parent.mkdir(parents=True, exist_ok=True)
+        (PROJECT / name).write_text(text, encoding="utf-8")
 
 
 def _json(document: object) -> str:
