@@ -19,16 +19,22 @@ class Settings(BaseSettings):
         extra="ignore",
     )
 
-    database_url: str = Field("", description="PostgreSQL URL; empty: SQLite files in the data folder")
-    amqp_url: str = Field("", description="RabbitMQ URL; empty: the in-process bus")
-    data_dir: Path = Field(PROJECT / "data", description="folder for SQLite files and the generated secret")
-    properties_dir: Path = Field(PROJECT / "properties", description="a folder per property")
-    host: str = Field("127.0.0.1", description="address to listen on")
-    port: int = Field(8000, description="port to listen on")
-    bootstrap_key: str = Field("", description="an API key with the role admin, taken at start", repr=False)
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
-    rate_limit: str = Field("6000/second", description="events a source may post, as in `100/second`")
-    public_url: str = Field("", description="the one origin as residents and staff reach it")
+    database_url: str = Field(
+        default="", description="PostgreSQL URL; empty: SQLite files in the data folder"
+    )
+    amqp_url: str = Field(default="", description="RabbitMQ URL; empty: the in-process bus")
+    data_dir: Path = Field(
+        default=PROJECT / "data", description="folder for SQLite files and the generated secret"
+    )
+    properties_dir: Path = Field(default=PROJECT / "properties", description="a folder per property")
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8000, description="port to listen on")
+    bootstrap_key: str = Field(
+        default="", description="an API key with the role admin, taken at start", repr=False
+    )
+    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
+    rate_limit: str = Field(default="6000/second", description="events a source may post, as in `100/second`")
+    public_url: str = Field(default="", description="the one origin as residents and staff reach it")
 
     @property
     def origin(self) -> str:
