@@ -1,29 +1,21 @@
 """A case whole, as its page shows it: what is known, deadlines, what it waits for, its past, its kin."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from msgspec import Struct
 
-from services.dispatch.case import Case, HistoryEntry, timers_of
+from services.dispatch.case import Case, HistoryEntry
 from services.dispatch.clocks import Clock
 from services.dispatch.pages.rows import RowShown, place_shown, row_shown, tone_of, waits_for
+from services.dispatch.pages.waiting import Moment, fires_next, moment, outside_shown, why
 from services.dispatch.pages.wording import Reader, Tone
 from services.dispatch.queries import Stored
-from services.dispatch.workflow.definition import FOLDED
 from shared.messages.facts import Requester
 
 _LATE = timedelta(seconds=60)
 """Heard of so long after it happened is worth telling."""
-
-
-class Moment(Struct, frozen=True):
-    """A moment: short, whole, and for programs."""
-
-    text: str
-    title: str
-    iso: str
 
 
 class ClockShown(Struct, frozen=True, kw_only=True):
@@ -92,17 +84,11 @@ def sheet(
         requester=_requester(reader, requester),
         phone=(requester.phone or "") if requester else "",
         clocks=[_clock(reader, case, clock) for clock in case.clocks],
-        why=_why(reader, case, reason),
-        next=_next(reader, case),
+        why=why(reader, stored, reason),
+        next=fires_next(reader, case),
         history=[_step(reader, case, entry, contacts=contacts) for entry in reversed(history)],
         kin=[_kin(reader, one, how) for how, found in kin.items() for one in found],
     )
-
-
-def moment(reader: Reader, case: Case, at: datetime) -> Moment:
-    """A moment at the case's property."""
-    zone = reader.rules.property(case.property).timezone
-    return Moment(reader.moment(at, zone), reader.whole_moment(at, zone), at.isoformat())
 
 
 def _facts(reader: Reader, stored: Stored, *, contacts: bool) -> list[tuple[str, str]]:
@@ -119,7 +105,7 @@ def _facts(reader: Reader, stored: Stored, *, contacts: bool) -> list[tuple[str,
         ("reference", papers.reference or ""),
         ("preferred", " – ".join(ends)),
         ("equipment", case.equipment or ""),
-        ("outside", case.outside or ""),
+        ("outside", outside_shown(reader, stored)),
     ]
     details = (papers.details or {}) if contacts else {}
     return [(reader.t(f"fact_{name}"), value) for name, value in told if value] + [
@@ -130,8 +116,12 @@ def _facts(reader: Reader, stored: Stored, *, contacts: bool) -> list[tuple[str,
 def _requester(reader: Reader, requester: Requester | None) -> list[tuple[str, str]]:
     if requester is None:
         return []
-    told = [("name", requester.name), ("language", requester.language), ("tier", requester.tier)]
-    return [(reader.t(f"requester_{name}"), value) for name, value in told if value]
+    told = {name: getattr(requester, name) for name in ("name", "language", "tier")}
+    return [
+        (reader.t(f"requester_{name}"), reader.named(f"{name}_{value}", value))
+        for name, value in told.items()
+        if value
+    ]
 
 
 def _plain(value: Any) -> str:
@@ -169,57 +159,6 @@ def _stood(reader: Reader, case: Case, clock: Clock) -> str:
     if clock.missed_at is not None:
         return reader.t("never_met")
     return reader.t("paused") if clock.paused_since and _runs(reader, case) else reader.t("clock_over")
-
-
-def _why(reader: Reader, case: Case, reason: str | None) -> str:
-    """What the case waits for."""
-    workflow = reader.rules.of(case)
-    if not workflow.is_open(case.state):
-        return reader.t("why_over")
-    if case.outside and case.state == workflow.initial:
-        return reader.t("why_outside", to=case.outside)
-    if case.state == FOLDED:
-        return reader.t("why_folded")
-    if case.state == workflow.follow_up.state and case.follow_up:
-        return reader.t("why_follow_up", at=moment(reader, case, case.follow_up.due_at).text)
-    if case.retry_at is not None and case.assignee is None:
-        return reader.t("why_nobody")
-    waits = reader.t("why_told", reason=reason) + " " if reason else ""
-    return waits + _whose_turn(reader, case)
-
-
-def _whose_turn(reader: Reader, case: Case) -> str:
-    """Who can move the case on, and how."""
-    workflow = reader.rules.of(case)
-    names = dict.fromkeys(step.action for step in workflow.by_state[case.state])
-    actions = [workflow.actions[name] for name in names if name not in workflow.everywhere]
-    moves = [action for action in actions if action.roles]
-    if not moves:
-        return reader.t("why_system")
-    if case.assignee and any("engineer" in action.roles for action in moves):
-        who = reader.person(case.property, case.assignee)
-        moves = [action for action in moves if "engineer" in action.roles]
-    else:
-        roles = dict.fromkeys(role for action in moves for role in sorted(action.roles))
-        who = reader.t("or").join(reader.role(role) for role in roles)
-    return reader.t("why_turn", who=who, actions=reader.t("comma").join(map(reader.of, moves)))
-
-
-def _next(reader: Reader, case: Case) -> str:
-    """What fires next if nobody does anything."""
-    timers = timers_of(reader.rules.of(case), case)
-    first = min(timers, key=lambda timer: timer.due_at, default=None)
-    if first is None:
-        return reader.t("fires_nothing")
-    at = moment(reader, case, first.due_at).text
-    if first.name == "lease":
-        who = reader.person(case.property, case.assignee or "")
-        return reader.t("fires_lease", at=at, who=who)
-    if first.name == "assign":
-        return reader.t("fires_assign", at=at)
-    clock = next(clock for clock in case.clocks if first.name == f"clock:{clock.clock}")
-    key = "fires_warning" if first.due_at == clock.warn_at else "fires_miss"
-    return reader.t(key, at=at, clock=reader.clock(case, clock.clock))
 
 
 def _step(reader: Reader, case: Case, entry: HistoryEntry, *, contacts: bool) -> StepShown:

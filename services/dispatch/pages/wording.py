@@ -84,8 +84,8 @@ class Reader(Struct, frozen=True, kw_only=True):
 
     def person(self, property_id: str, person: str) -> str:
         """The name of somebody who acts at a property."""
-        if person == "system":
-            return self.t("system")
+        if person in ("system", "resident"):
+            return self.t(person)
         prop = self.rules.properties.get(property_id)
         found = prop.people_by_id.get(person) if prop else None
         if found is None:

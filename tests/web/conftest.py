@@ -1,0 +1,143 @@
+"""A running house with several properties, one for each story, and people who sign in with a real browser."""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from playwright.async_api import Browser, ConsoleMessage, Page, ViewportSize
+
+from tests.support.browser import headless
+from tests.support.processes import Processes, Serving, signed_in
+from tests.support.properties import TOWER, write_property
+from tests.support.waiting import eventually
+
+PHONE = ViewportSize(width=390, height=844)
+SCREEN = ViewportSize(width=1440, height=900)
+STORIES = (
+    "live",
+    "moves",
+    "filters",
+    "repair",
+    "taps",
+    "stale",
+    "missing",
+    "kin",
+    "looks",
+    "private",
+    "away",
+)
+Visit = Callable[..., Awaitable[Page]]
+
+
+@dataclass
+class House:
+    """Running services and what a test asks of them."""
+
+    serving: Serving
+    http: httpx.AsyncClient
+
+    async def demand(self, prop: str, **data: Any) -> str:
+        """Raise a demand; its id."""
+        told = {"property": prop, "kind": "repair", "summary": "水管漏水"} | data
+        answer = await self.http.post("/v1/demands", json=told)
+        answer.raise_for_status()
+        return str(answer.json()["demand"])
+
+    async def case(self, case: str) -> dict[str, Any]:
+        """A case as it is now."""
+        answer = await self.http.get(f"/v1/cases/{case}")
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def dispatched(self, prop: str, **data: Any) -> dict[str, Any]:
+        """Raise a repair and wait until somebody has it."""
+        name = await self.demand(prop, **data)
+        return await eventually(lambda: self.case(name), lambda case: case["assignee"] is not None)
+
+    async def act(self, case: str, action: str, actor: str | None = None, **data: Any) -> None:
+        """Take a step over the API."""
+        body = {"action": action, "data": data} | ({"actor": actor} if actor else {})
+        answer = await self.http.post(f"/v1/cases/{case}/actions", json=body)
+        assert answer.status_code == 200, answer.text
+
+    async def key(self, prop: str, person: str, *roles: str) -> str:
+        """A key of a person."""
+        body = {"name": person, "roles": list(roles), "properties": [prop], "person": person}
+        answer = await self.http.post("/v1/keys", json=body)
+        answer.raise_for_status()
+        return str(answer.json()["key"])
+
+    def link(self) -> str:
+        """The sign-in link that the services printed when they started."""
+        found = re.search(rf"{self.serving.url}/sign-in#\S+", self.serving.words())
+        assert found, self.serving.words()
+        return found[0]
+
+
+@pytest.fixture(scope="package")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """All services in one process; every test has a property to itself."""
+    folder = tmp_path_factory.mktemp("web")
+    for story in STORIES:
+        write_property(folder / "properties", story, TOWER)
+    group = Processes(folder, folder / "properties")
+    try:
+        yield group.start("all")
+    finally:
+        group.close()
+
+
+@pytest.fixture
+async def house(running: Serving) -> AsyncIterator[House]:
+    """The running services, asked as their administrator."""
+    async with signed_in(running) as http:
+        yield House(running, http)
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """A real browser."""
+    async with headless() as found:
+        yield found
+
+
+@pytest.fixture
+async def visit(browser: Browser, house: House) -> AsyncIterator[Visit]:
+    """Opens a page as somebody: `await visit(key, "/", PHONE, language="en")`. No page may complain."""
+    complaints: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            complaints.append(message.text)
+
+    async def open_page(
+        key: str | None, path: str, viewport: ViewportSize = SCREEN, *, language: str = "zh"
+    ) -> Page:
+        locale = "zh-CN" if language == "zh" else "en-GB"
+        context = await browser.new_context(viewport=viewport, locale=locale)
+        context.set_default_timeout(8000)
+        page = await context.new_page()
+        page.on("console", listen)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        origin = house.serving.url
+        if key is None:
+            await page.goto(f"{origin}{path}")
+            return page
+        await page.goto(f"{origin}/sign-in?next={quote(path)}")
+        await page.locator("input[name=key]").fill(key)
+        await page.locator("#sign-in button").click()
+        await page.wait_for_url(lambda url: url == f"{origin}{path}")
+        return page
+
+    yield open_page
+    assert complaints == []
+
+
+async def live(page: Page) -> None:
+    """Wait until the page hears of changes."""
+    await page.locator("[data-live-state=on]").wait_for()

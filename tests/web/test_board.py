@@ -1,0 +1,110 @@
+"""The dispatcher's screen: what happens is on the board within a second or two, without a reload."""
+
+import httpx
+from playwright.async_api import Browser, expect
+
+from tests.support.processes import KEY, Processes, signed_in
+from tests.support.properties import write_property
+from tests.web.conftest import SCREEN, House, Visit, live
+
+
+async def test_whoever_follows_the_sign_in_link_sees_a_demand_appear_by_itself(
+    house: House, visit: Visit
+) -> None:
+    page = await visit(None, house.link().removeprefix(house.serving.url))
+    await page.wait_for_url(f"{house.serving.url}/")
+    await live(page)
+    await page.evaluate("window.before = true")
+
+    name = await house.demand("live", summary="电梯里的灯不亮", location={"floor": "12", "unit": "1201"})
+
+    row = page.locator(f"#case-{name}")
+    await expect(row).to_be_visible(timeout=2000)
+    await expect(row).to_contain_text("电梯里的灯不亮")
+    await expect(row).to_contain_text("12 层 · 1201")
+    await expect(page.locator("tbody[data-group=repair-dispatched]").locator(f"#case-{name}")).to_be_visible()
+    assert await page.evaluate("window.before") is True
+
+
+async def test_a_step_taken_elsewhere_moves_only_its_own_row(house: House, visit: Visit) -> None:
+    moving, staying = [await house.dispatched("moves", summary=text) for text in ("会动", "不动")]
+    page = await visit(await house.key("moves", "zhao", "dispatcher"), "/")
+    await live(page)
+    other = page.locator(f"#case-{staying['id']}")
+    await other.evaluate("row => row.kept = true")
+
+    await house.act(moving["id"], "accept", actor=moving["assignee"])
+
+    accepted = page.locator("tbody[data-group=repair-accepted]")
+    await expect(accepted.locator(f"#case-{moving['id']}")).to_be_visible(timeout=2000)
+    await expect(accepted.locator("[data-count]")).to_have_text("1")
+    assert await other.evaluate("row => row.kept") is True
+
+
+async def test_filters_leave_what_was_asked_for_and_the_rest_stays_away(house: House, visit: Visit) -> None:
+    repair = await house.dispatched("filters", summary="水龙头滴水")
+    page = await visit(await house.key("filters", "zhao", "dispatcher"), "/")
+    await live(page)
+    await page.locator("select[name=kind]").select_option("complaint")
+    await expect(page.locator(f"#case-{repair['id']}")).to_have_count(0)
+    await expect(page.locator(".empty")).to_be_visible()
+
+    other = await house.demand("filters", summary="门锁坏了")
+    complaint = await house.demand("filters", kind="complaint", summary="太吵")
+
+    await expect(page.locator(f"#case-{complaint}")).to_be_visible(timeout=2000)
+    await expect(page.locator(f"#case-{other}")).to_have_count(0)
+    await page.locator("select[name=kind]").select_option("")
+    await page.locator("input[name=q]").fill("水龙头")
+    await expect(page.locator("[data-case]")).to_have_count(1)
+    assert "q=" in page.url
+
+
+async def test_a_case_chosen_on_the_board_opens_beside_it_and_can_be_given_away(
+    house: House, visit: Visit
+) -> None:
+    case = await house.dispatched("kin", summary="空调不制冷")
+    other = "li" if case["assignee"] == "wang" else "wang"
+    page = await visit(await house.key("kin", "zhao", "dispatcher"), "/")
+    await live(page)
+    await page.locator(f"#case-{case['id']} .summary").click()
+    panel = page.locator("#panel")
+    await expect(panel).to_contain_text("接下来")
+
+    await panel.locator("form[data-action=assign] summary").first.click()
+    await panel.locator("form[data-action=assign] select[name='data.engineer']").select_option(other)
+    await panel.locator("form[data-action=assign] button").click()
+
+    await expect(panel.locator(".notice.good")).to_be_visible()
+    name = {"wang": "Wang Wei", "li": "Li Na"}[other]
+    await expect(page.locator(f"#case-{case['id']}")).to_contain_text(name, timeout=2000)
+    assert (await house.case(case["id"]))["assignee"] == other
+
+
+async def test_the_board_catches_up_when_the_service_was_away(browser: Browser, processes: Processes) -> None:
+    write_property(processes.folder / "properties", "tower")
+    serving = processes.start("all")
+    page = await (await browser.new_context(viewport=SCREEN, locale="zh-CN")).new_page()
+    await page.goto(f"{serving.url}/sign-in")
+    await page.locator("input[name=key]").fill(KEY)
+    await page.locator("#sign-in button").click()
+    await live(page)
+    await page.evaluate("window.before = true")
+
+    serving.kill()
+    await expect(page.locator("[data-live-state=lost]")).to_be_visible(timeout=5000)
+    serving.start()
+    async with signed_in(serving) as http:
+        raised = await http.post(
+            "/v1/demands", json={"property": "tower", "kind": "repair", "summary": "恢复之后"}
+        )
+        name = _demand(raised)
+
+    await expect(page.locator(f"#case-{name}")).to_be_visible(timeout=10_000)
+    await expect(page.locator("[data-live-state=on]")).to_be_visible()
+    assert await page.evaluate("window.before") is True
+
+
+def _demand(answer: httpx.Response) -> str:
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["demand"])

@@ -1,0 +1,84 @@
+"""What holds for every page: languages, signing in and out, other sites, other people's data, looks."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.async_api import Page, ViewportSize, expect
+
+from tests.support.processes import KEY
+from tests.web.conftest import PHONE, SCREEN, House, Visit
+
+SEEN = Path(__file__).with_name("seen.js").read_text()
+
+
+async def looks_right(page: Page, width: int) -> None:
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    assert await page.evaluate(SEEN) == []
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("viewport", [PHONE, SCREEN], ids=["phone", "screen"])
+async def test_every_page_fits_and_can_be_read(
+    house: House, visit: Visit, language: str, viewport: ViewportSize
+) -> None:
+    case = await house.dispatched("private", summary="A rather long summary of what is broken here " * 3)
+    for person, role in ((case["assignee"], "engineer"), ("zhao", "dispatcher")):
+        key = await house.key("private", person, role)
+        page = await visit(key, "/", viewport, language=language)
+        for path in ("/", "/?view=all&q=nothing-like-that", f"/cases/{case['id']}", "/cases/none"):
+            await page.goto(f"{house.serving.url}{path}")
+            assert await page.locator("html").get_attribute("lang") == ("zh-CN" if language == "zh" else "en")
+            await looks_right(page, viewport["width"])
+    await looks_right(await visit(None, "/sign-in", viewport, language=language), viewport["width"])
+
+
+async def test_the_other_language_is_one_tap_away_and_stays(house: House, visit: Visit) -> None:
+    page = await visit(await house.key("private", "zhao", "dispatcher"), "/?view=all&kind=repair")
+    await expect(page.locator("h1")).to_contain_text("工单看板")
+    await page.locator("a.lang").click()
+    await expect(page.locator("h1")).to_contain_text("Open cases")
+    assert "kind=repair" in page.url
+    await page.goto(f"{house.serving.url}/")
+    await expect(page.locator("h1")).to_contain_text("Open cases")
+
+
+async def test_after_signing_out_a_page_asks_to_sign_in_and_leads_back(house: House, visit: Visit) -> None:
+    case = await house.demand("private")
+    key = await house.key("private", "zhao", "dispatcher")
+    page = await visit(key, "/")
+    await page.locator("header form button").click()
+    await page.wait_for_url("**/sign-in")
+    await page.goto(f"{house.serving.url}/cases/{case}")
+    await page.locator("input[name=key]").fill("gj_nobody")
+    await page.locator("#sign-in button").click()
+    await expect(page.locator("[role=alert]")).to_contain_text("密钥或链接无效")
+    await page.locator("input[name=key]").fill(key)
+    await page.locator("#sign-in button").click()
+    await page.wait_for_url(f"**/cases/{case}")
+
+
+async def test_another_site_can_neither_act_nor_sign_anybody_out(house: House) -> None:
+    case = await house.dispatched("private")
+    foreign = {"Origin": "https://elsewhere.example", "Sec-Fetch-Site": "cross-site"}
+    async with httpx.AsyncClient(base_url=house.serving.url, trust_env=False) as browser:
+        signed = await browser.post("/sign-in", data={"key": KEY}, headers={"Sec-Fetch-Site": "same-origin"})
+        assert signed.status_code == 303
+        form = {"action": "accept", "version": "2", "key": "k1"}
+        acted = await browser.post(f"/cases/{case['id']}/act", data=form, headers=foreign)
+        left = await browser.post("/sign-out", headers=foreign)
+        still_in = await browser.get("/")
+    assert (acted.status_code, left.status_code, still_in.status_code) == (403, 403, 200)
+    assert (await house.case(case["id"]))["state"] == "dispatched"
+
+
+async def test_who_asked_is_shown_to_those_who_need_it_only(house: House, visit: Visit) -> None:
+    case = await house.dispatched("private", requester={"name": "陈女士", "phone": "13800001111"})
+    other = "li" if case["assignee"] == "wang" else "wang"
+    path = f"/cases/{case['id']}"
+    readers = [(case["assignee"], "engineer", 1), ("zhao", "dispatcher", 1), (other, "engineer", 0)]
+    for person, role, seen in [*readers, ("zhao", "manager", 0)]:
+        page = await visit(await house.key("private", person, role), path)
+        await expect(page.locator("a.phone")).to_have_count(seen)
+    page = await visit(await house.key("live", "zhao", "dispatcher"), path)
+    await expect(page.locator("h1")).to_contain_text("未找到")
