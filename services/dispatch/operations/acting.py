@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 from sqlalchemy import insert, select, tuple_
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.dispatch import queries
@@ -22,6 +23,9 @@ from shared.errors import FieldError, InvalidInput
 from shared.sets import Sets
 
 _encoder = msgspec.json.Encoder()
+_TRIES = 3
+_ROLLED_BACK = "40"
+"""Deadlocks and serialization failures, as PostgreSQL numbers them."""
 Name = tuple[str | int, str | None]
 
 
@@ -80,7 +84,7 @@ class Acting:
 
     async def _work(self, members: Sequence[Asked]) -> Sequence[Answered | Exception]:
         try:
-            answers = await self._commit(members)
+            answers = await self._patiently(members)
         except Exception as error:
             if len(members) == 1 or is_transient(error):
                 raise
@@ -93,6 +97,16 @@ class Acting:
             return await self._work([member])
         except Exception as error:
             return [error]
+
+    async def _patiently(self, members: Sequence[Asked]) -> list[Answered | Exception]:
+        """Once more where the database chose another transaction as the winner: nothing was committed."""
+        for _ in range(_TRIES):
+            try:
+                return await self._commit(members)
+            except DBAPIError as error:
+                if not str(getattr(error.orig, "sqlstate", "")).startswith(_ROLLED_BACK):
+                    raise
+        return await self._commit(members)
 
     async def _commit(self, members: Sequence[Asked]) -> list[Answered | Exception]:
         now = self._place.clock.now()

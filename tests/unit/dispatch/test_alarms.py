@@ -1,0 +1,48 @@
+"""Alarms are found in a history of states, whatever order it was heard in."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from services.dispatch.alarms import StateTold, alarms_in, all_clears, openings
+from tests.unit.dispatch.support import MINUTE, START
+
+KINDS = (("faulty", True), ("faulty", False), ("intact", False), ("under_repair", False))
+
+
+def told(minute: int, what: str, alarm: bool = True, case: str | None = None) -> StateTold:
+    return StateTold(
+        at=START + minute * MINUTE, source="bms", event=str(minute), state=what, alarm=alarm, case=case
+    )
+
+
+def test_faults_until_the_next_intact_are_one_alarm() -> None:
+    states = [told(1, "faulty"), told(2, "faulty"), told(3, "intact"), told(4, "faulty")]
+    assert [len(alarm.faults) for alarm in alarms_in(states)] == [2, 1]
+
+
+def test_an_alarm_has_its_repair_until_that_is_finished() -> None:
+    states = [told(1, "faulty", case="a"), told(5, "faulty")]
+    assert openings(states, {}) == []
+    assert openings(states, {"a": START + 3 * MINUTE}) == [states[1]]
+    assert openings(states, {"a": START + 9 * MINUTE}) == []
+
+
+def test_the_all_clear_is_told_once() -> None:
+    states = [told(1, "faulty", case="a"), told(3, "intact")]
+    assert all_clears(states) == [(states[1], "a")]
+    assert all_clears([states[0], replace(states[1], case="a"), told(2, "intact")]) == []
+
+
+@given(st.lists(st.integers(0, 3), max_size=12), st.randoms(use_true_random=False))
+def test_as_many_repairs_as_alarms_in_any_order(kinds: list[int], luck: object) -> None:
+    states = [told(minute, *KINDS[kind]) for minute, kind in enumerate(kinds)]
+    shuffled = list(states)
+    luck.shuffle(shuffled)  # type: ignore[attr-defined]
+    known: list[StateTold] = []
+    for state in shuffled:
+        known.append(state)
+        for fault in openings(known, {}):
+            known[known.index(fault)] = replace(fault, case=fault.event)
+    opened = sum(state.case is not None for state in known)
+    assert opened == len(list(alarms_in(states)))
