@@ -4,7 +4,8 @@ import asyncio
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Self
 
@@ -35,25 +36,38 @@ class Door:
         self, url: str, key: str, source: str, dispatch_url: str = "", patience: float = 300
     ) -> None:
         self.source, self.patience = source, patience
-        limits = httpx.Limits(max_connections=64)
-        headers = {"Authorization": f"Bearer {key}", "Accept-Language": "en"}
-        self._intake = httpx.AsyncClient(base_url=url, headers=headers, timeout=60, limits=limits)
-        self._dispatch = httpx.AsyncClient(
-            base_url=dispatch_url or url, headers=headers, timeout=60, limits=limits
-        )
+        self._urls = {"intake": url, "dispatch": dispatch_url or url}
+        self._headers = {"Authorization": f"Bearer {key}", "Accept-Language": "en"}
+        self._free: dict[str, list[httpx.AsyncClient]] = {"intake": [], "dispatch": []}
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._intake.aclose()
-        await self._dispatch.aclose()
+        for client in [client for clients in self._free.values() for client in clients]:
+            await client.aclose()
+
+    @asynccontextmanager
+    async def _client(self, service: str) -> AsyncIterator[httpx.AsyncClient]:
+        """A client that nobody else uses now: one connection each, for a pool searches all of its own."""
+        free = self._free[service]
+        client = free.pop() if free else self._new_client(service)
+        try:
+            yield client
+        finally:
+            free.append(client)
+
+    def _new_client(self, service: str) -> httpx.AsyncClient:
+        limits = httpx.Limits(max_connections=1)
+        return httpx.AsyncClient(
+            base_url=self._urls[service], headers=self._headers, timeout=60, limits=limits
+        )
 
     async def open_cases(self, cases: Sequence[LoggedCase]) -> list[str | Refused]:
         """Post the demands as one batch: for each the id of its case, or why it was refused."""
         events = [self._event(case) for case in cases]
         headers = {"Content-Type": "application/cloudevents-batch+json"}
-        answer = await self._send(self._intake, "POST", "/v1/events", msgspec.json.encode(events), headers)
+        answer = await self._send("intake", "POST", "/v1/events", msgspec.json.encode(events), headers)
         if answer.status_code != 200:
             raise ImportStopped(f"the batch was refused: {_reason(answer)}")
         results = msgspec.json.decode(answer.content)["results"]
@@ -65,7 +79,7 @@ class Door:
             "action": action, "at": at.isoformat()}  # fmt: skip
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}
         answer = await self._send(
-            self._dispatch, "POST", f"/v1/cases/{case}/actions", msgspec.json.encode(body), headers, {404}
+            "dispatch", "POST", f"/v1/cases/{case}/actions", msgspec.json.encode(body), headers, {404}
         )
         if answer.status_code != 200:
             raise Refused(_reason(answer))
@@ -73,7 +87,7 @@ class Door:
 
     async def state(self, case: str) -> str:
         """The state that the case is in."""
-        answer = await self._send(self._dispatch, "GET", f"/v1/cases/{case}", b"", {}, {404})
+        answer = await self._send("dispatch", "GET", f"/v1/cases/{case}", b"", {}, {404})
         if answer.status_code != 200:
             raise ImportStopped(f"a case can't be read: {_reason(answer)}")
         return str(msgspec.json.decode(answer.content)["state"])
@@ -91,7 +105,7 @@ class Door:
 
     async def _send(
         self,
-        client: httpx.AsyncClient,
+        service: str,
         method: str,
         path: str,
         content: bytes,
@@ -103,7 +117,8 @@ class Door:
         while True:
             trouble, wait = "", pause
             try:
-                answer = await client.request(method, path, content=content, headers=dict(headers))
+                async with self._client(service) as client:
+                    answer = await client.request(method, path, content=content, headers=dict(headers))
                 if answer.status_code not in PASSING | also_passing:
                     return answer
                 trouble = _reason(answer)
