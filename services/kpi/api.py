@@ -7,12 +7,12 @@ from msgspec import Meta, Struct
 from sqlalchemy import Row
 
 from services.kpi import queries
-from services.kpi.asked import Cursor, Moment, Page, instant_asked, property_asked
+from services.kpi.asked import Cursor, Moment, Page, instant_asked, property_asked, rates_before
 from services.kpi.definitions import DEFINITIONS
 from services.kpi.figures import Board, board_of
 from services.kpi.items import instant_of
 from services.kpi.queries import Evidence
-from services.kpi.rates import RATE_BY_KPI, Figure, Rate, Side, decimal_text
+from services.kpi.rates import RATE_BY_KPI, RATES, Figure, Rate, Side, decimal_text
 from services.kpi.windows import Window, window_start
 from shared.auth import Role
 from shared.errors import NotFound
@@ -26,19 +26,19 @@ endpoints = Endpoints()
 
 
 class RatesAsked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which rates, and as of when; without `at`: now."""
+    """Which rates, and as of when; without `at`: now. One to come tells what will be if nothing happens."""
 
     property: str | None = None
     window: Window = "month"
     at: Moment | None = None
+    cursor: Cursor | None = None
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
 
 
 class EvidenceAsked(RatesAsked, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which side of a rate, from which page on."""
+    """Which side of a rate."""
 
     side: Side = "denominator"
-    cursor: Cursor | None = None
-    limit: Annotated[int, Meta(ge=1, le=200)] = 50
 
 
 class RateTold(Struct, frozen=True, kw_only=True):
@@ -61,7 +61,7 @@ class RatesTold(Struct, frozen=True, kw_only=True):
     """All 17, in their order."""
 
     items: list[RateTold]
-    next: str | None = None
+    next: str | None
 
 
 class ItemTold(Struct, frozen=True, kw_only=True):
@@ -96,9 +96,11 @@ async def list_rates(call: Call) -> RatesTold:
     prop = property_asked(call.service, call.identity, asked.property)
     board = await board_as_of(call.service, prop, asked.at)
     language = language_of(call.request)
-    return RatesTold(
-        items=[told(board, asked.window, figure, language) for figure in board.figures[asked.window]]
-    )
+    begin = rates_before(asked.cursor)
+    page = board.figures[asked.window][begin : begin + asked.limit]
+    more = begin + asked.limit < len(RATES)
+    items = [told(board, asked.window, figure, language) for figure in page]
+    return RatesTold(items=items, next=items[-1].kpi if more else None)
 
 
 @endpoints.add(

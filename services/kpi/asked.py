@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from services.kpi.items import instant_of, micros
 from services.kpi.queries import Position
+from services.kpi.rates import RATES
 from shared.auth import Identity
 from shared.errors import InvalidInput, NotFound
 from shared.properties import Property
@@ -39,7 +40,7 @@ class Page:
             as_of, counted_at, kind, thing, seq = _page.decode(urlsafe_b64decode(cursor.encode()))
             return cls(_within(instant_of(as_of)), Position(counted_at, kind, thing, seq))
         except (binascii.Error, msgspec.MsgspecError, ValueError, OverflowError):
-            raise InvalidInput.of("cursor", "This is no cursor of ours", "游标无效") from None
+            raise _no_cursor() from None
 
     def cursor(self) -> str:
         """The word that names this page."""
@@ -72,6 +73,20 @@ def property_asked(service: Service, identity: Identity, property_id: str | None
     if prop is None:
         raise NotFound
     return prop
+
+
+def rates_before(cursor: str | None) -> int:
+    """How many of the 17 come before the page after `cursor`, the last shown. Raises `InvalidInput`."""
+    if cursor is None:
+        return 0
+    names: list[str] = [rate.kpi for rate in RATES]
+    if cursor not in names[:-1]:
+        raise _no_cursor()
+    return names.index(cursor) + 1
+
+
+def _no_cursor() -> InvalidInput:
+    return InvalidInput.of("cursor", "This is no cursor of ours", "游标无效")
 
 
 def _within(moment: datetime) -> datetime:

@@ -32,9 +32,10 @@ QUEUES = {"guanjia.case": "kpi.cases", "guanjia.foll": "kpi.followups"}
 
 @dataclass
 class KpiDesk:
-    """The service, and how a test talks to it."""
+    """The service, another copy of it, and how a test talks to it."""
 
     service: Kpi
+    other: Kpi
     clock: ManualClock
     http: httpx.AsyncClient
 
@@ -68,17 +69,24 @@ async def desk(store: Store, tmp_path: Path) -> AsyncIterator[KpiDesk]:
     write_property(folder, "annex")
     told = {"database_url": store.url, "data_dir": store.folder, "properties_dir": folder, "amqp_url": ""}
     settings = Settings.model_validate(told)
-    secret, keyring = secret_and_keyring(settings)
     clock = ManualClock(NOW)
     bus = make_bus(settings, clock)
-    service = Kpi(Surroundings(settings, clock, bus, secret, keyring, load_properties(folder)))
+    around = Surroundings(settings, clock, bus, *secret_and_keyring(settings), load_properties(folder))
+    service, other = Kpi(around), Kpi(around)
     await upgrade(service.database, service.metadata)
-    web = Web(service, keyring)
-    app = Starlette(
-        routes=[*web.routes(service.endpoints()), *service.pages(), *common_pages(Pages(web), keyring)]
-    )
-    app.router.default = unknown_path
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
-        yield KpiDesk(service, clock, http)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(origin(service)), base_url="http://test"
+    ) as http:
+        yield KpiDesk(service, other, clock, http)
     await service.close()
+    await other.close()
     await bus.stop()
+
+
+def origin(service: Kpi) -> Starlette:
+    """What the service answers."""
+    web = Web(service, service.keyring)
+    pages = [*service.pages(), *common_pages(Pages(web), service.keyring)]
+    app = Starlette(routes=[*web.routes(service.endpoints()), *pages])
+    app.router.default = unknown_path
+    return app

@@ -30,6 +30,13 @@ async def test_all_seventeen_are_told_without_a_sample_as_null(desk: KpiDesk) ->
     }  # fmt: skip
 
 
+async def test_the_seventeen_are_a_list_like_any_other(desk: KpiDesk) -> None:
+    first = await desk.get("/v1/kpis", **MONTH, limit=10)
+    rest = await desk.get("/v1/kpis", **MONTH, limit=10, cursor=first["next"])
+    assert [item["kpi"] for item in first["items"] + rest["items"]] == [rate.kpi for rate in RATES]
+    assert rest["next"] is None
+
+
 async def test_money_is_told_exactly(desk: KpiDesk) -> None:
     await desk.tell(paid("p1", "b1", "0.1", on("01")), paid("p2", "b1", "0.2", on("02")))
     await desk.tell(billed("b1", "0.3", on("20"), on("03")))
@@ -108,6 +115,7 @@ async def test_the_shortfall_is_what_keeps_a_rate_from_its_best(desk: KpiDesk) -
         ("/v1/kpis", {"property": "tower", "at": "0001-01-01T00:00:00Z"}, 422),
         ("/v1/kpis", {"property": "tower", "at": "9999-12-31T23:59:59Z"}, 422),
         ("/v1/kpis", {"property": "tower", "colour": "red"}, 422),
+        ("/v1/kpis", {"property": "tower", "cursor": "greening_satisfaction"}, 422),
         ("/v1/kpis/happiness/evidence", {"property": "tower"}, 404),
         ("/v1/kpis/follow_up/evidence", {"property": "annex"}, 403),
         ("/v1/kpis/follow_up/evidence", {"property": "tower", "side": "left"}, 422),

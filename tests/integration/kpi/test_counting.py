@@ -94,6 +94,16 @@ async def test_a_rebuild_gives_the_same_items_and_mends_what_was_bent(desk: KpiD
     assert await every_item(desk) == before
 
 
+async def test_a_rebuild_goes_on_beside_arrivals(desk: KpiDesk) -> None:
+    random = Random(6)
+    world = WorldMaker(6, 60).make()
+    told = news_of(world, random)
+    await tell_in_sets(desk, told[: len(told) // 2], random)
+    await asyncio.gather(operations.rebuild(desk.other), tell_in_sets(desk, told[len(told) // 2 :], random))
+    at = desk.clock.now()
+    assert await shown(desk, at) == {window: recount(world, at, window) for window in WINDOWS}
+
+
 async def every_item(desk: KpiDesk) -> list[dict[str, object]]:
     """All rows of items."""
     order = (items.c.property, items.c.kind, items.c.thing, items.c.seq)

@@ -1,6 +1,7 @@
 """What Prometheus scrapes, and what is told when a target is missed or met again."""
 
-from typing import Any
+import asyncio
+from datetime import timedelta
 
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -94,7 +95,20 @@ async def test_a_month_without_a_sample_is_no_recovery(desk: KpiDesk) -> None:
     assert [name for name, _, _ in await spoken(desk)] == ["guanjia.kpi.breached.v1"]
 
 
-async def later(desk: KpiDesk) -> Any:
+async def test_several_copies_tell_a_flip_once(desk: KpiDesk) -> None:
+    await desk.tell(inspected("k1", "cleaning", 10, 9, on("05")))
+    await asyncio.gather(*(refresh(copy) for copy in (desk.service, desk.other) * 3))
+    assert len(await spoken(desk)) == 1
+    await desk.tell(inspected("k1", "cleaning", 10, 10, on("06")))
+    desk.clock.advance(timedelta(seconds=1))
+    await asyncio.gather(*(refresh(copy) for copy in (desk.service, desk.other) * 3))
+    assert [name for name, _, _ in await spoken(desk)] == [
+        "guanjia.kpi.breached.v1",
+        "guanjia.kpi.recovered.v1",
+    ]
+
+
+async def later(desk: KpiDesk) -> None:
     """A refresh a moment later."""
-    desk.clock.advance(on("24", "12:01") - on("24", "12:00"))
+    desk.clock.advance(timedelta(minutes=1))
     await refresh(desk.service)
