@@ -1,0 +1,232 @@
+"""How the staff go about a case: for each state that it comes into, who means to do what, and when."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+from guanjia.simulate.demands import burst_of
+from guanjia.simulate.dice import civil, dice, minutes
+from guanjia.simulate.people import at_hand, temper
+from guanjia.simulate.plan import Setting, post
+from guanjia.simulate.tracked import Act, Call, Intent, Step, Tracked
+
+OFFICE = ("dispatcher",)
+JUDGES = ("quality", "dispatcher")
+Plan = Iterator[tuple[datetime, Intent]]
+
+
+class Crew:
+    """The staff of the tower."""
+
+    def __init__(self, where: Setting) -> None:
+        self._where = where
+
+    def react(self, case: Tracked, now: datetime, parent: str | None = None) -> Plan:
+        """What follows from the state that `case` came into; `parent`: the job that it may be folded into."""
+        state = case.state
+        random = dice(self._where.seed, case.name, case.stint)
+        if state.kind == "repair":
+            yield from self._repair(case, now, random, parent)
+        elif state.kind == "complaint":
+            yield from self._complaint(case, now, random)
+        elif state.kind == "visitor":
+            yield from self._visitor(case, now, random)
+        else:
+            yield from self._request(case, now, random)
+
+    # Small words.
+
+    def _office(self, case: Tracked, at: datetime, *without: str) -> str:
+        """Somebody of the office who did not work on the case."""
+        worked = case.state.follow_up.workers if case.state.follow_up else []
+        found = at_hand(self._where.prop, at, JUDGES, {*without, *worked})
+        return found or self._where.prop.people[0].id
+
+    def _act(
+        self, case: Tracked, at: datetime, action: str, by: str | None = None, **data: Any
+    ) -> tuple[datetime, Intent]:
+        who = by or at_hand(self._where.prop, at, OFFICE) or self._where.prop.people[0].id
+        return at, Act(case=case.id, stint=case.stint, steps=[Step(action=action, by=who, data=data)])
+
+    def _civil(self, at: datetime, random: Random) -> datetime:
+        return civil(at, self._where.zone, random)
+
+    # Repairs.
+
+    def _repair(self, case: Tracked, now: datetime, random: Random, parent: str | None) -> Plan:
+        state, who = case.state, case.state.assignee
+        if state.state == "reported" and case.name.startswith("passing-"):
+            yield self._act(case, now + minutes(random, 2, 10), "pass_on", to="mall",
+                            reason="served by the mall")  # fmt: skip
+        if state.state == "dispatched" and who is not None:
+            yield from self._offered(case, now, random, who)
+        elif state.state == "accepted" and who is not None:
+            yield from self._taken(case, now, random, who)
+        elif state.state == "travelling":
+            yield self._act(case, now + self._work(random, who, 2, 8), "arrive", who)
+        elif state.state == "on_site":
+            yield from self._on_site(case, now, random, who)
+        elif state.state == "waiting":
+            yield self._act(case, self._civil(now + minutes(random, 90, 1200), random), "resume", who)
+        elif state.state == "completed":
+            yield from self._completed(case, now, random)
+        if parent is not None and state.state in ("reported", "dispatched", "accepted", "travelling"):
+            later = now + minutes(random, 2, 6)
+            yield self._act(case, later, "attach", parent=parent)
+
+    def _work(self, random: Random, who: str | None, least: float, most: float) -> timedelta:
+        pace = temper(self._where.seed, self._where.prop, who or "").pace
+        return minutes(random, least * pace, most * pace)
+
+    def _offered(self, case: Tracked, now: datetime, random: Random, who: str) -> Plan:
+        """Most accept within minutes; some forget (the lease takes it from them), a few decline."""
+        how = temper(self._where.seed, self._where.prop, who)
+        luck = random.random()
+        if luck < how.forgets:
+            return
+        urgent = case.state.priority == "urgent"
+        delay = minutes(random, 0.5, 1.6 if urgent else 5 * how.pace)
+        if luck < how.forgets + 0.015:
+            yield self._act(case, now + delay, "decline", who, reason="busy elsewhere")
+        else:
+            yield self._act(case, now + delay, "accept", who)
+
+    def _taken(self, case: Tracked, now: datetime, random: Random, who: str) -> Plan:
+        how = temper(self._where.seed, self._where.prop, who)
+        depart = now + self._work(random, who, 1, 4)
+        if random.random() >= how.offline:
+            yield self._act(case, depart, "depart", who)
+            return
+        arrive = depart + self._work(random, who, 2, 6)
+        complete = arrive + self._work(random, who, 15, 70)
+        steps = [
+            Step(action="depart", by=who, at=depart),
+            Step(action="arrive", by=who, at=arrive),
+            Step(action="complete", by=who, at=complete, data={"result": "done, reported late"}),
+        ]
+        yield complete + minutes(random, 5, 150), Act(case=case.id, stint=case.stint, steps=steps)
+
+    def _on_site(self, case: Tracked, now: datetime, random: Random, who: str | None) -> Plan:
+        if case.equipment is not None:
+            at = now + minutes(random, 1, 3)
+            yield at, self._equipment(case, at, "under_repair")
+        urgent = case.state.priority == "urgent"
+        if not case.waited and not urgent and random.random() < 0.1:
+            case.waited = True
+            reason = random.choice(("parts", "resident"))
+            yield self._act(case, now + minutes(random, 8, 20), "wait", who, reason=reason)
+        else:
+            yield self._act(case, now + self._work(random, who, 12, 50 if urgent else 75), "complete", who,
+                            result="done")  # fmt: skip
+
+    def _completed(self, case: Tracked, now: datetime, random: Random) -> Plan:
+        if case.equipment is not None:
+            at = now + minutes(random, 1, 4)
+            yield at, self._equipment(case, at, "intact")
+        how = temper(self._where.seed, self._where.prop, case.state.assignee or "")
+        passed = random.random() >= how.careless
+        at = now + minutes(random, 5, 45)
+        case.failed = case.failed or not passed
+        yield self._act(case, at, "inspect", self._office(case, at), passed=passed)
+
+    def _equipment(self, case: Tracked, at: datetime, state: str) -> Intent:
+        name = f"{case.name}-{case.stint}-{state}"
+        return post(at, "bms", name, "equipment.state", equipment=case.equipment, state=state)
+
+    # Complaints.
+
+    def _complaint(self, case: Tracked, now: datetime, random: Random) -> Plan:
+        state = case.state.state
+        if state == "received":
+            yield self._act(case, now + minutes(random, 2, 32), "register")
+        elif state == "registered":
+            yield self._judge(case, now, random)
+        elif state == "valid":
+            yield self._act(case, now + minutes(random, 5, 60), "assign", engineer=self._office(case, now))
+        elif state == "explaining":
+            yield from self._explain(case, now, random)
+        elif state == "assigned":
+            yield self._act(case, now + minutes(random, 5, 90), "handle")
+        elif state == "handling":
+            at = self._civil(now + minutes(random, 120, 900), random)
+            yield self._act(case, at, "propose", resolution="apologised and put right")
+        elif state == "proposed":
+            yield self._answer_to_proposal(case, now, random)
+
+    def _judge(self, case: Tracked, now: datetime, random: Random) -> tuple[datetime, Intent]:
+        at = self._civil(now + minutes(random, 30, 360), random)
+        judge = self._office(case, at, *case.judges)
+        case.judges.append(judge)
+        if random.random() < (0.45 if case.refused else 0.2):
+            return self._act(case, at, "judge", judge, valid=True)
+        return self._act(case, at, "judge", judge, valid=False, verdict="not_valid", reason="not confirmed")
+
+    def _explain(self, case: Tracked, now: datetime, random: Random) -> Plan:
+        """Somebody else signs too; then it is explained to the resident, who agrees or appeals."""
+        signed = now + minutes(random, 20, 180)
+        steps = [Step(action="countersign", by=self._office(case, signed, *case.judges))]
+        yield signed, Act(case=case.id, stint=case.stint, steps=steps)
+        at = self._civil(signed + minutes(random, 30, 400), random)
+        appeals = len(case.judges) < 3 and random.random() < 0.2
+        case.refused = case.refused or appeals
+        yield self._act(case, at, "appeal", reason="not heard") if appeals else self._act(case, at, "agree")
+
+    def _answer_to_proposal(self, case: Tracked, now: datetime, random: Random) -> tuple[datetime, Intent]:
+        at = self._civil(now + minutes(random, 20, 300), random)
+        if case.refused or random.random() < 0.85:
+            return self._act(case, at, "agree")
+        case.refused = True
+        return self._act(case, at, "refuse", reason="not enough")
+
+    # Visitors, and everything else.
+
+    def _visitor(self, case: Tracked, now: datetime, random: Random) -> Plan:
+        state = case.state.state
+        owner = case.home.resident if case.home else "owner"
+        if state == "requested" and random.random() < 0.07:
+            yield self._act(case, now + minutes(random, 1, 12), "refuse", owner=owner)
+        elif state == "requested":
+            yield self._act(case, now + minutes(random, 1, 12), "consent", owner=owner, channel="app")
+        elif state == "consented":
+            yield self._act(case, now + minutes(random, 2, 45), "admit")
+        elif state == "admitted":
+            yield self._act(case, now + minutes(random, 25, 240), "leave")
+
+    def _request(self, case: Tracked, now: datetime, random: Random) -> Plan:
+        state, who = case.state.state, case.state.assignee
+        if state == "assigned":
+            yield self._act(case, now + self._work(random, who, 2, 25), "start", who)
+        elif state == "doing" and random.random() < 0.04:
+            yield self._act(
+                case, now + minutes(random, 10, 60), "explain", who, explanation="against the rules"
+            )
+        elif state == "doing":
+            yield self._act(case, now + self._work(random, who, 15, 200), "finish", who, result="done")
+        elif state == "explaining":
+            at = self._civil(now + minutes(random, 10, 200), random)
+            case.refused = random.random() < 0.2 and not case.refused
+            action = "refuse" if case.refused else "agree"
+            yield self._act(case, at, action, answer="understood" if action == "agree" else "no")
+
+    # What comes after.
+
+    def impatient(self, case: Tracked, now: datetime) -> Plan:
+        """Some residents press before long, whoever has the job."""
+        random = dice(self._where.seed, "urge", case.name)
+        chance = {"easy": 0.01, "plain": 0.03, "demanding": 0.25}[case.home.mood] if case.home else 0
+        if case.state.kind == "repair" and random.random() < chance and not burst_of(case.name):
+            at = now + minutes(random, 15, 60)
+            steps = [Step(action="urge", by=at_hand(self._where.prop, at, OFFICE) or "")]
+            yield at, Act(case=case.id, stint=None, steps=steps)
+
+    def ask(
+        self, case: Tracked, followup: str, since: datetime, number: int, after: datetime
+    ) -> tuple[datetime, Intent]:
+        """When somebody calls the resident: in civil hours, mostly in time; a few calls come late."""
+        random = dice(self._where.seed, "call", case.name, number)
+        wait = minutes(random, 1900, 2600) if random.random() < 0.01 else minutes(random, 40, 500)
+        if number > 1:
+            wait = minutes(random, 150, 700)
+        call = Call(case=case.id, followup=followup, number=number, since=since)
+        return self._civil(after + wait, random), call
