@@ -30,6 +30,8 @@ STORIES = (
     "private",
     "away",
 )
+EXPECTED = ("Failed to load resource", "Failed to fetch", "net::ERR", "htmx:sendError")
+"""What a browser says of refusals and lost connections, which these tests bring about."""
 Visit = Callable[..., Awaitable[Page]]
 
 
@@ -112,7 +114,7 @@ async def visit(browser: Browser, house: House) -> AsyncIterator[Visit]:
     complaints: list[str] = []
 
     def listen(message: ConsoleMessage) -> None:
-        if message.type == "error" and "Failed to load resource" not in message.text:
+        if message.type == "error" and not any(words in message.text for words in EXPECTED):
             complaints.append(message.text)
 
     async def open_page(

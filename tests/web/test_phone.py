@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.support.waiting import eventually
 from tests.web.conftest import PHONE, House, Visit, live
@@ -70,8 +70,9 @@ async def test_a_job_given_to_somebody_appears_on_their_phone_and_leaves_it(
 async def test_tapping_twice_takes_one_step(house: House, visit: Visit) -> None:
     page, case = await with_phone(house, visit, "taps")
     twice = """async form => {
-        const send = () => fetch(form.getAttribute("action"), {method: "POST", body: new URLSearchParams(new FormData(form)),
-            headers: {"HX-Request": "true"}}).then(answer => answer.status);
+        const body = new URLSearchParams(new FormData(form)), headers = {"HX-Request": "true"};
+        const asked = {method: "POST", body, headers};
+        const send = () => fetch(form.getAttribute("action"), asked).then(answer => answer.status);
         return Promise.all([send(), send()]);
     }"""
     form = page.locator(f"#case-{case['id']} form[data-action=accept]")
@@ -133,3 +134,33 @@ async def test_what_is_being_typed_is_not_taken_away_by_a_change_elsewhere(
 
     await expect(card.locator(".stale")).to_be_visible(timeout=2000)
     await expect(card.locator("form[data-action=note] textarea")).to_have_value("半句话")
+
+
+async def test_a_tap_without_a_network_says_so_and_the_next_one_counts_once(
+    house: House, visit: Visit
+) -> None:
+    page, case = await with_phone(house, visit, "offline")
+    await page.context.set_offline(True)
+    await tap(page, case["id"], "accept")
+    await expect(page.locator("#toast")).to_contain_text("网络不通")
+    await page.context.set_offline(False)
+
+    card = await tap(page, case["id"], "accept")
+
+    await expect(card.locator(".job-state .tag").first).to_have_text("已接单")
+    history = (await house.case(case["id"]))["history"]
+    assert [entry["action"] for entry in history] == ["raise", "assign", "accept"]
+
+
+async def test_without_scripts_the_forms_act_too(house: House, browser: Browser) -> None:
+    case = await house.dispatched("plain")
+    context = await browser.new_context(viewport=PHONE, locale="zh-CN", java_script_enabled=False)
+    page = await context.new_page()
+    await page.goto(f"{house.serving.url}/sign-in?next=/cases/{case['id']}")
+    await page.locator("input[name=key]").fill(await house.key("plain", case["assignee"], "engineer"))
+    await page.locator("#sign-in button").click()
+
+    await page.locator("form[data-action=accept] button").click()
+
+    await expect(page.locator(".state")).to_have_text("已接单")
+    assert (await house.case(case["id"]))["state"] == "accepted"

@@ -1,7 +1,7 @@
 """What the board shows of a case: one line on a screen, one card on a phone."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from msgspec import Struct
 
@@ -13,7 +13,7 @@ from services.dispatch.queries import Stored
 from services.dispatch.workflow import Workflow
 from shared.messages.facts import Location
 
-_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
+_LATEST = "9999"
 PRIORITIES = ("urgent", "high", "normal", "low")
 
 
@@ -77,7 +77,7 @@ def row_shown(reader: Reader, stored: Stored, reason: str | None, *, mine: bool 
         number=case.number,
         stamp=f"{case.version}-{reader.language}",
         group=_mine(reader, case) if mine else f"{workflow.name}-{case.state}",
-        order=f"{(shown.due if shown else _LATEST.isoformat())} {case.raised_at.isoformat()}",
+        order=f"{(shown and shown.due) or _LATEST} {case.raised_at.isoformat()}",
         kind=reader.kind(case.kind),
         state=reader.state(workflow, case.state),
         priority=case.priority,

@@ -9,7 +9,7 @@ from msgspec import Struct
 from services.dispatch.case import Case, HistoryEntry
 from services.dispatch.clocks import Clock
 from services.dispatch.pages.rows import RowShown, place_shown, row_shown, tone_of, waits_for
-from services.dispatch.pages.waiting import Moment, fires_next, moment, outside_shown, why
+from services.dispatch.pages.waiting import Moment, fires_next, moment, why
 from services.dispatch.pages.wording import Reader, Tone
 from services.dispatch.queries import Stored
 from shared.messages.facts import Requester
@@ -105,7 +105,6 @@ def _facts(reader: Reader, stored: Stored, *, contacts: bool) -> list[tuple[str,
         ("reference", papers.reference or ""),
         ("preferred", " – ".join(ends)),
         ("equipment", case.equipment or ""),
-        ("outside", outside_shown(reader, stored)),
     ]
     details = (papers.details or {}) if contacts else {}
     return [(reader.t(f"fact_{name}"), value) for name, value in told if value] + [

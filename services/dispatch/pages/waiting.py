@@ -47,7 +47,7 @@ def why(reader: Reader, stored: Stored, reason: str | None) -> str:
         return reader.t("why_follow_up", at=moment(reader, case, case.follow_up.due_at).text)
     if case.retry_at is not None and case.assignee is None:
         return reader.t("why_nobody")
-    waits = reader.t("why_told", reason=reason) + " " if reason else ""
+    waits = reader.t("why_told", reason=reason) if reason else ""
     return waits + _whose_turn(reader, case)
 
 
