@@ -124,7 +124,7 @@ class Desk:
         transition = open_case(workflow, new, self._rules.property(new.property), self._now)
         self._keep(Held(transition.after, None, papers))
         self.steps.append(Step(transition, self._trace))
-        self._assign_if_due(new.id)
+        self._assign_if_due(new.id, new.raised_at)
 
     # Steps that people take.
 
@@ -214,7 +214,11 @@ class Desk:
             return replace(clock, warned_at=self._now)
         return clock
 
-    def _assign_if_due(self, case_id: str) -> None:
+    def _assign_if_due(self, case_id: str, at: datetime | None = None) -> None:
+        """Give it to somebody: as of `at` for a demand that is heard of late, else now.
+
+        The first assignment belongs to the demand, so that what an offline phone did since can follow it.
+        """
         case = self.held[case_id].case
         rule = self._rules.of(case).assignment
         if rule is None or case.retry_at is None or case.retry_at > self._now or case.state != rule.state:
@@ -222,16 +226,16 @@ class Desk:
         prop = self._rules.property(case.property)
         person = oncall.pick(prop, self._rules.need(case), self._load_of(case.property), self._now)
         if person is None:
-            self._wait_for_somebody(case)
+            self._wait_for_somebody(case, at)
         else:
-            self._system(case, rule.action, engineer=person)
+            self._system(case, rule.action, at, engineer=person)
 
-    def _wait_for_somebody(self, case: Case) -> None:
+    def _wait_for_somebody(self, case: Case, at: datetime | None) -> None:
         """Look again soon; each time that a lease has gone by with nobody there, one level up."""
         terms = self._rules.terms(case)
         told = case.told_nobody_at
         if case.level < HIGHEST and (told is None or self._now - told >= terms.lease):
-            case = self._system(replace(case, told_nobody_at=self._now), "escalate")
+            case = self._system(replace(case, told_nobody_at=self._now), "escalate", at)
         self._keep(replace(self.held[case.id], case=replace(case, retry_at=self._now + RETRY)))
 
     # What others tell.

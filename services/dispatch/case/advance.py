@@ -31,7 +31,7 @@ def advance(workflow: Workflow, case: Case, act: Act, terms: Terms, now: datetim
     done = case
     for effect in step.effects:
         done = APPLY[effect](Done(case=done, actor=act.actor, at=at, data=data))
-    after = _settled(workflow, step, replace(done, version=case.version + 1, at=at), terms)
+    after = _settled(workflow, step, replace(done, version=case.version + 1, at=at), terms, now)
     return Transition(before=case, after=after, entry=_entry(case, after, act, at, now, data))
 
 
@@ -121,14 +121,16 @@ def _entry(
     )
 
 
-def _settled(workflow: Workflow, step: Step, case: Case, terms: Terms) -> Case:
+def _settled(workflow: Workflow, step: Step, case: Case, terms: Terms, now: datetime) -> Case:
     """The case in its new state, with what follows from being there."""
     state = case.state if step.to == "=" else step.to
     moved = state != case.state or step.action == (workflow.assignment and workflow.assignment.action)
     case = replace(case, state=state, clocks=_clocks(workflow, step.action, state, case, terms))
     if not moved:
         return case
-    case = replace(case, lease_until=_lease(workflow, case, terms), retry_at=_retry(workflow, case, terms))
+    case = replace(
+        case, lease_until=_lease(workflow, case, terms, now), retry_at=_retry(workflow, case, terms)
+    )
     if state == workflow.follow_up.state:
         return replace(case, follow_up=_follow_up(workflow, case))
     end = workflow.states[state].final
@@ -155,9 +157,10 @@ def _clocks(
     return tuple(ticking)
 
 
-def _lease(workflow: Workflow, case: Case, terms: Terms) -> datetime | None:
+def _lease(workflow: Workflow, case: Case, terms: Terms, now: datetime) -> datetime | None:
+    """Until when it is to be accepted: whoever got it can't know of it before we do."""
     held = workflow.lease is not None and case.state == workflow.lease.state and terms.automatic
-    return case.at + terms.lease if held else None
+    return max(case.at, now) + terms.lease if held else None
 
 
 def _retry(workflow: Workflow, case: Case, terms: Terms) -> datetime | None:

@@ -3,7 +3,13 @@
 import asyncio
 from collections import Counter
 
-from tests.integration.dispatch.conftest import DispatchDesk
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from services.dispatch.app import Dispatch
+from shared.web import Web
+from tests.integration.dispatch.conftest import DispatchDesk, surroundings
 
 
 async def dispatched(desk: DispatchDesk, **told: object) -> tuple[str, dict[str, str]]:
@@ -97,6 +103,24 @@ async def test_many_at_once_with_one_key_take_one_step(desk: DispatchDesk) -> No
     keyed = engineer | {"Idempotency-Key": "phone-1"}
     answers = await asyncio.gather(*(desk.post(case_id, "note", keyed, data={"text": "x"}) for _ in range(8)))
     assert {answer.content for answer in answers} == {answers[0].content}
+    assert (await desk.case(case_id))["version"] == 3
+
+
+@pytest.mark.parametrize("store", ["postgresql"], indirect=True)
+async def test_two_copies_that_are_asked_with_one_key_take_one_step(desk: DispatchDesk) -> None:
+    case_id, engineer = await dispatched(desk)
+    around = surroundings(desk.settings, desk.clock)
+    other = Dispatch(around)
+    await other.prepare()
+    app = Starlette(routes=Web(other, around.keyring).routes(other.endpoints()))
+    keyed, body = engineer | {"Idempotency-Key": "k"}, {"action": "note", "data": {"text": "x"}}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as second:
+        path = f"/v1/cases/{case_id}/actions"
+        asked = [h.post(path, json=body, headers=keyed) for h in (desk.http, second) for _ in range(4)]
+        answers = await asyncio.gather(*asked)
+    await other.close()
+    await around.bus.stop()
+    assert {(answer.status_code, answer.content) for answer in answers} == {(200, answers[0].content)}
     assert (await desk.case(case_id))["version"] == 3
 
 

@@ -94,6 +94,25 @@ async def test_a_follow_up_of_an_unknown_case_is_tried_again(desk: DispatchDesk)
     assert await desk.dead_letters() == {}
 
 
+async def test_a_demand_heard_of_late_is_lived_through_as_it_happened(desk: DispatchDesk) -> None:
+    """Raised at 11:00, heard of at 12:00; the engineer's phone was offline, too."""
+    case_id = await desk.demand(raised_at=NOW - timedelta(hours=1))
+    engineer = desk.key("engineer", person=(await desk.case(case_id))["assignee"])
+    await desk.act(case_id, "accept", engineer, at="2026-11-23T03:10:00Z")
+    case = await desk.act(case_id, "arrive", engineer, at="2026-11-23T03:40:00Z")
+    assert [entry["at"] for entry in case["history"][:2]] == ["2026-11-23T03:00:00Z"] * 2
+    assert [entry["recorded_at"] for entry in case["history"][:2]] == ["2026-11-23T04:00:00Z"] * 2
+    assert [clock["missed_at"] for clock in case["deadlines"]] == [None] * 3
+
+
+async def test_the_lease_of_a_late_demand_begins_when_it_is_heard_of(desk: DispatchDesk) -> None:
+    case_id = await desk.demand(raised_at=NOW - timedelta(hours=1))
+    await desk.pass_time(minutes=14)
+    assert (await desk.case(case_id))["level"] == 0
+    await desk.pass_time(minutes=2)
+    assert (await desk.case(case_id))["level"] == 1
+
+
 async def test_without_people_nobody_is_looked_for(desk: DispatchDesk) -> None:
     case_id = await desk.demand(property="empty")
     case = await desk.case(case_id, desk.key("admin", properties=None))

@@ -97,10 +97,10 @@ def test_pictures_of_the_workflows_are_current() -> None:
 
 def test_one_machine_walks_tens_of_thousands_of_steps_a_second() -> None:
     repair = load_workflows()["repair"]
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(5_000):
         repair.step("dispatched", "accept", {})
-    assert 5_000 / (time.perf_counter() - began) > 10_000
+    assert 5_000 / (time.process_time() - began) > 10_000
 
 
 def test_a_step_leaves_no_trace_on_the_machine() -> None:
