@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.faults.lives import PROPERTY, Clients, Life
 
-SYSTEM_ACTIONS = {"assign", "lapse", "escalate", "close", "open"}
+SYSTEM_ACTIONS = {"raise", "assign", "lapse", "escalate", "close"}
 
 
 async def settled(clients: Clients, within: float = 60) -> float:

@@ -10,6 +10,7 @@ import asyncio
 import random
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.faults import books
@@ -58,23 +59,21 @@ async def _kill_while_living(
 ) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(town.live(lives))
-        killers = [
-            group.create_task(kill_often(running[name], times, random.Random(f"{seed} {name}")))
-            for name in victims
-        ]
-        await asyncio.wait(killers)
+        await kill_often([running[name] for name in victims], times, random.Random(seed))
         town.closing.set()
 
 
-async def kill_often(process: Serving, times: int, chance: random.Random) -> None:
-    """Kill it at a random moment, one time in four while it is still starting, and start it again."""
-    for _ in range(times):
+async def kill_often(victims: Sequence[Serving], times: int, chance: random.Random) -> None:
+    """Kill each so many times, in any order, at random moments; one in four while it is still starting."""
+    order = [process for process in victims for _ in range(times)]
+    chance.shuffle(order)
+    for process in order:
         await asyncio.sleep(chance.uniform(0.0, 2.0))
         process.kill()
         process.launch()
         if chance.random() < 0.75:
             await ready(process)
-    await ready(process)
+    await asyncio.gather(*(ready(process) for process in victims))
 
 
 async def ready(process: Serving, within: float = 60) -> None:
