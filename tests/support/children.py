@@ -27,6 +27,18 @@ def free_port() -> int:
             return port
 
 
+def free_loopback() -> str:
+    """The first half of loopback addresses nobody uses (Linux: all of 127/8), as `127.93`.
+
+    On addresses of their own, several processes can listen on the very same port, as containers do.
+    """
+    while True:
+        net = f"127.{random.randint(2, 250)}"
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((f"{net}.9.1", 8000))
+            return net
+
+
 def answers(port: int, host: str = "127.0.0.1") -> bool:
     """Whether somebody listens there."""
     with contextlib.suppress(OSError), socket.create_connection((host, port), 1):

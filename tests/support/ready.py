@@ -1,4 +1,4 @@
-"""Before the tests: is there a PostgreSQL, a RabbitMQ and a browser? Install what is missing, or fail.
+"""Before the tests: are servers, browser, proxy and Prometheus there? Install what is missing, or fail.
 
 Servers named by the settings are enough; else installed binaries; else, as root on Debian or Ubuntu, they
 are installed without their system services being started. Exit code 1 with one line when nothing helps.
@@ -23,6 +23,8 @@ def missing() -> list[str]:
         "rabbitmq-server": rabbitmq.scripts() or servers.named_broker(),
         "postgresql": postgres.binaries() or servers.named_postgres(),
         "chromium-headless-shell": browser.executable(),
+        "caddy": shutil.which("caddy"),
+        "prometheus": shutil.which("prometheus") and shutil.which("promtool"),
     }
     return [package for package, found in wanted.items() if not found]
 
