@@ -181,6 +181,7 @@ class EmbeddedBus:
             await asyncio.wait(self._tasks, timeout=15)
 
     async def stop(self) -> None:
+        self._stopping = True  # a rollback that fails in its turn can swallow the cancellation
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,0 +1,1 @@
+"""What both buses promise alike, and what all four services do alike."""
