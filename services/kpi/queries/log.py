@@ -54,8 +54,8 @@ async def told(connection: AsyncConnection, things: Iterable[Thing]) -> list[Eve
 
 
 async def _payments_of(connection: AsyncConnection, property_id: str, bills: Sequence[str]) -> list[str]:
-    def towards(bill: ColumnElement[str]) -> Select[Any]:
-        return select(facts.c.thing).where(facts.c.property == property_id, facts.c.bill == bill)
+    def towards(asked: Asked) -> Select[Any]:
+        return select(facts.c.thing).where(facts.c.property == property_id, asked(facts.c.bill))
 
     return sorted({row.thing for row in await _looked_up(connection, bills, towards)})
 
@@ -69,32 +69,32 @@ async def items_of(connection: AsyncConnection, things: Iterable[Thing]) -> dict
     return kept
 
 
-Lookup = Callable[[ColumnElement[str]], Select[Any]]
-"""The rows that belong to one id."""
+Asked = Callable[[ColumnElement[Any]], ColumnElement[bool]]
+"""Whether a column holds an id that is asked for."""
+Lookup = Callable[[Asked], Select[Any]]
 
 
 async def _looked_up(connection: AsyncConnection, ids: Sequence[str], lookup: Lookup) -> Sequence[Row[Any]]:
     """The rows of every id, each found by the index: what the planner knows of a young table misleads it."""
     if connection.dialect.name == "sqlite":
-        asked = func.json_each(msgspec.json.encode(ids).decode()).table_valued("value", name="asked")
-        return (await connection.execute(lookup(asked.c.value))).all()
+        known = func.json_each(msgspec.json.encode(ids).decode()).table_valued("value", name="asked")
+        return (await connection.execute(lookup(lambda column: column.in_(select(known.c.value))))).all()
     wanted = func.unnest(literal(ids, ARRAY(Text))).table_valued("value", name="asked").render_derived()
-    each = lookup(wanted.c.value).offset(0).lateral("each")
+    each = lookup(lambda column: column == wanted.c.value).offset(0).lateral("each")
     return (await connection.execute(select(each).select_from(wanted.join(each, true())))).all()
 
 
 def _facts_of(property_id: str, kind: str, column: ColumnElement[Any]) -> Lookup:
-    def lookup(id_: ColumnElement[str]) -> Select[Any]:
-        return select(column).where(
-            facts.c.property == property_id, facts.c.kind == kind, facts.c.thing == id_
-        )
+    def lookup(asked: Asked) -> Select[Any]:
+        about = and_(facts.c.property == property_id, facts.c.kind == kind, asked(facts.c.thing))
+        return select(column).where(about)
 
     return lookup
 
 
 def _items_of(property_id: str, kind: str) -> Lookup:
-    def lookup(id_: ColumnElement[str]) -> Select[Any]:
-        about = and_(items.c.property == property_id, items.c.kind == kind, items.c.thing == id_)
+    def lookup(asked: Asked) -> Select[Any]:
+        about = and_(items.c.property == property_id, items.c.kind == kind, asked(items.c.thing))
         return select(items).where(about).order_by(items.c.seq)
 
     return lookup
