@@ -17,7 +17,7 @@ from tests.support.waiting import eventually
 
 PHONE = ViewportSize(width=390, height=844)
 SCREEN = ViewportSize(width=1440, height=900)
-STORIES = (
+STORIES = [
     "live",
     "moves",
     "filters",
@@ -28,10 +28,14 @@ STORIES = (
     "kin",
     "looks",
     "private",
-    "away",
-)
-EXPECTED = ("Failed to load resource", "Failed to fetch", "net::ERR", "htmx:sendError")
+    "offline",
+    "plain",
+]
+"""Each test has a property of its own, so that none sees the cases of another."""
+EXPECTED = ("Failed to load resource", "Failed to fetch", "net::ERR", "htmx:")
 """What a browser says of refusals and lost connections, which these tests bring about."""
+SOON = 5000
+"""Milliseconds: a second or two, and room for a busy machine."""
 Visit = Callable[..., Awaitable[Page]]
 
 

@@ -5,7 +5,7 @@ from playwright.async_api import Browser, expect
 
 from tests.support.processes import KEY, Processes, signed_in
 from tests.support.properties import write_property
-from tests.web.conftest import SCREEN, House, Visit, live
+from tests.web.conftest import SCREEN, SOON, House, Visit, live
 
 
 async def test_whoever_follows_the_sign_in_link_sees_a_demand_appear_by_itself(
@@ -19,7 +19,7 @@ async def test_whoever_follows_the_sign_in_link_sees_a_demand_appear_by_itself(
     name = await house.demand("live", summary="电梯里的灯不亮", location={"floor": "12", "unit": "1201"})
 
     row = page.locator(f"#case-{name}")
-    await expect(row).to_be_visible(timeout=2000)
+    await expect(row).to_be_visible(timeout=SOON)
     await expect(row).to_contain_text("电梯里的灯不亮")
     await expect(row).to_contain_text("12 层 · 1201")
     await expect(page.locator("tbody[data-group=repair-dispatched]").locator(f"#case-{name}")).to_be_visible()
@@ -36,7 +36,7 @@ async def test_a_step_taken_elsewhere_moves_only_its_own_row(house: House, visit
     await house.act(moving["id"], "accept", actor=moving["assignee"])
 
     accepted = page.locator("tbody[data-group=repair-accepted]")
-    await expect(accepted.locator(f"#case-{moving['id']}")).to_be_visible(timeout=2000)
+    await expect(accepted.locator(f"#case-{moving['id']}")).to_be_visible(timeout=SOON)
     await expect(accepted.locator("[data-count]")).to_have_text("1")
     assert await other.evaluate("row => row.kept") is True
 
@@ -52,7 +52,7 @@ async def test_filters_leave_what_was_asked_for_and_the_rest_stays_away(house: H
     other = await house.demand("filters", summary="门锁坏了")
     complaint = await house.demand("filters", kind="complaint", summary="太吵")
 
-    await expect(page.locator(f"#case-{complaint}")).to_be_visible(timeout=2000)
+    await expect(page.locator(f"#case-{complaint}")).to_be_visible(timeout=SOON)
     await expect(page.locator(f"#case-{other}")).to_have_count(0)
     await page.locator("select[name=kind]").select_option("")
     await page.locator("input[name=q]").fill("水龙头")
@@ -77,7 +77,7 @@ async def test_a_case_chosen_on_the_board_opens_beside_it_and_can_be_given_away(
 
     await expect(panel.locator(".notice.good")).to_be_visible()
     name = {"wang": "Wang Wei", "li": "Li Na"}[other]
-    await expect(page.locator(f"#case-{case['id']}")).to_contain_text(name, timeout=2000)
+    await expect(page.locator(f"#case-{case['id']}")).to_contain_text(name, timeout=SOON)
     assert (await house.case(case["id"]))["assignee"] == other
 
 

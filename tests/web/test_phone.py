@@ -5,7 +5,7 @@ from typing import Any
 from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.support.waiting import eventually
-from tests.web.conftest import PHONE, House, Visit, live
+from tests.web.conftest import PHONE, SOON, House, Visit, live
 
 
 async def tap(page: Page, case: str, action: str) -> Locator:
@@ -60,11 +60,11 @@ async def test_a_job_given_to_somebody_appears_on_their_phone_and_leaves_it(
     await expect(page.locator(f"#case-{case['id']}")).to_be_visible()
 
     await house.act(case["id"], "assign", engineer=other)
-    await expect(page.locator(f"#case-{case['id']}")).to_have_count(0, timeout=2000)
+    await expect(page.locator(f"#case-{case['id']}")).to_have_count(0, timeout=SOON)
     await expect(page.locator(".empty")).to_be_visible()
 
     await house.act(case["id"], "assign", engineer=case["assignee"])
-    await expect(page.locator(f"#case-{case['id']}")).to_be_visible(timeout=2000)
+    await expect(page.locator(f"#case-{case['id']}")).to_be_visible(timeout=SOON)
 
 
 async def test_tapping_twice_takes_one_step(house: House, visit: Visit) -> None:
@@ -132,7 +132,7 @@ async def test_what_is_being_typed_is_not_taken_away_by_a_change_elsewhere(
 
     await house.act(case["id"], "note", text="来自别处")
 
-    await expect(card.locator(".stale")).to_be_visible(timeout=2000)
+    await expect(card.locator(".stale")).to_be_visible(timeout=SOON)
     await expect(card.locator("form[data-action=note] textarea")).to_have_value("半句话")
 
 

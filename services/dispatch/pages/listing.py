@@ -20,7 +20,7 @@ from shared.auth import Identity
 from shared.messages import Kind
 from shared.properties import Property
 
-MOST = 300
+MOST = 200
 """How many cases a board shows; who has more filters them."""
 OFFICE = ("dispatcher", "quality", "operations", "manager")
 Word = Annotated[str, Meta(max_length=100)]

@@ -134,6 +134,7 @@
     try {
       if (board()) await update(ids);
       if (touched) await open(shown);
+      if (!ids) await new Promise((done) => setTimeout(done, 500));
     } catch (error) {
       everything = true;
       await new Promise((done) => setTimeout(done, 2000));
@@ -172,7 +173,15 @@
     const again = event.target.closest("[data-refresh]");
     if (again) (board() && !sheet() ? update([again.dataset.refresh], true) : open(again.dataset.refresh, true)).catch(() => toast(words.failed));
   });
-  document.addEventListener("htmx:afterSwap", () => { if (board()) count(); tick(); });
+  document.addEventListener("htmx:afterSwap", () => {
+    if (board()) {
+      for (const row of board().querySelectorAll("[data-case]")) {
+        if (row.closest("[data-group]").dataset.group !== row.dataset.groupOf) place(row);
+      }
+      count();
+    }
+    tick();
+  });
   document.addEventListener("htmx:sendError", () => toast(words.offline));
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (event.detail.xhr.status >= 500) { event.detail.shouldSwap = false; toast(words.failed); }
