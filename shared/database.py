@@ -20,6 +20,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.types import TypeDecorator
 
+from shared.in_line import in_line
+
 STATEMENT_SECONDS = 30
 CONNECT_SECONDS = 5
 
@@ -89,10 +91,21 @@ class Database:
         else:
             folder.mkdir(parents=True, exist_ok=True)
             self.path = folder / f"{service}.db"
-            translate: dict[str | None, str | None] = {service: None}
-            self._writer = _sqlite_engine(self.path, translate, pool=1, writes=True)
-            self._engine = _sqlite_engine(self.path, translate, pool=4, writes=False)
+            self._open_sqlite()
         self._lock = asyncio.Lock()
+
+    def _open_sqlite(self, *, by_hand: bool = False) -> None:
+        translate: dict[str | None, str | None] = {self.service: None}
+        self._writer = _sqlite_engine(self.path, translate, pool=1, writes=True, by_hand=by_hand)
+        self._engine = _sqlite_engine(self.path, translate, pool=4, writes=False, by_hand=by_hand)
+
+    def drive_by_hand(self) -> None:
+        """Before anything is connected, where nothing runs beside: SQLite on this thread, not synced to disk.
+
+        What is committed outlives the process, not the machine.
+        """
+        if not self.is_postgres:
+            self._open_sqlite(by_hand=True)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
@@ -144,7 +157,7 @@ def _postgres_engine(url: str, pool: int) -> AsyncEngine:
 
 
 def _sqlite_engine(
-    path: Path, translate: dict[str | None, str | None], *, pool: int, writes: bool
+    path: Path, translate: dict[str | None, str | None], *, pool: int, writes: bool, by_hand: bool
 ) -> AsyncEngine:
     engine = create_async_engine(
         f"sqlite+aiosqlite:///{path}",
@@ -154,7 +167,7 @@ def _sqlite_engine(
         hide_parameters=True,
         json_serializer=_dumps,
         json_deserializer=_decoder.decode,
-        connect_args={"timeout": 10},
+        connect_args={"timeout": 10} | ({"async_creator_fn": in_line} if by_hand else {}),
         execution_options={"schema_translate_map": translate},
     )
 
@@ -162,7 +175,8 @@ def _sqlite_engine(
     def _prepare(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # the driver's own BEGIN is deferred and loses the lock race
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+        synchronous = "synchronous=OFF" if by_hand else "synchronous=FULL"
+        for pragma in ("journal_mode=WAL", synchronous, "busy_timeout=10000", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

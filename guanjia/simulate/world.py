@@ -46,6 +46,8 @@ class World:
         if not isinstance(bus, EmbeddedBus) or process.clock is not clock:
             raise TypeError("a world needs a process on its own clock and the embedded bus")
         self._bus, self._heard = bus, dict(heard or {})
+        for database in (bus.database, *(service.database for service in process.services)):
+            database.drive_by_hand()
         self._consumers: dict[str, Consumer] = {}
         self._dispatch = self._one(Dispatch)
         self.http = httpx.AsyncClient(

@@ -56,7 +56,7 @@ class EmbeddedBus:
     """Queues in the database `bus`: beside the services' own SQLite files, or a schema on PostgreSQL."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
-        self._database = database
+        self.database = database
         self._clock = clock
         self._wake: dict[str, asyncio.Event] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -74,8 +74,8 @@ class EmbeddedBus:
             self._tasks.append(asyncio.create_task(self._consume(queue, consumer), name=f"bus {queue}"))
 
     async def _create(self) -> None:
-        async with self._database.begin() as connection:
-            if self._database.is_postgres:
+        async with self.database.begin() as connection:
+            if self.database.is_postgres:
                 await connection.exec_driver_sql("SELECT pg_advisory_xact_lock(1651864435)")
                 await connection.execute(CreateSchema("bus", if_not_exists=True))
             await connection.run_sync(metadata.create_all)
@@ -99,7 +99,7 @@ class EmbeddedBus:
         available_at = self._clock.now() + timedelta(seconds=seconds)
         values = [{"queue": q, "body": b, "attempt": attempt, "available_at": available_at} for q, b in rows]
         try:
-            async with self._database.begin() as connection:
+            async with self.database.begin() as connection:
                 await connection.execute(insert(messages), values)
         except Exception as error:
             if is_transient(error):
@@ -137,17 +137,17 @@ class EmbeddedBus:
 
     async def take(self, queue: str, consumer: Consumer) -> int:
         """Hand a set of what is due on `queue` to `consumer` and settle it; how many messages."""
-        if self._database.is_postgres:
-            async with self._database.begin() as connection:
+        if self.database.is_postgres:
+            async with self.database.begin() as connection:
                 rows = (await connection.execute(self._due(queue).with_for_update(skip_locked=True))).all()
                 await self._handle(queue, consumer, rows)
                 await _settle(connection, rows)
             return len(rows)
-        async with self._database.read() as connection:
+        async with self.database.read() as connection:
             rows = (await connection.execute(self._due(queue))).all()
         if rows:
             await self._handle(queue, consumer, rows)
-            async with self._database.begin() as connection:
+            async with self.database.begin() as connection:
                 await _settle(connection, rows)
         return len(rows)
 
@@ -169,7 +169,7 @@ class EmbeddedBus:
 
     async def ping(self) -> None:
         try:
-            await self._database.ping()
+            await self.database.ping()
         except Exception as error:
             raise BusDown("the bus's database does not answer") from error
 
@@ -185,24 +185,24 @@ class EmbeddedBus:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._database.dispose()
+        await self.database.dispose()
 
     async def waiting(self) -> list[str]:
         """The queues on which something is due."""
         query = select(messages.c.queue).where(self._fresh()).distinct().order_by(messages.c.queue)
-        async with self._database.read() as connection:
+        async with self.database.read() as connection:
             return list((await connection.execute(query)).scalars())
 
     async def next_due(self) -> datetime | None:
         """When the next retry is due, of those that wait for it."""
         query = select(messages.c.available_at).where(~self._fresh()).order_by(messages.c.available_at)
-        async with self._database.read() as connection:
+        async with self.database.read() as connection:
             found: datetime | None = (await connection.execute(query.limit(1))).scalar()
         return found
 
     async def pending(self) -> int:
         """Messages that wait on any queue."""
-        async with self._database.read() as connection:
+        async with self.database.read() as connection:
             query = select(func.count()).select_from(messages)
             return int((await connection.execute(query)).scalar_one())
 
