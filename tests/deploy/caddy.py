@@ -19,7 +19,7 @@ CADDYFILE = PROJECT / "deploy" / "caddy" / "Caddyfile"
 
 
 def tool(name: str) -> str:
-    """The path of an installed program. Fails where it is not there: `python -m tests.support.ready` gets it."""
+    """The path of an installed program; what is missing, `python -m tests.support.ready` gets."""
     found = shutil.which(name)
     assert found, f"{name} is not installed"
     return found
@@ -27,7 +27,7 @@ def tool(name: str) -> str:
 
 @contextmanager
 def proxy(folder: Path, address: str, copies: Mapping[str, Sequence[str]], root: Path) -> Iterator[str]:
-    """Runs while open, on `address`:8000, in front of the services' copies; its URL. `root`: what /srv holds."""
+    """Runs on `address`:8000 in front of the services' copies; its URL. `root` stands for /srv."""
     with name_server(copies) as port:
         file = folder / "Caddyfile"
         file.write_text(_placed(address, copies, root, port), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A name server on 127.0.0.1: what Docker's own is to the containers, every copy of a service under its name."""
+"""A name server, as Docker has one for its containers: every copy of a service under its name."""
 
 import socket
 import struct

@@ -30,7 +30,7 @@ class Told(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         told = {"who": self.who, "path": self.path, "headers": dict(self.headers)}
         body = json.dumps(told).encode()
-        self.send_response(503 if self.path == "/readyz" and self.who in Sick.services else 200)
+        self.send_response(503 if self.path == "/readyz" and self.who in SICK else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -42,10 +42,8 @@ class Told(BaseHTTPRequestHandler):
         """Nothing."""
 
 
-class Sick:
-    """Which services say that they are not ready."""
-
-    services: set[str] = set()
+SICK: set[str] = set()
+"""Which services say that they are not ready."""
 
 
 @contextmanager
@@ -130,12 +128,12 @@ def test_the_origin_has_one_document_one_life_and_one_readiness(origin: httpx.Cl
 
 @pytest.mark.parametrize("sick", OURS)
 def test_the_origin_is_ready_only_when_all_four_are(origin: httpx.Client, sick: str) -> None:
-    Sick.services = {sick}
+    SICK.add(sick)
     try:
         answer = origin.get("/readyz")
         assert (answer.status_code, answer.json()["who"]) == (503, sick)
     finally:
-        Sick.services = set()
+        SICK.clear()
 
 
 def test_grafana_is_below_its_own_path(origin: httpx.Client) -> None:

@@ -1,0 +1,63 @@
+"""The dashboards' queries and Prometheus's answers to them."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from shared.settings import PROJECT
+from tests.deploy.life import PROPERTY
+
+DASHBOARDS = PROJECT / "deploy" / "grafana" / "dashboards"
+CHOSEN = {
+    "$__rate_interval": "1m",
+    "$__range": "10m",
+    "$property": PROPERTY,
+    "$window": "rolling_30d",
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A query of a panel, its variables filled in as a reader's choices would."""
+
+    board: str
+    panel: str
+    expr: str
+
+    def __str__(self) -> str:
+        return f"{self.board}: {self.panel}: {self.expr}"
+
+
+def boards() -> dict[str, dict[str, Any]]:
+    """Every dashboard as its file has it."""
+    return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in DASHBOARDS.glob("*.json")}
+
+
+def queries() -> Iterator[Asked]:
+    """Every query of every panel."""
+    for name, board in boards().items():
+        for panel in board["panels"]:
+            for target in panel.get("targets", []):
+                expr = target["expr"]
+                for variable, value in CHOSEN.items():
+                    expr = expr.replace(variable, value)
+                yield Asked(name, panel["title"], expr)
+
+
+def answered(prometheus: str, asked: Asked) -> list[float]:
+    """The values that a query has now. Fails where Prometheus does not understand it."""
+    answer = httpx.get(f"{prometheus}/api/v1/query", params={"query": asked.expr}, trust_env=False)
+    assert answer.status_code == 200, f"{asked}: {answer.text}"
+    return [float(series["value"][1]) for series in answer.json()["data"]["result"]]
+
+
+def targets(prometheus: str) -> dict[str, list[str]]:
+    """Job → the health of its targets."""
+    answer = httpx.get(f"{prometheus}/api/v1/targets", trust_env=False).raise_for_status()
+    found: dict[str, list[str]] = {}
+    for target in answer.json()["data"]["activeTargets"]:
+        found.setdefault(target["labels"]["job"], []).append(target["health"])
+    return found

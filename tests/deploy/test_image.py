@@ -1,0 +1,63 @@
+"""What the Dockerfile promises, read from the file itself and from the folder it would copy."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from shared.service import VERSION
+from shared.settings import PROJECT
+from tests.deploy.compose import OURS, dockerfile, image_environment, services
+from tests.deploy.image import copied, lay_out, let_through
+
+
+def told(word: str) -> list[str]:
+    return [rest for name, rest in dockerfile() if name == word]
+
+
+def test_it_does_not_run_as_root() -> None:
+    assert told("USER")[-1] == "10001:10001"
+    words = [name for name, _ in dockerfile()]
+    assert words.index("USER") > len(words) - 1 - words[::-1].index("COPY")
+
+
+def test_all_that_is_installed_is_fixed_by_its_hash() -> None:
+    installs = [line for run in told("RUN") for line in run.split("&&") if "pip install" in line]
+    assert len(installs) == 2
+    assert all("--require-hashes" in line or "--no-deps --no-build-isolation" in line for line in installs)
+
+
+def test_its_health_check_is_the_one_of_the_compose_file() -> None:
+    (check,) = told("HEALTHCHECK")
+    assert json.loads(check.split("CMD", 1)[1]) == services()["intake"]["healthcheck"]["test"][1:]
+
+
+def test_what_it_sets_agrees_with_the_compose_file() -> None:
+    told_there = services()["kpi"]["environment"]
+    for key in ("GUANJIA_HOST", "GUANJIA_PORT"):
+        assert image_environment()[key] == told_there[key]
+    assert services()["kpi"]["image"].endswith(f":{VERSION}")
+
+
+def test_it_holds_the_program_and_nothing_else(tmp_path: Path) -> None:
+    lay_out(tmp_path)
+    found = {file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*") if file.is_file()}
+    tracked = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True).stdout.split()
+    program = ("shared/", "services/", "guanjia/", "properties/")
+    wanted = {path for path in tracked if path.startswith(program) and (PROJECT / path).exists()}
+    assert wanted - found == set()
+    assert not [path for path in found if path.endswith((".pyc", ".db", ".env", "secret"))]
+    assert sum((tmp_path / path).stat().st_size for path in found) < 5_000_000
+
+
+def test_nothing_else_reaches_the_builder() -> None:
+    assert all(let_through(source) for source, _ in copied())
+    assert not [
+        path
+        for path in (".git/config", ".env", "data/secret", "tests/conftest.py", ".venv/x")
+        if let_through(path)
+    ]
+
+
+def test_each_of_the_four_is_a_command_of_the_same_image() -> None:
+    for name in OURS:
+        assert services()[name]["command"] == ["guanjia", "serve", name]

@@ -1,0 +1,165 @@
+"""The whole stack of docker-compose.yml on real servers, each service twice: it comes up, is lived in, shows
+what happens in every panel, outlives a copy, and ends in good order. In the order of this file."""
+
+import math
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import asyncpg
+import httpx
+import pytest
+
+from shared.settings import PROJECT
+from tests.deploy.caddy import tool
+from tests.deploy.compose import OURS, services
+from tests.deploy.life import PROPERTY, TOWER, Life
+from tests.deploy.monitoring import Asked, answered, queries, targets
+from tests.deploy.stack import COPIES, KEY, Stack
+from tests.support.blocking import wait_for
+from tests.support.children import end
+from tests.support.properties import write_property
+from tests.support.stores import rows
+from tests.support.waiting import eventually_now
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    with TemporaryDirectory(prefix="guanjia-stack-", ignore_cleanup_errors=True) as place:
+        folder = Path(place)
+        folder.chmod(0o755)  # the database's own account must get through
+        shutil.copytree(PROJECT / "properties", folder / "properties")
+        write_property(folder / "properties", PROPERTY, TOWER)
+        with Stack(folder, folder / "properties").up() as running:
+            yield running
+
+
+@pytest.fixture(scope="module")
+def http(stack: Stack) -> Iterator[httpx.Client]:
+    """A client of the one origin, as admin."""
+    headers = {"Authorization": f"Bearer {KEY}"}
+    with httpx.Client(base_url=stack.url, headers=headers, timeout=20, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def life(stack: Stack, http: httpx.Client) -> Life:
+    """What happened once everything was up and watched."""
+    eventually_now(lambda: set(chain(*targets(stack.prometheus).values())) == {"up"}, within=30)
+    lived = Life(http)
+    lived.live()
+    return lived
+
+
+def test_every_copy_is_healthy_as_the_file_asks(stack: Stack) -> None:
+    assert all(stack.healthy(name, address) for name, address in stack.children)
+    assert len(stack.children) == COPIES * len(OURS)
+
+
+def test_the_origin_is_ready_and_shows_its_document_and_its_pages(http: httpx.Client) -> None:
+    assert http.get("/readyz").status_code == 200
+    assert http.get("/openapi.json").text == (PROJECT / "docs" / "openapi.json").read_text(encoding="utf-8")
+    assert http.get("/asyncapi").json()["asyncapi"]
+    assert (http.get("/sign-in").status_code, http.get("/metrics").status_code) == (200, 404)
+    assert http.get("/", headers={"Authorization": ""}).headers["location"] == "/sign-in?next=%2F"
+
+
+def test_a_demand_goes_through_all_four_services(life: Life, http: httpx.Client) -> None:
+    assert [entry["action"] for entry in life.case(life.closed)["history"]][-2:] == ["inspect", "close"]
+    assert life.case(life.assigned)["state"] == "dispatched"
+    rates = http.get("/v1/kpis", params={"property": PROPERTY, "window": "rolling_30d"}).json()["items"]
+    assert len(rates) == 17
+
+
+def test_each_service_reaches_its_own_tables_alone_and_needs_its_password(stack: Stack) -> None:
+    file = stack.containers.volume("secrets-intake") / "guanjia_database_url"
+    url = file.read_text()
+    assert wait_for(rows(url, "SELECT count(*) AS n FROM intake.outbox"))
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        wait_for(rows(url, "SELECT 1 FROM dispatch.cases"))
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        wait_for(rows(url.replace("intake:", "intake:0"), "SELECT 1"))
+
+
+def test_services_need_no_place_to_write(stack: Stack) -> None:
+    assert not (stack.folder / "must-not-be-written").exists()
+
+
+def test_the_stream_of_changes_comes_through_the_proxy_at_once(life: Life, http: httpx.Client) -> None:
+    with ThreadPoolExecutor(1) as other, http.stream("GET", "/v1/cases/stream", timeout=20) as stream:
+        lines = stream.iter_lines()
+        noted = {"action": "note", "data": {"text": "seen"}}
+        posted = other.submit(http.post, f"/v1/cases/{life.waiting}/actions", json=noted)
+        assert any(life.waiting in line for line in lines)
+        assert posted.result().status_code == 200, posted.result().text
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_metrics_are_clean(stack: Stack, life: Life, name: str) -> None:
+    text = httpx.get(f"http://{stack.copies[name][0]}:8000/metrics", trust_env=False).text
+    done = subprocess.run([tool("promtool"), "check", "metrics"], input=text, capture_output=True, text=True)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_every_copy_of_every_service_and_the_broker_are_scraped(stack: Stack, life: Life) -> None:
+    expected = {name: ["up"] * COPIES for name in OURS} | {"rabbitmq": ["up"], "prometheus": ["up"]}
+    assert eventually_now(lambda: targets(stack.prometheus) == expected, within=20)
+
+
+def test_every_query_of_every_panel_has_an_answer(stack: Stack, life: Life) -> None:
+    asked = list(queries())
+    assert len(asked) > 60
+    deadline = time.monotonic() + 45
+    while (
+        silent := [one for one in asked if not _says_something(stack, one)]
+    ) and time.monotonic() < deadline:
+        asked = silent
+        time.sleep(1)
+    assert [str(one) for one in silent] == []
+
+
+def _says_something(stack: Stack, asked: Asked) -> bool:
+    values = answered(stack.prometheus, asked)
+    return bool(values) and not all(math.isnan(value) for value in values)
+
+
+def test_no_rule_fails_to_be_evaluated_and_no_promise_is_broken(stack: Stack, life: Life) -> None:
+    answer = httpx.get(f"{stack.prometheus}/api/v1/rules", trust_env=False).json()
+    rules = [rule for group in answer["data"]["groups"] for rule in group["rules"]]
+    assert {rule["health"] for rule in rules} == {"ok"}
+    critical = [rule["name"] for rule in rules if rule["labels"]["severity"] == "critical" and rule["alerts"]]
+    assert critical == []
+
+
+def test_what_a_copy_leaves_undone_when_it_is_killed_the_other_does(stack: Stack, life: Life) -> None:
+    for name in OURS:
+        end(stack.children[name, stack.copies[name][0]], signal.SIGKILL)
+    with httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {KEY}"}, timeout=20) as client:
+        codes = [client.get(path).status_code for _ in range(10) for path in ("/v1/cases", "/v1/people")]
+        asked = [client.get(f"/v1/kpis?property={PROPERTY}&window=month").status_code for _ in range(10)]
+        again = Life(client)
+        again.live()
+    assert set(codes) | set(asked) == {200}
+
+
+def test_each_leaves_in_good_order_within_the_files_grace(stack: Stack, life: Life) -> None:
+    leaving = [stack.children[name, stack.copies[name][1]] for name in OURS]
+    for child in leaving:
+        child.send_signal(signal.SIGTERM)
+    grace = float(services()["intake"]["stop_grace_period"].removesuffix("s"))
+    assert [child.wait(grace) for child in leaving] == [0, 0, 0, 0]
+
+
+def test_no_word_of_the_secrets_is_in_the_logs(stack: Stack, life: Life) -> None:
+    volumes = [file for name in OURS for file in stack.containers.volume(f"secrets-{name}").iterdir()]
+    words = {file.read_text() for file in volumes}
+    words |= {file.read_text() for file in stack.containers.volume("secrets-postgres").iterdir()}
+    for log in (*Path(stack.folder).glob("*.log"), stack.folder / "prometheus" / "log"):
+        text = log.read_text(errors="replace")
+        assert not [word for word in words if word in text], log
