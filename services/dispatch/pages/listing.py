@@ -11,7 +11,7 @@ from services.dispatch import queries
 from services.dispatch.api import seen_properties
 from services.dispatch.case import HistoryEntry
 from services.dispatch.pages.forms import Choice, FormShown, forms
-from services.dispatch.pages.rows import Group, RowShown, grouped, pauses, row_shown, waits_for
+from services.dispatch.pages.rows import Group, RowShown, grouped, order_of, pauses, row_shown, waits_for
 from services.dispatch.pages.sheet import Sheet, sheet
 from services.dispatch.pages.wording import Reader
 from services.dispatch.queries import Stored, Wanted
@@ -21,7 +21,9 @@ from shared.messages import Kind
 from shared.properties import Property
 
 MOST = 200
-"""How many cases a board shows; who has more filters them."""
+"""How many cases a board shows, those due first; who has more filters them."""
+LOOKED_AT = 2000
+"""Among how many, the latest, these are looked for."""
 OFFICE = ("dispatcher", "quality", "operations", "manager")
 Word = Annotated[str, Meta(max_length=100)]
 
@@ -90,7 +92,7 @@ async def listing(
     if mine and identity.person is None:
         return Listing(groups=grouped(reader, [], mine=True), cards={}, more=False)
     found = await queries.listed(connection, _wanted(identity, filters, mine=mine))
-    page = found[:MOST]
+    page = sorted(found, key=lambda one: order_of(reader, one.case))[:MOST]
     cards = await _cards(connection, reader, identity, page) if mine else {}
     rows = [card.sheet.row for card in cards.values()] if mine else await _rows(connection, reader, page)
     return Listing(groups=grouped(reader, rows, mine=mine), cards=cards, more=len(found) > MOST)
@@ -105,7 +107,7 @@ def _wanted(identity: Identity, filters: Filters, *, mine: bool) -> Wanted:
         assignee=identity.person if mine else filters.assignee,
         words=filters.q,
         ids=None if filters.ids is None else filters.ids.lower().split(",")[:MOST],
-        limit=MOST + 1,
+        limit=LOOKED_AT,
     )
 
 

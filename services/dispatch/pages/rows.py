@@ -77,7 +77,7 @@ def row_shown(reader: Reader, stored: Stored, reason: str | None, *, mine: bool 
         number=case.number,
         stamp=f"{case.version}-{reader.language}",
         group=_mine(reader, case) if mine else f"{workflow.name}-{case.state}",
-        order=f"{(shown and shown.due) or _LATEST} {case.raised_at.isoformat()}",
+        order=order_of(reader, case),
         kind=reader.kind(case.kind),
         state=reader.state(workflow, case.state),
         priority=case.priority,
@@ -91,6 +91,15 @@ def row_shown(reader: Reader, stored: Stored, reason: str | None, *, mine: bool 
         deadline=shown,
         marks=marks(reader, case),
     )
+
+
+def order_of(reader: Reader, case: Case) -> str:
+    """Where the case stands among others: by what is due next, what stands still at the end."""
+    workflow = reader.rules.of(case)
+    due = [clock.due_at for clock in case.clocks if clock.met_at is None and clock.paused_since is None]
+    if case.state == workflow.follow_up.state:
+        due = [case.follow_up.due_at] if case.follow_up else []
+    return f"{min(due).isoformat() if due else _LATEST} {case.raised_at.isoformat()}"
 
 
 def _mine(reader: Reader, case: Case) -> str:
