@@ -1,30 +1,44 @@
-"""The installations that the stories are told on."""
+"""The installations that the stories are told on: started once, each story in a property of its own."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.journeys.story import Story, installations, told
-from tests.support.processes import Processes
+from tests.journeys.story import Story, launched, told
+from tests.support.processes import Processes, Serving
+from tests.support.properties import write_property
 from tests.support.stores import fresh_store, fresh_vhost
 
+PROPERTIES = [f"tower-{number}" for number in range(20)]
 
-@pytest.fixture(params=list(installations()))
-async def story(request: pytest.FixtureRequest, tmp_path: Path, properties_folder: Path) -> AsyncIterator[Story]:
-    """A fresh installation of each kind."""
-    if request.param.startswith("embedded"):
-        processes = Processes(tmp_path, properties_folder)
-        try:
-            async with told(processes, apart=False) as found:
-                yield found
-        finally:
-            processes.close()
-        return
-    with fresh_store("postgresql", tmp_path / "store") as store, fresh_vhost() as amqp:
-        processes = Processes(tmp_path, properties_folder, database_url=store.url, amqp_url=amqp)
-        try:
-            async with told(processes, apart=True) as found:
-                yield found
-        finally:
-            processes.close()
+
+@pytest.fixture(scope="package", params=["embedded in one process", "apart on RabbitMQ and PostgreSQL"])
+def installation(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Serving]]:
+    """Running services of each kind."""
+    folder: Path = tmp_path_factory.mktemp("journeys")
+    for name in PROPERTIES:
+        write_property(folder / "properties", name)
+    apart = request.param.startswith("apart")
+    with ExitStack() as stack:
+        store = stack.enter_context(fresh_store("postgresql" if apart else "sqlite", folder / "store"))
+        amqp = stack.enter_context(fresh_vhost()) if apart else ""
+        processes = Processes(folder, folder / "properties", database_url=store.url, amqp_url=amqp)
+        stack.callback(processes.close)
+        yield launched(processes, apart)
+
+
+@pytest.fixture(scope="package")
+def properties_left() -> Iterator[list[str]]:
+    """Names that no story has used yet."""
+    yield list(PROPERTIES)
+
+
+@pytest.fixture
+async def story(installation: dict[str, Serving], properties_left: list[str]) -> AsyncIterator[Story]:
+    """A story on a running installation, in a property of its own."""
+    async with told(installation, properties_left.pop()) as found:
+        yield found

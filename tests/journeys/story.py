@@ -1,22 +1,25 @@
-"""Tells a story through the outside interface: what a person or another system does, and what must come to be."""
+"""Tells a story through the outside interface: what a person or another system does, and what must be."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 
-from tests.support.processes import Processes, signed_in
+from tests.support.processes import Processes, Serving, signed_in
 from tests.support.waiting import eventually
 
 SERVICES = ("intake", "dispatch", "survey", "kpi")
 
 
 class Story:
-    """One installation, spoken to as its users do; `clients` maps each service to the process that answers for it."""
+    """One installation, spoken to as its users do; `clients` maps each service to whoever answers for it.
 
-    def __init__(self, clients: dict[str, httpx.AsyncClient]) -> None:
+    Every story has a property of its own, so that the rates it sees are those of its own doing."""
+
+    def __init__(self, clients: dict[str, httpx.AsyncClient], property_id: str) -> None:
         self.clients = clients
+        self.property = property_id
 
     async def call(self, service: str, method: str, path: str, status: int = 200, **rest: Any) -> Any:
         """One request that must answer with `status`; its body."""
@@ -26,13 +29,16 @@ class Story:
 
     async def raise_demand(self, **demand: Any) -> str:
         """Somebody raises a demand; its id once its case is open."""
-        answer = await self.call("intake", "POST", "/v1/demands", 202, json={"property": "tower", **demand})
+        answer = await self.call(
+            "intake", "POST", "/v1/demands", 202, json={"property": self.property, **demand}
+        )
         await eventually(lambda: self.case(answer["demand"]))
         return str(answer["demand"])
 
     async def fact(self, name: str, id_: str, status: int = 202, **data: Any) -> Any:
         """Another system posts a fact."""
-        event = {"specversion": "1.0", "id": id_, "source": "tests", "type": name, "data": {"property": "tower", **data}}
+        event: dict[str, Any] = {"specversion": "1.0", "id": id_, "source": self.property, "type": name}
+        event["data"] = {"property": self.property, **data}
         kind = {"Content-Type": "application/cloudevents+json"}
         return await self.call("intake", "POST", "/v1/events", status, json=event, headers=kind)
 
@@ -40,7 +46,9 @@ class Story:
         """The case as an administrator sees it."""
         return await self.call("dispatch", "GET", f"/v1/cases/{case}")
 
-    async def act(self, case: str, action: str, status: int = 200, actor: str | None = None, **data: Any) -> Any:
+    async def act(
+        self, case: str, action: str, status: int = 200, actor: str | None = None, **data: Any
+    ) -> Any:
         """Somebody does something on a case."""
         body: dict[str, Any] = {"action": action, "data": data}
         if actor:
@@ -53,7 +61,7 @@ class Story:
 
     async def follow_up(self, case: str) -> Any:
         """The follow-up that the finished case is owed."""
-        path = f"/v1/followups?property=tower&case={case}"
+        path = f"/v1/followups?property={self.property}&case={case}"
         found = await eventually(lambda: self.call("survey", "GET", path), lambda page: bool(page["items"]))
         assert len(found["items"]) == 1
         return found["items"][0]
@@ -66,7 +74,7 @@ class Story:
 
     async def rate(self, kpi: str) -> tuple[str, str]:
         """Numerator and denominator of this month."""
-        page = await self.call("kpi", "GET", "/v1/kpis?property=tower&window=month")
+        page = await self.call("kpi", "GET", f"/v1/kpis?property={self.property}&window=month")
         found = next(item for item in page["items"] if item["kpi"] == kpi)
         return found["numerator"], found["denominator"]
 
@@ -76,30 +84,28 @@ class Story:
 
     async def gauge(self, name: str) -> list[str]:
         """The lines of a metric, over all processes."""
-        texts = [(await client.get("/metrics")).text for client in set(self.clients.values())]
+        texts = [(await client.get("/metrics")).text for client in self.clients.values()]
         return [line for text in texts for line in text.splitlines() if line.startswith(f"{name}{{")]
 
 
+def launched(processes: Processes, apart: bool) -> dict[str, Serving]:
+    """Ready processes: one for all four services, or one each."""
+    if not apart:
+        return dict.fromkeys(SERVICES, processes.start("all"))
+    running = {name: processes.make(name) for name in SERVICES}
+    for serving in running.values():
+        serving.launch()
+    for serving in running.values():
+        serving.wait_ready()
+    return running
+
+
 @asynccontextmanager
-async def told(processes: Processes, apart: bool) -> AsyncIterator[Story]:
-    """A story on running processes: one for all four services, or one each."""
-    if apart:
-        running = {name: processes.make(name) for name in SERVICES}
-        for serving in running.values():
-            serving.launch()
-        for serving in running.values():
-            serving.wait_ready()
-        clients = {name: signed_in(serving) for name, serving in running.items()}
-    else:
-        client = signed_in(processes.start("all"))
-        clients = dict.fromkeys(SERVICES, client)
+async def told(running: dict[str, Serving], property_id: str) -> AsyncIterator[Story]:
+    """A story on running processes."""
+    clients = {name: signed_in(serving) for name, serving in running.items()}
     try:
-        yield Story(clients)
+        yield Story(clients, property_id)
     finally:
-        for client in set(clients.values()):
+        for client in clients.values():
             await client.aclose()
-
-
-def installations() -> Iterator[str]:
-    """The kinds of installation that every story is told on."""
-    yield from ("embedded in one process", "apart on RabbitMQ and PostgreSQL")

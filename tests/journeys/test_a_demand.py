@@ -17,7 +17,13 @@ async def test_a_leak_is_mended_followed_up_and_counted_and_a_bad_word_opens_rew
     assert [d["clock"] for d in case["deadlines"]] == ["respond", "arrive", "complete"]
 
     # The engineer accepts, travels, waits for a part, and finishes; the wait is on the ledger.
-    for action, data in [("accept", {}), ("depart", {}), ("arrive", {}), ("wait", {"reason": "parts"}), ("resume", {})]:
+    for action, data in [
+        ("accept", {}),
+        ("depart", {}),
+        ("arrive", {}),
+        ("wait", {"reason": "parts"}),
+        ("resume", {}),
+    ]:
         await story.act(leak, action, actor=engineer, **data)
     await story.act(leak, "complete", actor=engineer)
     await story.act(leak, "close", status=409)  # not before it was inspected and followed up
@@ -37,12 +43,13 @@ async def test_a_leak_is_mended_followed_up_and_counted_and_a_bad_word_opens_rew
     assert rework["assignee"] not in (engineer, None)
     await story.until_rate("repair_satisfaction", "0", "1")
 
-    # The same call reported again changes nothing; the resident thinks better of it, and the answer counts anew.
+    # The same call reported again changes nothing; then the resident thinks better of it.
     await story.answer(follow_up["id"], "call-1", rating=2, expected=4, perceived=2, reason="service")
     await story.answer(follow_up["id"], "call-2", rating=5)
     await story.until_rate("repair_satisfaction", "1", "1")
     assert len((await story.case(leak))["reworks"]) == 1
-    met = 'guanjia_kpi_target_met{kpi="repair_satisfaction",property="tower",window="month"} 1.0'
+    labels = f'kpi="repair_satisfaction",property="{story.property}",window="month"'
+    met = f"guanjia_kpi_target_met{{{labels}}} 1.0"
     await eventually(lambda: story.gauge("guanjia_kpi_target_met"), lambda lines: met in lines)
 
 
@@ -86,10 +93,12 @@ async def test_nobody_is_admitted_without_the_owners_consent(story: Story) -> No
 
 
 async def test_an_alarm_opens_a_repair_and_the_all_clear_is_told_to_it(story: Story) -> None:
-    await story.fact("guanjia.equipment.registered.v1", "e-1", equipment="lift-3", system="elevator", critical=True)
+    await story.fact(
+        "guanjia.equipment.registered.v1", "e-1", equipment="lift-3", system="elevator", critical=True
+    )
     await story.fact("guanjia.equipment.state.v1", "e-2", equipment="lift-3", state="faulty", alarm=True)
     await story.fact("guanjia.equipment.state.v1", "e-2", equipment="lift-3", state="faulty", alarm=True)
-    path = "/v1/cases?property=tower&kind=repair&open=true"
+    path = f"/v1/cases?property={story.property}&kind=repair&open=true"
     page = await eventually(lambda: story.call("dispatch", "GET", path), lambda found: bool(found["items"]))
     assert len(page["items"]) == 1
     repair = page["items"][0]["id"]
