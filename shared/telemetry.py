@@ -48,6 +48,7 @@ def configure_logging(level: str) -> None:
         "asyncio",
         "httpx",
         "httpcore",
+        "transitions",
     ):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").disabled = True
