@@ -15,9 +15,9 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from shared.settings import PROJECT
-from tests.deploy.caddy import proxy, tool
 from tests.deploy.compose import OURS, image_environment, mounts, read_yaml, services
 from tests.deploy.image import lay_out
+from tests.deploy.proxy import proxy, tool
 from tests.support.blocking import wait_for
 from tests.support.children import ChildFailed, answers, end, free_loopback, plain_environment, spawn, tail
 from tests.support.postgres import USER, Postgres, binaries

@@ -83,9 +83,7 @@ def test_data_is_in_named_volumes_and_each_secret_reaches_its_reader_alone() -> 
     assert set(readers) == set(compose()["volumes"])
     for volume, names in readers.items():
         kept = volume.removeprefix("secrets-")
-        assert names == (
-            ["secrets", kept] if volume.startswith("secrets-") else [kept.replace("caddy", "proxy")]
-        )
+        assert names == (["secrets", kept] if volume.startswith("secrets-") else [kept])
 
 
 def test_every_image_of_others_has_its_version_named() -> None:

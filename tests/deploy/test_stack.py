@@ -17,10 +17,10 @@ import httpx
 import pytest
 
 from shared.settings import PROJECT
-from tests.deploy.caddy import tool
 from tests.deploy.compose import OURS, services
 from tests.deploy.life import PROPERTY, TOWER, Life
 from tests.deploy.monitoring import Asked, answered, queries, targets
+from tests.deploy.proxy import tool
 from tests.deploy.stack import COPIES, KEY, Stack
 from tests.support.blocking import wait_for
 from tests.support.children import end

@@ -23,7 +23,7 @@ def missing() -> list[str]:
         "rabbitmq-server": rabbitmq.scripts() or servers.named_broker(),
         "postgresql": postgres.binaries() or servers.named_postgres(),
         "chromium-headless-shell": browser.executable(),
-        "caddy": shutil.which("caddy"),
+        "nginx": shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"),
         "prometheus": shutil.which("prometheus") and shutil.which("promtool"),
     }
     return [package for package, found in wanted.items() if not found]

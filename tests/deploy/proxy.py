@@ -1,6 +1,6 @@
 """The proxy itself, on the file's own configuration; only names and addresses are those of this machine."""
 
-import re
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,12 +15,12 @@ from tests.deploy.names import name_server
 from tests.support.children import ChildFailed, end, plain_environment, spawn, tail
 from tests.support.waiting import eventually_now
 
-CADDYFILE = PROJECT / "deploy" / "caddy" / "Caddyfile"
+CONFIGURATION = PROJECT / "deploy" / "nginx" / "nginx.conf"
 
 
 def tool(name: str) -> str:
     """The path of an installed program; what is missing, `python -m tests.support.ready` gets."""
-    found = shutil.which(name)
+    found = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin")
     assert found, f"{name} is not installed"
     return found
 
@@ -29,13 +29,13 @@ def tool(name: str) -> str:
 def proxy(folder: Path, address: str, copies: Mapping[str, Sequence[str]], root: Path) -> Iterator[str]:
     """Runs on `address`:8000 in front of the services' copies; its URL. `root` stands for /srv."""
     with name_server(copies) as port:
-        file = folder / "Caddyfile"
-        file.write_text(_placed(address, copies, root, port), encoding="utf-8")
-        env = plain_environment() | {"HOME": str(folder)} | services()["proxy"]["environment"]
-        child = spawn(
-            [tool("caddy"), "run", "--config", str(file), "--adapter", "caddyfile"],
-            env=env, log=folder / "caddy.log", cwd=folder,
-        )  # fmt: skip
+        file = folder / "nginx.conf"
+        file.write_text(placed(folder, address, root, port), encoding="utf-8")
+        program, *words = services()["proxy"]["command"]
+        if os.geteuid() == 0:  # as root it would give its workers to an account that can't read our folders
+            words[-1] += " user root;"
+        argv = [tool(program), *words, "-c", str(file), "-p", str(folder)]
+        child = spawn(argv, env=plain_environment(), log=folder / "nginx.log", cwd=folder)
         try:
             eventually_now(lambda: _answers(child, folder, f"http://{address}:8001/"), within=20)
             yield f"http://{address}:8000"
@@ -43,20 +43,25 @@ def proxy(folder: Path, address: str, copies: Mapping[str, Sequence[str]], root:
             end(child)
 
 
-def _placed(address: str, copies: Mapping[str, Sequence[str]], root: Path, names: int) -> str:
-    """The Caddyfile with this machine's addresses, and the name server that stands for Docker's."""
-    text = CADDYFILE.read_text(encoding="utf-8")
-    text = text.replace("refresh 2s", f"refresh 2s\n\t\t\tresolvers udp/127.0.0.1:{names}")
-    text = text.replace("bind 127.0.0.1", f"bind {address}").replace("root * /srv", f"root * {root}")
-    text = text.replace("admin off", f"admin off\n\tdefault_bind {address}")
-    for name, addresses in copies.items():
-        text = re.sub(rf"\b{name}:(\d+)\b", rf"{addresses[0]}:\1", text)
+def placed(folder: Path, address: str, root: Path, names: int) -> str:
+    """The configuration with this machine's addresses, folders and name server (for Docker's)."""
+    text = CONFIGURATION.read_text(encoding="utf-8")
+    for there, here in (
+        ("resolver 127.0.0.11", f"resolver 127.0.0.1:{names}"),
+        ("listen 8000", f"listen {address}:8000"),
+        ("127.0.0.1:8001", f"{address}:8001"),
+        (" /tmp/", f" {folder}/"),
+        ("root /srv", f"root {root}"),
+        ("/etc/nginx/tls", str(folder / "tls")),
+    ):
+        assert there in text, there
+        text = text.replace(there, here)
     return text
 
 
 def _answers(child: "subprocess.Popen[bytes]", folder: Path, url: str) -> bool:
     if child.poll() is not None:
-        raise ChildFailed(f"caddy ended:\n{tail(folder / 'caddy.log', 3000)}")
+        raise ChildFailed(f"the proxy ended:\n{tail(folder / 'nginx.log', 3000)}")
     try:
         return httpx.get(url, trust_env=False).status_code == 200
     except httpx.HTTPError:
