@@ -9,10 +9,14 @@ from shared.telemetry import current_trace
 
 
 class Outbox:
-    """A service's outbox: `record` inside a transaction, wake the relay once it has committed."""
+    """A service's outbox: `record` inside a transaction, wake the relay once it has committed.
+
+    `recorded` counts what this process has ever recorded, committed or not.
+    """
 
     def __init__(self, table: Table, clock: Clock) -> None:
         self.table = table
+        self.recorded = 0
         self._clock = clock
 
     async def record(self, connection: AsyncConnection, *events: Event) -> None:
@@ -31,6 +35,7 @@ class Outbox:
             for event in events
         ]
         await connection.execute(insert(self.table), rows)
+        self.recorded += len(rows)
 
 
 def _traced(event: Event, trace: str | None) -> Event:

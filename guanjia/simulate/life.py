@@ -24,6 +24,9 @@ from shared.messages import CaseState, Event, FollowUpDone, FollowUpDue
 
 HEARD = ("survey.cases", "kpi.followups")
 """Queues of which the staff hear what services say to each other, as a screen on the wall would tell them."""
+SLOW = ("intake.cases", "survey.cases", "kpi.cases", "kpi.facts")
+"""Queues whose consumers nobody waits for: they take what is there every half hour."""
+SETTLE_EVERY = timedelta(minutes=30)
 
 
 class Lived(Struct, frozen=True):
@@ -67,10 +70,13 @@ class Life:
         await self._door.sign_in()
         for one in planned(self._where, (*FACTS, *DEMANDS)):
             self._push(one.at, one)
-        midnight = self._next_midnight(world.clock.now())
+        midnight, hour = self._next_midnight(world.clock.now()), world.clock.now()
         while (at := await self._next(world, midnight)) < self._where.end:
             await world.advance(at - world.clock.now())
             await self._do(world, self._pop(at))
+            if at >= hour:
+                hour = at + SETTLE_EVERY
+                await world.settle()
             if at >= midnight:
                 await world.sweep()
                 midnight = self._next_midnight(at)
@@ -85,7 +91,7 @@ class Life:
         found = [midnight, self._where.end]
         if self._agenda:
             found.append(self._agenda[0][0])
-        due = await world.due()
+        due = world.due()
         if due is not None:
             found.append(due)
         return max(min(found), world.clock.now())

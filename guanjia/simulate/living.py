@@ -9,10 +9,10 @@ from pathlib import Path
 
 from guanjia.serve import SERVICES, Process
 from guanjia.simulate.door import Door
-from guanjia.simulate.life import HEARD, Life, Lived
+from guanjia.simulate.life import HEARD, SLOW, Life, Lived
 from guanjia.simulate.place import PROPERTY, write_property
 from guanjia.simulate.plan import setting
-from guanjia.simulate.world import World
+from guanjia.simulate.world import Heard, World
 from services.kpi.windows import WINDOWS
 from shared.clock import ManualClock
 from shared.properties import load_properties
@@ -53,7 +53,8 @@ async def lived(
     process = Process(list(SERVICES), Settings.model_validate(told), clock)
     where = setting(seed, load_properties(properties)[PROPERTY], start, end)
     life: list[Life] = []
-    world = World(process, clock, {queue: lambda events: life[0].hear(events) for queue in HEARD})
+    heard: dict[str, Heard] = {queue: lambda events: life[0].hear(events) for queue in HEARD}
+    world = World(process, clock, heard=heard, slow=SLOW)
     door = Door(world.http, key, where.prop)
     life.append(Life(where, door))
     async with world:

@@ -5,7 +5,7 @@ PostgreSQL the rows of a set stay locked while it is handled: copies compete, a 
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -35,8 +35,11 @@ from shared.bus.topology import queues_of
 from shared.clock import Clock
 from shared.database import Database, UtcDateTime, is_transient, metadata_for
 
+Listener = Callable[[str, bytes, datetime], None]
+"""Told of a message: its queue, its body, and from when on it is due."""
+SET = 100
+"""The most that is taken from a queue at once."""
 _log = structlog.get_logger(__name__)
-_SET = 100
 _POLL_SECONDS = 0.25
 
 metadata = metadata_for("bus")
@@ -63,6 +66,11 @@ class EmbeddedBus:
         self._stopping = False
         self._started = asyncio.Lock()
         self._ready = False
+        self._listeners: list[Listener] = []
+
+    def listen(self, listener: Listener) -> None:
+        """`listener` is told whatever is put on a queue from now on, once it is durable."""
+        self._listeners.append(listener)
 
     async def start(self, consumers: Mapping[str, Consumer]) -> None:
         async with self._started:
@@ -105,9 +113,11 @@ class EmbeddedBus:
             if is_transient(error):
                 raise BusDown("the bus's database does not answer") from error
             raise
-        for queue, _ in rows:
+        for queue, body in rows:
             if queue in self._wake:
                 self._wake[queue].set()
+            for listener in self._listeners:
+                listener(queue, body, available_at)
 
     async def _consume(self, queue: str, consumer: Consumer) -> None:
         while not self._stopping:
@@ -156,7 +166,7 @@ class EmbeddedBus:
             select(messages.c.id, messages.c.body, messages.c.attempt)
             .where(messages.c.queue == queue, self._fresh())
             .order_by(messages.c.id)
-            .limit(_SET)
+            .limit(SET)
         )
 
     def _fresh(self) -> ColumnElement[bool]:
@@ -188,17 +198,10 @@ class EmbeddedBus:
         await self.database.dispose()
 
     async def waiting(self) -> list[str]:
-        """The queues on which something is due."""
-        query = select(messages.c.queue).where(self._fresh()).distinct().order_by(messages.c.queue)
+        """The queues that something lies on, due or not."""
+        query = select(messages.c.queue).distinct().order_by(messages.c.queue)
         async with self.database.read() as connection:
             return list((await connection.execute(query)).scalars())
-
-    async def next_due(self) -> datetime | None:
-        """When the next retry is due, of those that wait for it."""
-        query = select(messages.c.available_at).where(~self._fresh()).order_by(messages.c.available_at)
-        async with self.database.read() as connection:
-            found: datetime | None = (await connection.execute(query.limit(1))).scalar()
-        return found
 
     async def pending(self) -> int:
         """Messages that wait on any queue."""
