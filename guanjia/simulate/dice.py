@@ -32,6 +32,12 @@ def moment(random: Random, day: datetime, begin: time, end: time) -> datetime:
     return day.replace(hour=0, minute=0) + MINUTE * random.randrange(first, last)
 
 
+def hourly(at: datetime) -> datetime:
+    """The hour at or after `at`: some systems tell what happened once an hour."""
+    floor = at.replace(minute=0, second=0, microsecond=0)
+    return floor if floor == at else floor + timedelta(hours=1)
+
+
 def civil(at: datetime, zone: ZoneInfo, random: Random) -> datetime:
     """`at`, or where people would be disturbed the next morning."""
     local = at.astimezone(zone)

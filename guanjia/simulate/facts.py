@@ -181,11 +181,11 @@ def questionnaires(where: Setting) -> Iterator[Post]:
 
 def _answered(home: Household, random: Random, name: str, at: datetime) -> Iterator[Post]:
     who: dict[str, Any] = {"questionnaire": name, "respondent": home.resident}
-    yield post(at, "owner-app", f"answer-{name}-{home.unit}", "questionnaire.answered", **who,
+    yield post(at, "survey", f"answer-{name}-{home.unit}", "questionnaire.answered", **who,
                ratings=_ratings(home, random))  # fmt: skip
     if random.random() < 0.04:
         later = at + minutes(random, 600, 2000)
-        yield post(later, "owner-app", f"answer-{name}-{home.unit}-again", "questionnaire.answered", **who,
+        yield post(later, "survey", f"answer-{name}-{home.unit}-again", "questionnaire.answered", **who,
                    ratings=_ratings(home, random))  # fmt: skip
 
 

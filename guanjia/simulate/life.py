@@ -25,8 +25,8 @@ from shared.messages import CaseState, Event, FollowUpDone, FollowUpDue
 HEARD = ("survey.cases", "kpi.followups")
 """Queues of which the staff hear what services say to each other, as a screen on the wall would tell them."""
 SLOW = ("intake.cases", "survey.cases", "kpi.cases", "kpi.facts")
-"""Queues whose consumers nobody waits for: they take what is there every half hour."""
-SETTLE_EVERY = timedelta(minutes=30)
+"""Queues whose consumers nobody waits for: they take what is there every other hour."""
+SETTLE_EVERY = timedelta(hours=2)
 
 
 class Lived(Struct, frozen=True):

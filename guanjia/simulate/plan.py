@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from guanjia.simulate.dice import hourly
 from guanjia.simulate.residents import Household, households
 from shared.properties import Property
 
@@ -36,11 +37,18 @@ class Post(Struct, frozen=True, kw_only=True):
         }
 
 
+HOURLY = ("billing", "club", "survey", "patrol")
+"""Sources that tell what happened once an hour."""
+
+
 def post(
     at: datetime, source: str, id_: str, kind_: str, /, *, time: datetime | None = None, **data: Any
 ) -> Post:
-    """An event of the simulated `source`; without `time` it is posted as it happens."""
-    return Post(at=at, time=time or at, source=SOURCE + source, id=id_, type=f"guanjia.{kind_}.v1", data=data)
+    """An event of the simulated `source`; without `time` it happens at `at`."""
+    told_at = hourly(at) if source in HOURLY else at
+    return Post(
+        at=told_at, time=time or at, source=SOURCE + source, id=id_, type=f"guanjia.{kind_}.v1", data=data
+    )
 
 
 class Setting(Struct, frozen=True, kw_only=True):
