@@ -15,7 +15,7 @@ _TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.S)
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
-_PATH = re.compile(r" - at `(key in )?\$?(.*?)`$")
+_PATH = re.compile(r" - at `(?:key` in `)?\$?(.*?)`$")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _TOLD: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"Object missing required field `(?P<name>[^`]*)`"), "缺少必填字段"),
@@ -38,7 +38,7 @@ def field_error(error: msgspec.ValidationError, prefix: str = "") -> FieldError:
     """What msgspec found: a field's path below `prefix` and a message in both languages; never the value."""
     text = str(error)
     found = _PATH.search(text)
-    path = prefix + (found.group(2) if found and found.group(2) else "")
+    path = prefix + (found.group(1) if found else "")
     message = text[: found.start()] if found else text
     for pattern, chinese in _TOLD:
         if match := pattern.match(message):
