@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from guanjia import importer_cli
+from guanjia import importer_cli, simulate_cli
 from guanjia.welcome import greet, sign_in_link
 from shared.settings import Settings
 
@@ -19,6 +19,7 @@ dead_letters = typer.Typer(no_args_is_help=True, help="What could not be taken |
 app.add_typer(kpi, name="kpi")
 app.add_typer(dead_letters, name="dead-letters")
 app.command("import")(importer_cli.import_)
+app.command("simulate")(simulate_cli.simulate)
 _console = Console()
 _errors = Console(stderr=True, highlight=False)
 
@@ -52,6 +53,8 @@ def serve(what: Annotated[Served, typer.Argument(help="which services | 启动�
 
     names = list(SERVICES) if what is Served.all else [what.value]
     try:
+        if what is Served.all:
+            simulate_cli.offer(Settings())
         _run(run(names, Settings(), greet))
     except (PortTaken, PropertyInvalid, WorkflowRefused) as refused:
         _errors.print(str(refused), soft_wrap=True)
@@ -60,7 +63,7 @@ def serve(what: Annotated[Served, typer.Argument(help="which services | 启动�
 
 @app.command("sign-in")
 def sign_in() -> None:
-    """Print a link that signs an administrator in, good for 15 minutes. | 打印管理员登录链接，15 分钟内有效。"""
+    """Print a link that signs an administrator in, good for 15 minutes. | 打印管理员登录链接（15 分钟有效）。"""
     _console.print(sign_in_link(Settings()), soft_wrap=True)
 
 

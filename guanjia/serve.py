@@ -11,21 +11,21 @@ import structlog
 import uvicorn
 from prometheus_client import PROCESS_COLLECTOR, disable_created_metrics, generate_latest
 from prometheus_client.core import Metric
-from services.dispatch.app import Dispatch
-from services.survey.app import Survey
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from guanjia.buses import make_bus
+from guanjia.simulate.place import known_properties
+from services.dispatch.app import Dispatch
 from services.intake.app import Intake
 from services.kpi.app import Kpi
+from services.survey.app import Survey
 from shared import asyncapi, openapi
 from shared.bus import Bus
 from shared.clock import Clock, SystemClock
 from shared.pages import Pages, common_pages
-from shared.properties import load_properties
 from shared.service import VERSION, Health, Service, Surroundings, secret_and_keyring
 from shared.settings import Settings
 from shared.telemetry import configure_logging, configure_tracing
@@ -43,7 +43,7 @@ class Process:
         self.settings = settings
         self.clock = clock or SystemClock()
         self.secret, self.keyring = secret_and_keyring(settings)
-        properties = load_properties(settings.properties_dir)
+        properties = known_properties(settings)
         embedded = None if settings.amqp_url else make_bus(settings, self.clock)
         self.services: list[Service] = []
         self._buses: list[Bus] = [embedded] if embedded else []
@@ -72,7 +72,7 @@ class Process:
 
     def app(self) -> Starlette:
         """The one origin of this process."""
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         web = Web(self, self.keyring)
         routes: list[BaseRoute] = [Route("/metrics", self._metrics, methods=["GET"])]
         if len(self.services) == 1:
@@ -93,7 +93,7 @@ class Process:
     async def _metrics(self, _: Request) -> Response:
         for service in self.services:
             await service.scrape()
-        text = generate_latest(_Merged([s.registry for s in self.services]))  # type: ignore[arg-type]
+        text = generate_latest(_Merged([s.registry for s in self.services]))
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     def _common_endpoints(self) -> list[Endpoint]:

@@ -26,6 +26,7 @@ class Span:
 
     def __init__(self, world: World, door: Door, life: Life) -> None:
         self.world, self.door, self._life = world, door, life
+        self.settings = world.process.settings
 
     @property
     def counts(self) -> Counter[str]:
