@@ -1,4 +1,4 @@
-"""Makes what nobody should choose or write down: passwords and keys, at the first start only, each where its reader is.
+"""Makes what nobody should choose or write down: passwords and keys, once, each where its reader is.
 
     make_secrets.py FOLDER
 
@@ -36,7 +36,7 @@ def word() -> str:
 
 
 def told_or_kept(file: Path, name: str, prefix: str = "") -> str:
-    """The environment's `name` where it is set, else what `file` holds, else a new word; written to `file`."""
+    """The environment's `name` where set, else what `file` holds, else a new word; `file` holds it now."""
     told = os.environ.get(name, "").strip()
     return write(file, told) if told else kept(file, prefix + word())
 

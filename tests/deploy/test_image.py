@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 from shared.service import VERSION
@@ -21,7 +22,7 @@ def test_it_does_not_run_as_root() -> None:
 
 
 def test_all_that_is_installed_is_fixed_by_its_hash() -> None:
-    installs = [line for run in told("RUN") for line in run.split("&&") if "pip install" in line]
+    installs = [line for run in told("RUN") for line in run.split("&&") if " install --no-cache-dir" in line]
     assert len(installs) == 2
     assert all("--require-hashes" in line or "--no-deps --no-build-isolation" in line for line in installs)
 
@@ -61,3 +62,23 @@ def test_nothing_else_reaches_the_builder() -> None:
 def test_each_of_the_four_is_a_command_of_the_same_image() -> None:
     for name in OURS:
         assert services()[name]["command"] == ["guanjia", "serve", name]
+
+
+def test_secrets_are_made_once_and_told_ones_take_their_place(tmp_path: Path) -> None:
+    def made(**told: str) -> dict[str, str]:
+        argv = [sys.executable, str(PROJECT / "deploy" / "make_secrets.py"), str(tmp_path)]
+        subprocess.run(argv, env=told, check=True)
+        files = [file for file in tmp_path.rglob("*") if file.is_file()]
+        return {file.relative_to(tmp_path).as_posix(): file.read_text() for file in files}
+
+    first = made()
+    assert made() == first
+    assert len({first[f"postgres/{name}"] for name in (*OURS, "superuser")}) == 5
+    assert len({first[f"{name}/guanjia_bootstrap_key"] for name in OURS}) == 1
+    told = made(GUANJIA_BOOTSTRAP_KEY="gj_mine", GRAFANA_PASSWORD="of mine")
+    assert {told[f"{name}/guanjia_bootstrap_key"] for name in OURS} == {"gj_mine"}
+    assert told["grafana/admin_password"] == "of mine"
+    assert {name for name in told if told[name] != first[name]} == {
+        *(f"{name}/guanjia_bootstrap_key" for name in OURS),
+        "grafana/admin_password",
+    }
