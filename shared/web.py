@@ -24,6 +24,7 @@ from shared.errors import (
     TooLarge,
     Unavailable,
     Unreadable,
+    WrongMediaType,
 )
 from shared.reading import cleaned, decoded, field_error
 from shared.telemetry import traced
@@ -31,6 +32,7 @@ from shared.telemetry import traced
 _log = structlog.get_logger(__name__)
 _encoder = msgspec.json.Encoder()
 BODY_LIMIT = 64 * 1024
+JSON = "application/json"
 BODY_SECONDS = 15
 SESSION_COOKIE = "guanjia_session"
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -90,7 +92,7 @@ class Endpoint:
     status: int = 200
     other_answers: Mapping[int, Any] = field(default_factory=dict)
     limit: int = BODY_LIMIT
-    types: tuple[str, ...] = ("application/json",)
+    types: tuple[str, ...] = (JSON,)
 
 
 class Endpoints(list[Endpoint]):
@@ -152,6 +154,8 @@ class Web:
         raw = await read_body(request, endpoint.limit) if endpoint.body is not None else b""
         body: Any = raw
         if endpoint.body not in (None, bytes):
+            if media_type(request) not in endpoint.types:
+                raise WrongMediaType
             body = decoded(cleaned(raw), endpoint.body)
         call = Call(self._service, request, identity, path, query, body, raw)
         return _response(await endpoint.handle(call), endpoint.status)
@@ -196,6 +200,11 @@ def same_origin(request: Request) -> bool:
         return site in ("same-origin", "none")
     origin = request.headers.get("origin")
     return origin is not None and origin.split("://", 1)[-1] == request.headers.get("host")
+
+
+def media_type(request: Request) -> str:
+    """The content type that is told, without its parameters; JSON where none is."""
+    return request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
 
 
 async def read_body(request: Request, limit: int) -> bytes:

@@ -8,9 +8,8 @@ from msgspec import Struct
 
 from services.intake import queries
 from services.intake.api.answers import POSTERS, Taken, single
-from services.intake.api.events import JSON, media_type
 from services.intake.offers import make_offer
-from shared.errors import NotFound, WrongMediaType
+from shared.errors import NotFound
 from shared.ids import new_id, uuid_of
 from shared.messages import DemandRaised
 from shared.web import Answer, Call, Endpoints
@@ -49,8 +48,6 @@ class DemandView(Struct):
     summary=("提交需求", "Post a demand"),
 )  # fmt: skip
 async def post_demand(call: Call) -> Answer:
-    if media_type(call.request.headers) != JSON:
-        raise WrongMediaType
     service, by = call.service, call.identity.name
     service.doors.check_rate(call.identity, 1)
     call.identity.require_property(call.body.property)

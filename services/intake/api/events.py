@@ -10,21 +10,15 @@ from services.intake.api.answers import POSTERS, BatchAnswer, Taken, accept_each
 from services.intake.offers import Envelope, Offer, read_event
 from shared.errors import InvalidInput, Problem, TooLarge, WrongMediaType
 from shared.reading import cleaned, decoded
-from shared.web import BODY_LIMIT, Answer, Call, Endpoints, language_of
+from shared.web import BODY_LIMIT, JSON, Answer, Call, Endpoints, language_of, media_type
 
 BATCH = 1000
 BATCH_BYTES = 1024 * 1024
 STRUCTURED = "application/cloudevents+json"
 BATCHED = "application/cloudevents-batch+json"
-JSON = "application/json"
 
 endpoints = Endpoints()
 _ATTRIBUTES = set(Envelope.__struct_fields__) - {"data", "data_base64", "datacontenttype"}
-
-
-def media_type(headers: Headers) -> str:
-    """The content type that is told, without its parameters; JSON where none is."""
-    return headers.get("content-type", JSON).partition(";")[0].strip().lower()
 
 
 @endpoints.add(
@@ -34,7 +28,7 @@ def media_type(headers: Headers) -> str:
 )  # fmt: skip
 async def post_events(call: Call) -> Answer:
     headers = call.request.headers
-    kind = media_type(headers)
+    kind = media_type(call.request)
     if kind == BATCHED:
         return await _post_batch(call)
     if len(call.raw) > BODY_LIMIT:

@@ -1,0 +1,102 @@
+"""intake with two properties on both databases, driven over HTTP; nothing runs beside it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from msgspec import Struct
+
+from services.intake.app import Intake
+from services.intake.models import demands, events
+from shared.clock import ManualClock
+from shared.messages import Event, decode
+from tests.contract.house import House, opened
+from tests.contract.samples import NOW
+from tests.support.properties import write_property
+from tests.support.stores import Store
+
+STRUCTURED = "application/cloudevents+json"
+BATCHED = "application/cloudevents-batch+json"
+DEMAND = {"property": "tower", "kind": "repair", "summary": "厨房水管漏水", "reference": "A-17"}
+
+
+class Desk:
+    """intake and how other systems talk to it."""
+
+    def __init__(self, house: House) -> None:
+        service, clock = house.service, house.process.clock
+        assert isinstance(service, Intake)
+        assert isinstance(clock, ManualClock)
+        self.house, self.service, self.clock, self.http = house, service, clock, house.http
+        self.headers = house.key("source", properties=["tower"])
+
+    async def post(
+        self, path: str, body: Any, kind: str = "application/json", **headers: str
+    ) -> httpx.Response:
+        """Post JSON, or bytes as they are, with the key of a source of the tower."""
+        told = {"content-type": kind, "accept-language": "en"} | self.headers
+        told |= {name.replace("_", "-"): value for name, value in headers.items()}
+        raw = {"content": body} if isinstance(body, bytes) else {"json": body}
+        return await self.http.post(path, headers=told, **raw)
+
+    async def post_event(self, event: Any) -> httpx.Response:
+        """Post one event in structured mode."""
+        return await self.post("/v1/events", event, STRUCTURED)
+
+    async def post_batch(self, *members: Any) -> list[dict[str, Any]]:
+        """Post a batch; its results."""
+        answer = await self.post("/v1/events", list(members), BATCHED)
+        assert answer.status_code == 200, answer.text
+        results: list[dict[str, Any]] = answer.json()["results"]
+        return results
+
+    async def get(self, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
+        """Get with the same key, or another."""
+        return await self.http.get(path, headers=headers or self.headers)
+
+    async def said(self) -> list[Event]:
+        """All that the outbox holds, in its order."""
+        rows = await self.house.rows(self.service.mechanism.outbox)
+        return [decode(row["body"]) for row in sorted(rows, key=lambda row: int(row["id"]))]
+
+    async def told(self, kind: type[Struct]) -> list[Any]:
+        """The data of what was said of that kind."""
+        return [event.data for event in await self.said() if type(event.data) is kind]
+
+    async def number_accepted(self) -> tuple[int, int]:
+        """How many events and how many demands are on record."""
+        return len(await self.house.rows(events)), len(await self.house.rows(demands))
+
+
+def event(
+    id_: str = "e-1", data: Any = None, *, type_: str = "guanjia.demand.raised.v1", **more: Any
+) -> dict[str, Any]:
+    """An event of the owner app."""
+    told = {"specversion": "1.0", "id": id_, "source": "/owner-app", "type": type_, "data": data or DEMAND}
+    return told | {"time": "2026-11-23T11:30:00+08:00"} | more
+
+
+def fee(id_: str = "f-1", amount: str = "12.50") -> dict[str, Any]:
+    """A payment, which is a fact and no demand."""
+    data = {"property": "tower", "payment": id_, "bill": "b-1", "amount": amount}
+    return event(id_, data, type_="guanjia.fee.paid.v1")
+
+
+@pytest.fixture
+async def desk(store: Store, tmp_path: Path) -> AsyncIterator[Desk]:
+    """intake at noon of a Monday in Wuxi, for `tower` and `annex`."""
+    async with opened_desk(store, tmp_path) as found:
+        yield found
+
+
+@asynccontextmanager
+async def opened_desk(store: Store, folder: Path, **settings: Any) -> AsyncIterator[Desk]:
+    """The same with other settings."""
+    for name in ("tower", "annex"):
+        write_property(folder / "properties", name)
+    async with opened("intake", store, folder / "properties", **settings) as house:
+        assert house.process.clock.now() == NOW
+        yield Desk(house)

@@ -1,0 +1,193 @@
+"""Plain demands, what became of them, and that none is forgotten."""
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from services.intake.jobs import reconcile_once
+from shared.ids import new_id
+from shared.messages import Deadline, DemandAccepted, Event, decode, encode
+from tests.contract.samples import case
+from tests.integration.intake.conftest import BATCHED, DEMAND, STRUCTURED, Desk, event, fee
+
+
+async def posted(desk: Desk, **more: Any) -> str:
+    """A demand that was accepted; its id."""
+    answer = await desk.post("/v1/demands", DEMAND | more)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["demand"])
+
+
+async def test_a_plain_demand_is_accepted_and_can_be_looked_up(desk: Desk) -> None:
+    answer = await desk.post("/v1/demands", DEMAND, idempotency_key="form-1")
+    assert answer.status_code == 202
+    assert answer.json()["id"] == "form-1"
+    found = await desk.get(answer.headers["location"])
+    assert found.status_code == 200
+    assert found.json() == {
+        "id": answer.json()["demand"],
+        "property": "tower",
+        "kind": "repair",
+        "source": "key/tester",
+        "event": "form-1",
+        "reference": "A-17",
+        "summary": "厨房水管漏水",
+        "raised_at": "2026-11-23T04:00:00Z",
+        "accepted_at": "2026-11-23T04:00:00Z",
+        "case": None,
+    }
+
+
+async def test_the_same_idempotency_key_gives_the_same_demand_and_none_gives_a_new_one(desk: Desk) -> None:
+    first = await desk.post("/v1/demands", DEMAND, idempotency_key="form-1")
+    desk.clock.advance(timedelta(minutes=3))
+    again = await desk.post("/v1/demands", DEMAND, idempotency_key="form-1")
+    assert again.json() == first.json() | {"status": "duplicate"}
+    assert again.headers["location"] == first.headers["location"]
+    other = await desk.post("/v1/demands", DEMAND | {"summary": "other"}, idempotency_key="form-1")
+    assert other.status_code == 409
+    assert await posted(desk) != await posted(desk)
+    assert await desk.number_accepted() == (3, 3)
+
+
+@pytest.mark.parametrize("key", ["", "x" * 129, "a\tb"])
+async def test_an_idempotency_key_that_is_none_is_refused(desk: Desk, key: str) -> None:
+    answer = await desk.post("/v1/demands", DEMAND, idempotency_key=key)
+    assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "Idempotency-Key")
+
+
+async def test_a_plain_demand_is_read_as_strictly_as_an_event(desk: Desk) -> None:
+    for bad, path in (
+        ({"property": "tower", "kind": "repair"}, "summary"),
+        (DEMAND | {"assignee": "wang"}, "assignee"),
+        (DEMAND | {"requester": {"phone": [1]}}, "requester.phone"),
+    ):
+        answer = await desk.post("/v1/demands", bad)
+        assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, path)
+    assert (await desk.post("/v1/demands", DEMAND | {"property": "annex"})).status_code == 403
+    assert (await desk.post("/v1/demands", b"{}", "text/plain")).status_code == 415
+    assert (await desk.post("/v1/demands", b"{")).status_code == 400
+    assert (
+        await desk.post("/v1/demands", DEMAND | {"summary": "x", "details": {"a": "y" * 70_000}})
+    ).status_code == 413
+
+
+async def test_a_demand_tells_its_case_and_the_next_deadline_whatever_the_order(desk: Desk) -> None:
+    demand = await posted(desk)
+    due = desk.clock.now() + timedelta(hours=1)
+    deadlines = [
+        Deadline(clock="respond", due_at=due - timedelta(minutes=50), met_at=due),
+        Deadline(clock="complete", due_at=due + timedelta(hours=7)),
+        Deadline(clock="arrive", due_at=due),
+    ]
+    newest = msgspec.structs.replace(case(demand), version=3, state="accepted", deadlines=deadlines)
+    older = msgspec.structs.replace(case(demand), version=2, state="reported")
+    for state in (newest, older):
+        await desk.house.deliver("intake.cases", Event.of(state, source="dispatch", time=desk.clock.now()))
+    told = (await desk.get(f"/v1/demands/{demand}")).json()["case"]
+    assert (told["id"], told["number"], told["state"], told["open"]) == (demand, "R-1", "accepted", True)
+    assert (told["next_deadline"]["clock"], told["next_deadline"]["due_at"]) == (
+        "arrive",
+        "2026-11-23T05:00:00Z",
+    )
+
+
+async def test_a_closed_case_has_no_next_deadline(desk: Desk) -> None:
+    demand = await posted(desk)
+    closed = msgspec.structs.replace(
+        case(demand),
+        state="closed",
+        open=False,
+        deadlines=[Deadline(clock="complete", due_at=desk.clock.now())],
+    )
+    await desk.house.deliver("intake.cases", Event.of(closed, source="dispatch", time=desk.clock.now()))
+    assert (await desk.get(f"/v1/demands/{demand}")).json()["case"]["next_deadline"] is None
+
+
+async def test_a_demand_is_told_to_its_property_and_its_sender_and_to_nobody_else(desk: Desk) -> None:
+    demand = await posted(desk)
+    annex = desk.house.key("source", properties=["annex"])
+    annex_of_another = desk.service.keyring.issue("another", ["manager"], ["annex"], None)[1]
+    tower_of_another = desk.service.keyring.issue("another", ["manager"], ["tower"], None)[1]
+    for headers, status in (
+        (annex, 200),  # the sender by its name
+        ({"Authorization": f"Bearer {tower_of_another}"}, 200),
+        ({"Authorization": f"Bearer {annex_of_another}"}, 404),
+        (desk.house.key("engineer"), 403),
+        ({"Authorization": "Bearer x"}, 401),
+    ):
+        assert (await desk.get(f"/v1/demands/{demand}", headers)).status_code == status
+    for unknown in (new_id(), "none", "%00", "x" * 500):
+        assert (await desk.get(f"/v1/demands/{unknown}")).status_code == 404
+
+
+async def test_a_demand_that_nobody_opened_is_shown_and_asked_for_again_until_it_is(desk: Desk) -> None:
+    demand = await posted(desk)
+    assert await unaccounted(desk) == 0
+    assert await reconcile_once(desk.service) == 0
+    desk.clock.advance(timedelta(seconds=31))
+    assert await unaccounted(desk) == 1
+    assert await reconcile_once(desk.service) == 1
+    first, again = await desk.said()
+    assert (again.source, again.id, again.data) == (first.source, first.id, first.data)
+    assert await reconcile_once(desk.service) == 0, "not again at once"
+    desk.clock.advance(timedelta(seconds=31))
+    assert await reconcile_once(desk.service) == 1
+    await desk.house.deliver("intake.cases", Event.of(case(demand), source="dispatch", time=desk.clock.now()))
+    desk.clock.advance(timedelta(seconds=31))
+    assert await unaccounted(desk) == 0
+    assert await reconcile_once(desk.service) == 0
+
+
+async def unaccounted(desk: Desk) -> float:
+    """What the gauge shows."""
+    lines = (await desk.http.get("/metrics")).text.splitlines()
+    return float(next(line for line in lines if line.startswith("guanjia_demands_unaccounted ")).split()[1])
+
+
+async def test_what_dispatch_is_told_can_be_read_by_it(desk: Desk) -> None:
+    full = DEMAND | {
+        "requester": {"name": "李", "phone": "13800138000"},
+        "location": {"floor": "B1"},
+        "preferred": {"from": "2026-11-23T18:00:00+08:00"},
+        "details": {"papers": [1, None, {"a": 1.5}]},
+    }
+    await desk.post("/v1/demands", full)
+    (said,) = await desk.said()
+    assert decode(encode(said)) == said
+    assert said.data.details == full["details"]
+
+
+async def test_two_hundred_posts_at_once_share_commits_and_each_is_accepted_once(desk: Desk) -> None:
+    transactions = 0
+    really = desk.service.doors._accept_set
+
+    async def counted(members: Any) -> Any:
+        nonlocal transactions
+        transactions += 1
+        return await really(members)
+
+    desk.service.doors._sets._work = counted
+    ids = [f"e-{number % 120}" for number in range(200)]
+    answers = await asyncio.gather(*(desk.post_event(event(id_)) for id_ in ids))
+    assert {answer.status_code for answer in answers} == {202}
+    fates = Counter((answer.json()["id"], answer.json()["status"]) for answer in answers)
+    assert all(fates[id_, "accepted"] == 1 for id_ in ids)
+    assert len({(answer.json()["id"], answer.json()["demand"]) for answer in answers}) == 120
+    assert await desk.number_accepted() == (120, 120)
+    assert len(await desk.told(DemandAccepted)) == 120
+    assert transactions <= 60
+
+
+async def test_batches_and_singles_of_the_same_events_at_once_accept_each_once(desk: Desk) -> None:
+    members = [fee(f"f-{number}") for number in range(60)]
+    batches = [desk.post("/v1/events", members[start:] + members[:start], BATCHED) for start in (0, 20, 40)]
+    singles = [desk.post("/v1/events", member, STRUCTURED) for member in members[::3]]
+    answers = await asyncio.gather(*batches, *singles)
+    results = [r for a in answers for r in (a.json()["results"] if "results" in a.json() else [a.json()])]
+    assert Counter(result["status"] for result in results) == {"accepted": 60, "duplicate": 140}
+    assert len(await desk.said()) == 60
