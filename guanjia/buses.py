@@ -14,7 +14,8 @@ POOL = len(QUEUES) + 5
 def make_bus(settings: Settings, clock: Clock) -> Bus:
     """A bus for `settings`."""
     if settings.amqp_url:
-        from shared.bus.rabbit import RabbitBus  # its libraries take a third of a start that has no use for them
+        # Here, because its libraries take a third of a start that has no use for them.
+        from shared.bus.rabbit import RabbitBus
 
         return RabbitBus(settings.amqp_url)
     return EmbeddedBus(Database("bus", settings.database_url, settings.data_dir, pool=POOL), clock)

@@ -22,7 +22,7 @@ async def rebuilt(settings: Settings) -> int:
     """Count every rate anew from the stored events; how many things were counted."""
     service = await _opened(settings, "kpi")
     try:
-        return await rebuild(service)  # type: ignore[arg-type]
+        return await rebuild(service)
     finally:
         await service.database.dispose()
 

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.types import TypeDecorator
 
-from shared.in_line import in_line
+from shared.in_line import WRITING, in_line
 
 STATEMENT_SECONDS = 30
 CONNECT_SECONDS = 5
@@ -100,7 +101,7 @@ class Database:
         self._engine = _sqlite_engine(self.path, translate, pool=4, writes=False, by_hand=by_hand)
 
     def drive_by_hand(self) -> None:
-        """Before anything is connected, where nothing runs beside: SQLite on this thread, not synced to disk.
+        """Before anything is connected, where nothing runs beside: all on this thread, none synced.
 
         What is committed outlives the process, not the machine.
         """
@@ -167,7 +168,7 @@ def _sqlite_engine(
         hide_parameters=True,
         json_serializer=_dumps,
         json_deserializer=_decoder.decode,
-        connect_args={"timeout": 10} | ({"async_creator_fn": in_line} if by_hand else {}),
+        connect_args={"timeout": 10, "async_creator_fn": partial(in_line, alone=by_hand)},
         execution_options={"schema_translate_map": translate},
     )
 
@@ -182,7 +183,7 @@ def _sqlite_engine(
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        connection.exec_driver_sql(WRITING if writes else "BEGIN")
 
     return engine
 

@@ -77,6 +77,7 @@ class EmbeddedBus:
             if not self._ready:
                 await self._create()
                 self._ready = True
+                self._tasks.append(asyncio.create_task(self._watch(), name="bus watch"))
         for queue, consumer in consumers.items():
             self._wake[queue] = asyncio.Event()
             self._tasks.append(asyncio.create_task(self._consume(queue, consumer), name=f"bus {queue}"))
@@ -135,15 +136,19 @@ class EmbeddedBus:
                 )
                 await asyncio.sleep(1)
                 continue
-            if not taken:
-                await self._idle(queue)
-
-    async def _idle(self, queue: str) -> None:
-        try:
-            async with asyncio.timeout(_POLL_SECONDS):
+            if not taken and not self._stopping:
                 await self._wake[queue].wait()
-        except TimeoutError:
-            pass
+
+    async def _watch(self) -> None:
+        """Wake the queues on which something is due that this process was not told of."""
+        while not self._stopping:
+            await asyncio.sleep(_POLL_SECONDS)
+            try:
+                for queue in await self._due_queues():
+                    if queue in self._wake:
+                        self._wake[queue].set()
+            except Exception as error:
+                _log.warning("bus waits", error=type(error).__name__)
 
     async def take(self, queue: str, consumer: Consumer) -> int:
         """Hand a set of what is due on `queue` to `consumer` and settle it; how many messages."""
@@ -196,6 +201,11 @@ class EmbeddedBus:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.database.dispose()
+
+    async def _due_queues(self) -> list[str]:
+        query = select(messages.c.queue).where(self._fresh()).distinct()
+        async with self.database.read() as connection:
+            return list((await connection.execute(query)).scalars())
 
     async def waiting(self) -> list[str]:
         """The queues that something lies on, due or not."""
