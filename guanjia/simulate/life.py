@@ -73,6 +73,7 @@ class Life:
         midnight, hour = self._next_midnight(world.clock.now()), world.clock.now()
         while (at := await self._next(world, midnight)) < self._where.end:
             await world.advance(at - world.clock.now())
+            await self._react(at)  # whoever is about to act sees first what happened by itself
             await self._do(world, self._pop(at))
             if at >= hour:
                 hour = at + SETTLE_EVERY

@@ -1,0 +1,116 @@
+"""Simulated spans for tests: lived once in a folder, and everything that is asked about them taken down."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import delete, select
+
+from guanjia.simulate.living import Rates, Span, lived
+from services.dispatch.case import Case
+from services.dispatch.models import case_history
+from services.dispatch.models import cases as dispatch_cases
+from services.intake.models import demands, events
+from services.kpi.models import items
+from services.kpi.operations import rebuild
+from services.survey.operations.rules import SOURCE as SURVEY
+from shared.messages import DemandRaised, DemandWithdrawn, Event, decode
+from shared.messages.facts import DATA_DECODERS
+from shared.properties import Property
+from shared.service import Service
+from shared.settings import Settings
+from tests.unit.kpi.oracle import History, World
+
+UNTIL = datetime(2026, 11, 23, 4, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a span came to."""
+
+    settings: Settings
+    rates: Rates
+    recounted: Rates
+    counts: dict[str, int]
+    refused: dict[str, int]
+    left: dict[str, int]
+    demands: list[str]
+    cases: list[str]
+    world: World
+
+
+def live(folder: Path, seed: int, days: float, until: datetime = UNTIL) -> Taken:
+    """Live `days` until `until` in `folder`."""
+    return asyncio.run(_live(folder, seed, days, until))
+
+
+async def _live(folder: Path, seed: int, days: float, until: datetime) -> Taken:
+    async with lived(folder, seed, until - timedelta(days=days), until, lambda _: None) as span:
+        by_name = {service.name: service for service in span.world.process.services}
+        rates = await span.rates()
+        demanded, opened = (
+            await _ids(by_name["intake"], demands),
+            await _ids(by_name["dispatch"], dispatch_cases),
+        )
+        world = World(_property(span).timezone, await _facts(by_name["intake"]),
+                      await _histories(by_name["dispatch"], _property(span)),
+                      await _follow_ups(by_name["survey"]))  # fmt: skip
+        left = await span.world.left()
+        return Taken(span.settings, rates, await _recounted(span, by_name["kpi"]), dict(span.counts),
+                     dict(span.door.refused), left, demanded, opened, world)  # fmt: skip
+
+
+async def _recounted(span: Span, kpi: Service) -> Rates:
+    async with kpi.database.begin() as connection:
+        await connection.execute(delete(items))
+    await rebuild(kpi)
+    return await span.rates()
+
+
+async def _ids(service: Service, table: Any) -> list[str]:
+    async with service.database.read() as connection:
+        return sorted((await connection.execute(select(table.c.id))).scalars())
+
+
+async def _facts(intake: Service) -> list[Event]:
+    query = select(events.c.source, events.c.id, events.c.type, events.c.time, events.c.data)
+    async with intake.database.read() as connection:
+        told = [
+            Event(source=row.source, id=row.id, type=row.type, time=row.time,
+                  data=DATA_DECODERS[row.type].decode(row.data))
+            for row in await connection.execute(query)
+        ]  # fmt: skip
+    return [fact for fact in told if not isinstance(fact.data, DemandRaised | DemandWithdrawn)]
+
+
+async def _histories(dispatch: Service, prop: Property) -> list[History]:
+    query = select(case_history).order_by(case_history.c.case_id, case_history.c.seq)
+    found: dict[str, History] = {}
+    async with dispatch.database.read() as connection:
+        for case in (await connection.execute(select(dispatch_cases.c.id, dispatch_cases.c.body))).all():
+            found[case.id] = _history(prop, case.id, case.body)
+        for row in await connection.execute(query):
+            value = row.data.get("valid", row.data.get("passed"))
+            found[row.case_id].steps.append((row.at, row.action, value))
+    return list(found.values())
+
+
+def _history(prop: Property, id_: str, body: bytes) -> History:
+    case = msgspec.json.decode(body, type=Case)
+    clocks = prop.service_level("repair", case.priority).clocks if case.kind == "repair" else {}
+    targets = {name: target.within for name, target in clocks.items() if target.within is not None}
+    return History(id_, case.kind, case.raised_at, targets if case.outside is None else {})
+
+
+async def _follow_ups(survey: Service) -> list[Event]:
+    table = survey.outbox.table
+    async with survey.database.read() as connection:
+        told = [decode(body) for body in (await connection.execute(select(table.c.body))).scalars()]
+    return [event for event in told if event.source == SURVEY]
+
+
+def _property(span: Span) -> Property:
+    return next(iter(span.world.process.services[0].properties.values()))
