@@ -19,7 +19,11 @@ class Inbox:
 
     async def once(self, connection: AsyncConnection, consumer: str, events: Sequence[Event]) -> list[Event]:
         """Those of `events` that `consumer` has not taken yet, in their order; from now on they are taken."""
-        unique = {(event.source, event.id): event for event in reversed(events)}
+        unique: dict[tuple[str, str], Event] = {}
+        for event in events:
+            unique.setdefault((event.source, event.id), event)
+        if not unique:
+            return []
         now = self._clock.now()
         rows = [
             {"consumer": consumer, "source": source, "id": id_, "received_at": now}
@@ -29,4 +33,4 @@ class Inbox:
         statement = dialect.insert(self.table).on_conflict_do_nothing()
         result = await connection.execute(statement.returning(self.table.c.source, self.table.c.id), rows)
         fresh = {(source, id_) for source, id_ in result}
-        return [event for key, event in reversed(unique.items()) if key in fresh]
+        return [event for key, event in unique.items() if key in fresh]

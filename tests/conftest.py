@@ -11,6 +11,7 @@ from sqlalchemy.schema import CreateSchema
 
 from shared.clock import ManualClock
 from shared.database import Database
+from shared.telemetry import configure_logging
 from tests.support import servers
 from tests.support.processes import Processes
 from tests.support.properties import write_property
@@ -22,6 +23,7 @@ STACK = pytest.StashKey[contextlib.ExitStack]()
 
 def pytest_configure(config: pytest.Config) -> None:
     servers.keep_settings_apart()
+    configure_logging("WARNING")
     stack = contextlib.ExitStack()
     stack.enter_context(servers.supervised())
     config.stash[STACK] = stack

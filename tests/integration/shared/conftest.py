@@ -1,0 +1,105 @@
+"""A service's mechanism by itself: its tables, a bus that can refuse, and no service around."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from sqlalchemy import Table, select
+
+from shared.bus import Bus, BusDown, Delivery, Message
+from shared.clock import ManualClock
+from shared.database import Database, metadata_for
+from shared.dead_letters import DeadLetters
+from shared.inbox import Inbox
+from shared.messages import Event, FeeReversed
+from shared.outbox import Outbox
+from shared.relay import Relay
+from shared.tables import mechanism_tables
+from tests.conftest import MakeDatabase
+
+METADATA = metadata_for("tester")
+TABLES = mechanism_tables(METADATA)
+
+
+@dataclass
+class Wire:
+    """A bus that keeps what it is given, refuses what it is told to, and can be away."""
+
+    sent: list[Message] = field(default_factory=list)
+    retried: list[tuple[Delivery, bytes, int]] = field(default_factory=list)
+    refuses: bytes = b"never"
+    away: bool = False
+
+    async def number_sent(self) -> int:
+        """For waiting."""
+        return len(self.sent)
+
+    async def start(self, consumers: Any) -> None:
+        """Nothing to connect."""
+
+    async def publish(self, messages: Sequence[Message]) -> Sequence[int]:
+        if self.away:
+            raise BusDown
+        refused = [index for index, message in enumerate(messages) if self.refuses in message.body]
+        self.sent += [message for index, message in enumerate(messages) if index not in refused]
+        return refused
+
+    async def retry(self, delivery: Delivery, body: bytes, seconds: int) -> None:
+        self.retried.append((delivery, body, seconds))
+
+    async def ping(self) -> None:
+        """It is there."""
+
+    async def pause(self) -> None:
+        """Nothing in hand."""
+
+    async def stop(self) -> None:
+        """Nothing to disconnect."""
+
+
+@dataclass
+class Bench:
+    """The mechanism on one database."""
+
+    database: Database
+    clock: ManualClock
+    wire: Wire
+    outbox: Outbox
+    inbox: Inbox
+    dead_letters: DeadLetters
+    relay: Relay
+    bus: Bus
+    commits: int = 0
+
+    def committed(self) -> None:
+        """Count commits."""
+        self.commits += 1
+
+    async def record(self, *events: Event) -> None:
+        """Record events in a transaction of their own."""
+        async with self.database.begin() as connection:
+            await self.outbox.record(connection, *events)
+
+    async def rows(self, table: Table) -> list[Any]:
+        """All rows of a table."""
+        async with self.database.read() as connection:
+            return list((await connection.execute(select(table))).all())
+
+    def copy(self) -> Relay:
+        """Another relay over the same table, as another process has it."""
+        return Relay(self.database, self.outbox, self.wire, self.clock)
+
+
+@pytest.fixture
+async def bench(database: MakeDatabase, clock: ManualClock) -> AsyncIterator[Bench]:
+    """The mechanism's tables, empty."""
+    db, wire = await database("tester", METADATA), Wire()
+    outbox = Outbox(TABLES.outbox, clock)
+    inbox, letters = Inbox(TABLES.inbox, clock), DeadLetters(TABLES.dead_letters, clock)
+    yield Bench(db, clock, wire, outbox, inbox, letters, Relay(db, outbox, wire, clock), wire)
+
+
+def fact(id_: str, clock: ManualClock, text: str = "p") -> Event:
+    """A fact of that id."""
+    return Event.of(FeeReversed(property="tower", payment=text), source="test", time=clock.now(), id=id_)
