@@ -196,13 +196,10 @@ def _ratings(home: Household, random: Random) -> dict[str, int]:
 
 def rating(home: Household, random: Random, *, spoilt: bool) -> int:
     """What a household of this mood gives, where the service was `spoilt` and where it was not."""
-    weights = {"easy": (0, 0, 2, 18, 80), "plain": (0, 1, 4, 45, 150), "demanding": (1, 2, 5, 60, 60)}
-    spoilt_weights = {
-        "easy": (0, 2, 8, 50, 40),
-        "plain": (2, 6, 12, 50, 30),
-        "demanding": (10, 20, 20, 30, 20),
-    }
-    return random.choices((1, 2, 3, 4, 5), (spoilt_weights if spoilt else weights)[home.mood])[0]
+    weights = {"easy": (0, 0, 2, 180, 800), "plain": (0, 1, 4, 450, 1500), "demanding": (1, 2, 5, 120, 120)}
+    if spoilt:
+        weights = {"easy": (0, 2, 8, 50, 40), "plain": (2, 6, 12, 50, 30), "demanding": (10, 20, 20, 30, 20)}
+    return random.choices((1, 2, 3, 4, 5), weights[home.mood])[0]
 
 
 FACTS = (registrations, occupancy, fees, inspections, plants, incidents, purchases, questionnaires)

@@ -25,8 +25,8 @@ from shared.messages import CaseState, Event, FollowUpDone, FollowUpDue
 HEARD = ("survey.cases", "kpi.followups")
 """Queues of which the staff hear what services say to each other, as a screen on the wall would tell them."""
 SLOW = ("intake.cases", "survey.cases", "kpi.cases", "kpi.facts")
-"""Queues whose consumers nobody waits for: they take what is there every other hour."""
-SETTLE_EVERY = timedelta(hours=2)
+"""Queues whose consumers nobody waits for: they take what is there every four hours."""
+SETTLE_EVERY = timedelta(hours=4)
 
 
 class Lived(Struct, frozen=True):

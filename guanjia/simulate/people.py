@@ -19,11 +19,11 @@ class Temper(Struct, frozen=True, kw_only=True):
 
 
 _TEMPERS = {
-    "quick": Temper(pace=0.6, forgets=0.01, offline=0.05, careless=0.03),
-    "steady": Temper(pace=1.0, forgets=0.01, offline=0.05, careless=0.01),
-    "slow": Temper(pace=1.7, forgets=0.02, offline=0.05, careless=0.01),
-    "late": Temper(pace=1.2, forgets=0.10, offline=0.05, careless=0.02),
-    "out of reach": Temper(pace=1.0, forgets=0.02, offline=0.45, careless=0.01),
+    "quick": Temper(pace=0.6, forgets=0.01, offline=0.05, careless=0.02),
+    "steady": Temper(pace=1.0, forgets=0.01, offline=0.05, careless=0.005),
+    "slow": Temper(pace=1.7, forgets=0.02, offline=0.05, careless=0.005),
+    "late": Temper(pace=1.2, forgets=0.10, offline=0.05, careless=0.01),
+    "out of reach": Temper(pace=1.0, forgets=0.02, offline=0.45, careless=0.005),
 }
 
 
