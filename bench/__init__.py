@@ -1,1 +1,1 @@
-"""Programs that measure the product beside a baseline in the same run: ratios are printed, nothing asserted."""
+"""Programs that measure the product beside a baseline in one run: they print ratios and assert nothing."""

@@ -22,7 +22,7 @@ from tests.support.children import end, free_port, spawn
 from tests.support.processes import KEY, Processes, Serving
 from tests.support.properties import write_property
 from tests.support.stores import fresh_database, fresh_vhost
-from tests.support.waiting import eventually_now
+from tests.support.waiting import eventually, eventually_now
 
 COUNT = int(os.environ.get("BENCH_COUNT", "10000"))
 REPAIRS = int(os.environ.get("BENCH_REPAIRS", "500"))
@@ -33,10 +33,16 @@ ROUNDS = 3
 def demand(number: int) -> bytes:
     """A demand of some 600 bytes."""
     raised = DemandRaised(
-        property="tower", kind="repair", summary=f"厨房水管漏水 {number}", description="水从水槽下方渗出，" * 12,
-        subject="water", priority="normal", channel="app", location=Location(floor=12, unit="1203"),
+        property="tower",
+        kind="repair",
+        summary=f"厨房水管漏水 {number}",
+        description="水从水槽下方渗出，" * 12,
+        subject="water",
+        priority="normal",
+        channel="app",
+        location=Location(floor=12, unit="1203"),
         requester=Requester(id=f"r-{number}", name="Resident", phone="13800000000", language="zh-CN"),
-    )  # fmt: skip
+    )
     return msgspec.json.encode(raised)
 
 
@@ -63,8 +69,10 @@ def _takes(port: int) -> bool:
 def floor(database_url: str, folder: Path) -> Iterator[tuple[int, int]]:
     """The floor serving: its port and process."""
     port = free_port()
-    argv = [sys.executable, "-m", "uvicorn", "bench.floor:app", "--port", str(port), "--loop", "uvloop",
-            "--http", "httptools", "--no-access-log", "--log-level", "warning", "--lifespan", "off"]  # fmt: skip
+    options = (
+        f"--port {port} --loop uvloop --http httptools --no-access-log --log-level warning --lifespan off"
+    )
+    argv = [sys.executable, "-m", "uvicorn", "bench.floor:app", *options.split()]
     env = {**os.environ, "BENCH_DATABASE_URL": database_url, "PYTHONPATH": str(Path(__file__).parent.parent)}
     child = spawn(argv, env=env, log=folder / "floor.log", cwd=folder)
     try:
@@ -116,9 +124,14 @@ async def _drained(serving: Serving) -> float:
 
 
 STEPS: list[tuple[str, dict[str, Any]]] = [
-    ("accept", {}), ("depart", {}), ("arrive", {}), ("wait", {"reason": "parts"}), ("resume", {}), ("complete", {}),
+    ("accept", {}),
+    ("depart", {}),
+    ("arrive", {}),
+    ("wait", {"reason": "parts"}),
+    ("resume", {}),
+    ("complete", {}),
     ("inspect", {"passed": True}),
-]  # fmt: skip
+]
 
 
 async def repairs(table: Table) -> None:
@@ -163,11 +176,14 @@ async def _repairer(client: httpx.AsyncClient, numbers: Iterator[int]) -> None:
             "/v1/demands", content=demand(number), headers={"Content-Type": "application/json"}
         )
         case = answer.json()["demand"]
-        while (await client.get(f"/v1/cases/{case}")).status_code == 404:
-            await asyncio.sleep(0.01)
+        await eventually(lambda case=case: _is_open(client, case))  # type: ignore[misc]
         for action, data in STEPS:
             answer = await client.post(f"/v1/cases/{case}/actions", json={"action": action, "data": data})
             answer.raise_for_status()
+
+
+async def _is_open(client: httpx.AsyncClient, case: str) -> bool:
+    return (await client.get(f"/v1/cases/{case}")).status_code == 200
 
 
 async def main() -> None:

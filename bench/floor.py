@@ -1,4 +1,4 @@
-"""The floor for intake: bare ASGI and msgspec, group commit over asyncpg, no keys, no events, no framework."""
+"""The floor for intake: bare ASGI, msgspec, group commit over asyncpg; no keys, no events, no framework."""
 
 import asyncio
 import os

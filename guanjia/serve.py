@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from importlib import import_module
 from socket import AF_INET, AF_INET6, create_server, socket
 from typing import Any
 
@@ -18,10 +19,6 @@ from starlette.routing import BaseRoute, Route
 
 from guanjia.buses import make_bus
 from guanjia.simulate.place import known_properties
-from services.dispatch.app import Dispatch
-from services.intake.app import Intake
-from services.kpi.app import Kpi
-from services.survey.app import Survey
 from shared import asyncapi, openapi
 from shared.bus import Bus
 from shared.clock import Clock, SystemClock
@@ -31,9 +28,15 @@ from shared.settings import Settings
 from shared.telemetry import configure_logging, configure_tracing
 from shared.web import Answer, Call, Endpoint, Web, unknown_path
 
-SERVICES: dict[str, type[Service]] = {"intake": Intake, "dispatch": Dispatch, "survey": Survey, "kpi": Kpi}
+SERVICES = ("intake", "dispatch", "survey", "kpi")
 LEAVE_SECONDS = 10
 _log = structlog.get_logger(__name__)
+
+
+def service_class(name: str) -> type[Service]:
+    """The service of that name; only the one that is asked for is loaded."""
+    found: type[Service] = getattr(import_module(f"services.{name}.app"), name.capitalize())
+    return found
 
 
 class Process:
@@ -52,7 +55,7 @@ class Process:
             if not embedded:
                 self._buses.append(bus)
             around = Surroundings(settings, self.clock, bus, self.secret, self.keyring, properties)
-            self.services.append(SERVICES[name](around))
+            self.services.append(service_class(name)(around))
 
     async def start(self) -> None:
         """Start every service."""
