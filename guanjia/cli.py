@@ -63,7 +63,7 @@ def serve(what: Annotated[Served, typer.Argument(help="which services | 启动�
 
 @app.command("sign-in")
 def sign_in() -> None:
-    """Print a link that signs an administrator in, good for 15 minutes. | 打印管理员登录链接（15 分钟有效）。"""
+    """Print a link that signs an administrator in, good for 15 minutes. | 打印管理员登录链接。"""
     _console.print(sign_in_link(Settings()), soft_wrap=True)
 
 

@@ -23,7 +23,7 @@ class InLineConnection(aiosqlite.Connection):
     async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         waits = args[:1] == (WRITING,) or getattr(fn, "__name__", "") == "commit"
         if waits and not self.alone:
-            return await super()._execute(fn, *args, **kwargs)
+            return await super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call]
         return fn(*args, **kwargs)
 
 

@@ -17,15 +17,11 @@ async def test_a_leak_is_mended_followed_up_and_counted_and_a_bad_word_opens_rew
     assert [d["clock"] for d in case["deadlines"]] == ["respond", "arrive", "complete"]
 
     # The engineer accepts, travels, waits for a part, and finishes; the wait is on the ledger.
-    for action, data in [
-        ("accept", {}),
-        ("depart", {}),
-        ("arrive", {}),
-        ("wait", {"reason": "parts"}),
-        ("resume", {}),
-    ]:
-        await story.act(leak, action, actor=engineer, **data)
-    await story.act(leak, "complete", actor=engineer)
+    for action in ("accept", "depart", "arrive"):
+        await story.act(leak, action, actor=engineer)
+    await story.act(leak, "wait", actor=engineer, reason="parts")
+    for action in ("resume", "complete"):
+        await story.act(leak, action, actor=engineer)
     await story.act(leak, "close", status=409)  # not before it was inspected and followed up
     await story.act(leak, "inspect", actor="zhao", passed=True)
     await story.until_rate("repair_timeliness", "1", "1")
@@ -78,6 +74,19 @@ async def test_a_complaint_is_not_waved_away_by_one_signature(story: Story) -> N
     await story.answer(follow_up["id"], "call", rating=4)
     await story.until_state(noise, "closed")
     await story.until_rate("security_satisfaction", "1", "1")
+
+
+async def test_a_valid_complaint_is_overturned_only_by_an_appeal_and_two_signatures(story: Story) -> None:
+    await story.fact("guanjia.property.occupancy.v1", "o-1", occupied_units=50)
+    late = await story.raise_demand(kind="complaint", summary="保洁来得太早", line="cleaning")
+    await story.act(late, "register", actor="zhao")
+    await story.act(late, "judge", actor="zhao", valid=True)
+    await story.until_rate("valid_complaint", "1", "50")
+    await story.act(late, "appeal", actor="li")
+    await story.act(late, "judge", actor="qian", valid=False, verdict="not_valid", reason="在约定时间内")
+    await story.until_rate("valid_complaint", "1", "50")  # one signature overturns nothing
+    await story.act(late, "countersign", actor="zhao")
+    await story.until_rate("valid_complaint", "0", "50")
 
 
 async def test_nobody_is_admitted_without_the_owners_consent(story: Story) -> None:
