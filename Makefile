@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-TARGETS := shared services guanjia tests $(wildcard bench examples)
+TARGETS := shared services guanjia tests bench examples deploy
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "guanjia needs Python 3.11 or newer, and none was found" >&2; exit 1; }
@@ -34,7 +34,7 @@ run: .venv/run.stamp
 
 test: .venv/dev.stamp
 	$(BIN)/python -m tests.support.ready
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
 
 check: .venv/dev.stamp
 	$(BIN)/ruff check $(TARGETS)
