@@ -24,7 +24,7 @@ from shared.messages import CaseState, Event, FollowUpDone, FollowUpDue
 
 HEARD = ("survey.cases", "kpi.followups")
 """Queues of which the staff hear what services say to each other, as a screen on the wall would tell them."""
-SLOW = ("intake.cases", "survey.cases", "kpi.cases", "kpi.facts")
+SLOW = ("intake.cases", "survey.cases", "kpi.cases", "kpi.facts", "kpi.followups")
 """Queues whose consumers nobody waits for: they take what is there every four hours."""
 SETTLE_EVERY = timedelta(hours=4)
 
@@ -107,7 +107,13 @@ class Life:
 
     def _plan(self, plan: Iterable[tuple[datetime, Intent]], now: datetime) -> None:
         for at, intent in plan:
-            self._push(max(_whole(at), _whole(now + MINUTE)), intent)
+            self._push(max(_whole(at, self._grid(intent)), _whole(now + MINUTE, MINUTE)), intent)
+
+    def _grid(self, intent: Intent) -> timedelta:
+        """Engineers work by the minute, the office tells what it did every five."""
+        if isinstance(intent, Act) and self._cases[intent.case].state.kind == "repair":
+            return MINUTE
+        return 5 * MINUTE
 
     def _pop(self, now: datetime) -> list[Intent]:
         found = []
@@ -241,10 +247,10 @@ class Life:
         return {"outcome": "answered", "channel": "phone", "answer": answer}
 
 
-def _whole(at: datetime) -> datetime:
-    """The whole minute at or after `at`."""
-    floor = at.replace(second=0, microsecond=0)
-    return floor if floor == at else floor + MINUTE
+def _whole(at: datetime, grid: timedelta) -> datetime:
+    """The first moment of `grid` at or after `at`."""
+    over = (at - at.replace(hour=0, minute=0, second=0, microsecond=0)) % grid
+    return at if not over else at - over + grid
 
 
 def _kind(intent: Intent) -> tuple[int, str, str]:
