@@ -176,7 +176,7 @@ async def _repairer(client: httpx.AsyncClient, numbers: Iterator[int]) -> None:
             "/v1/demands", content=demand(number), headers={"Content-Type": "application/json"}
         )
         case = answer.json()["demand"]
-        await eventually(lambda case=case: _is_open(client, case))  # type: ignore[misc]
+        await eventually(lambda case=case: _is_open(client, case), within=60, every=0.25)  # type: ignore[misc]
         for action, data in STEPS:
             answer = await client.post(f"/v1/cases/{case}/actions", json={"action": action, "data": data})
             answer.raise_for_status()
