@@ -150,6 +150,17 @@ async def test_a_copy_that_dies_with_work_in_hand_leaves_it_to_the_next(place: P
     assert heir.settled == [b"one"]
 
 
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
+async def test_a_copy_stops_although_its_database_is_gone_with_work_in_hand(place: Place) -> None:
+    async with place.behind_a_proxy() as (there, proxy):
+        taker = Taker(held=True)
+        bus = await there.started({DEMANDS: taker})
+        await bus.publish(messages(b"one"))
+        await eventually(taker.number_of_sets)
+        await proxy.refuse()
+        await asyncio.wait_for(bus.stop(), 5)
+
+
 @shared_by_copies
 async def test_while_the_broker_is_away_publishing_fails_and_works_when_it_returns(place: Place) -> None:
     async with place.behind_a_proxy() as (there, proxy):
