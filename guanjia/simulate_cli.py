@@ -72,11 +72,13 @@ def _lived(seed: int, days: int, until: datetime) -> "Rates":
     """Live it, with the progress shown."""
     import uvloop
 
+    from guanjia.simulate.running import check
     from guanjia.simulate.running import simulate as run
     from shared.telemetry import configure_logging
 
     configure_logging("ERROR")
     gc.set_threshold(50_000, 20, 50)  # many small objects live for long: the default looks at them too often
+    uvloop.run(check(Settings()))
     with _progress(days, until) as report:
         return uvloop.run(run(Settings(), seed, days, until, report))
 

@@ -31,7 +31,7 @@ async def simulate(
 
     All of it is lived in a folder of its own; the services' data is touched once, when it is whole.
     """
-    await _check(settings)
+    await check(settings)
     with tempfile.TemporaryDirectory(prefix="guanjia-simulated-") as folder:
         start = until - timedelta(days=days)
         async with lived(Path(folder), seed, start, until, report) as span:
@@ -46,7 +46,8 @@ async def take_away(settings: Settings) -> int:
     return await remove(settings)
 
 
-async def _check(settings: Settings) -> None:
+async def check(settings: Settings) -> None:
+    """Raises Refused where a simulation could harm."""
     _check_not_running(settings)
     if PROPERTY in load_properties(settings.properties_dir):
         raise Refused(f"物业项目 {PROPERTY} 已在配置中。 {PROPERTY} is configured as a real property.")
