@@ -144,22 +144,17 @@ class Service:
         """Queues whose deliveries are not events of ours."""
         return {}
 
-    async def make_ready(self) -> None:
-        """Migrate and prepare, without beginning to work: all that is needed where it is driven by hand."""
-        await upgrade(self.database, self.metadata)
-        await self._load_revoked()
-        await self.prepare()
-
     async def start(self) -> None:
         """Migrate, make ready, begin to listen, relay and work; waits for a database that is away."""
-        await patiently(self.name, self._prepare_tables)
+        await patiently(self.name, self.make_ready)
         await self.bus.start(self.consumers())
         for job in (self.relay.run, self._clean, self._watch_keys, *self.jobs()):
             self._tasks.append(asyncio.create_task(self._kept_alive(job), name=f"{self.name} job"))
         self.ready = True
         _log.info("service started", service=self.name)
 
-    async def _prepare_tables(self) -> None:
+    async def make_ready(self) -> None:
+        """Migrate and prepare, without beginning to work: all there is to do where it is driven by hand."""
         await upgrade(self.database, self.metadata)
         await self._load_revoked()
         await self.prepare()
