@@ -30,7 +30,7 @@ $(BIN)/python:
 	@touch $@
 
 run: .venv/run.stamp
-	@exec $(BIN)/guanjia serve all
+	@GUANJIA_LOG_LEVEL=$${GUANJIA_LOG_LEVEL:-WARNING} exec $(BIN)/guanjia serve all
 
 test: .venv/dev.stamp
 	$(BIN)/python -m tests.support.ready
