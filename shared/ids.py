@@ -1,6 +1,5 @@
 """Identifiers: UUID version 7 (RFC 9562) as lower-case strings; they sort by the time they were made."""
 
-from datetime import UTC, datetime
 from uuid import UUID
 
 from uuid_utils import uuid7
@@ -17,8 +16,3 @@ def uuid_of(text: str) -> str | None:
         return str(UUID(text))
     except ValueError:
         return None
-
-
-def id_time(identifier: str) -> datetime:
-    """The millisecond in which `identifier` was made."""
-    return datetime.fromtimestamp(int(identifier.replace("-", "")[:12], 16) / 1000, UTC)
