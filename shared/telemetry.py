@@ -85,7 +85,8 @@ def accepted_trace(offered: str | None) -> str:
     """`offered` where it is well formed, else a new trace."""
     if offered and _FORM.fullmatch(offered):
         return offered
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    drawn = secrets.token_hex(24)
+    return f"00-{drawn[:32]}-{drawn[32:]}-01"
 
 
 @contextmanager
@@ -94,17 +95,17 @@ def traced(name: str, offered: str | None, kind: SpanKind = SpanKind.SERVER) -> 
     parent = accepted_trace(offered)
     token = _current.set(parent)
     try:
-        with _span(name, parent, kind):
+        if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
             yield parent
+        else:
+            with _span(name, parent, kind):
+                yield parent
     finally:
         _current.reset(token)
 
 
 @contextmanager
-def _span(name: str, parent: str, kind: SpanKind) -> Iterator[Span | None]:
-    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-        yield None
-        return
+def _span(name: str, parent: str, kind: SpanKind) -> Iterator[Span]:
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
     context = TraceContextTextMapPropagator().extract({"traceparent": parent})
