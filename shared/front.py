@@ -1,4 +1,4 @@
-"""The way in: endpoints answer every error themselves, so a request goes to them past the framework's layers."""
+"""The way in: endpoints answer errors themselves, so requests go to them past the framework's layers."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class Front:
-    """An ASGI application: `endpoints` by their paths, those without parts first; `rest` takes what is left."""
+    """An ASGI application: `endpoints` by path, those without parts first; `rest` takes what is left."""
 
     def __init__(self, endpoints: Sequence[Route], rest: ASGIApp) -> None:
         self._plain = {route.path: route.app for route in endpoints if "{" not in route.path}
