@@ -152,7 +152,12 @@ def _postgres_engine(url: str, pool: int) -> AsyncEngine:
         connect_args={
             "timeout": CONNECT_SECONDS,
             "command_timeout": STATEMENT_SECONDS,
-            "server_settings": {"timezone": "UTC", "application_name": "guanjia"},
+            "server_settings": {
+                "timezone": "UTC",
+                "application_name": "guanjia",
+                # a plan that is kept was made when the table was small, and goes on reading all of it
+                "plan_cache_mode": "force_custom_plan",
+            },
         },
     )
 
