@@ -8,7 +8,7 @@ from itertools import groupby
 from random import Random
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from guanjia.simulate.crew import Crew
 from guanjia.simulate.demands import DEMANDS, burst_of
@@ -17,7 +17,7 @@ from guanjia.simulate.door import Door
 from guanjia.simulate.facts import FACTS, rating
 from guanjia.simulate.people import at_hand
 from guanjia.simulate.plan import Post, Setting, planned
-from guanjia.simulate.tracked import Act, Call, Intent, Tracked
+from guanjia.simulate.tracked import Act, Call, Intent, Step, Tracked
 from guanjia.simulate.wording import COMMENTS
 from guanjia.simulate.world import World
 from shared.messages import CaseState, Event, FollowUpDone, FollowUpDue
@@ -149,10 +149,16 @@ class Life:
         if intent.stint not in (None, case.stint) or not case.state.open:
             return
         for number, step in enumerate(intent.steps):
-            key = f"{case.name}/{case.stint}/{number}/{step.action}"
-            if not await self._door.act(case.id, step, key):
+            if not await self._step(case, step, f"{case.name}/{case.stint}/{number}/{step.action}"):
                 return
             self.counts["steps"] += 1
+
+    async def _step(self, case: Tracked, step: Step, key: str) -> bool:
+        """Take a step; what may not be told any more as of then is told as of now."""
+        if await self._door.act(case.id, step, key):
+            return True
+        late = structs.replace(step, at=None)
+        return step.at is not None and await self._door.act(case.id, late, f"{key}/now")
 
     # Reacting.
 
@@ -200,7 +206,7 @@ class Life:
             return None
         jobs = [
             one for one in self._cases.values()
-            if one.equipment is not None and one.state.subject == "elevator" and one.state.open
+            if one.equipment is not None and one.state.subject == "elevators" and one.state.open
             and one.state.state not in ("following_up", "folded", "completed")
         ]  # fmt: skip
         return min(jobs, key=lambda one: (one.state.raised_at, one.name)).id if jobs else None
