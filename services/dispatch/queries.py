@@ -28,7 +28,8 @@ class Stored(NamedTuple):
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """Which cases are asked for; `properties` None means all. `before`: the id that the page goes on from."""
+    """Which cases are asked for; `properties` None means all. `before`: the id that the page goes on from.
+    `folded`: those too that are folded into others."""
 
     properties: Sequence[str] | None = None
     kind: str | None = None
@@ -36,6 +37,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     is_open: bool | None = None
     assignee: str | None = None
     words: str | None = None
+    folded: bool = True
     ids: Sequence[str] | None = None
     before: str | None = None
     limit: int = 50
@@ -125,6 +127,8 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
         found.append(cases.c.is_open if wanted.is_open else ~cases.c.is_open)
     if wanted.words:
         found.append(cases.c.words.contains(wanted.words.lower(), autoescape=True))
+    if not wanted.folded:
+        found.append(cases.c.state != FOLDED)
     if wanted.ids is not None:
         found.append(cases.c.id.in_(wanted.ids))
     if wanted.before is not None:
@@ -204,6 +208,13 @@ async def kin(connection: AsyncConnection, case: Case) -> dict[str, list[Stored]
             if is_it:
                 found[how].append(stored(row))
     return found
+
+
+async def folded_into(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, int]:
+    """How many cases are folded into each of `ids` that has any."""
+    here = (cases.c.parent.in_(sorted(set(ids))), cases.c.state == FOLDED)
+    query = select(cases.c.parent, func.count()).where(*here).group_by(cases.c.parent)
+    return {row[0]: row[1] for row in await connection.execute(query)}
 
 
 async def by_reference(
