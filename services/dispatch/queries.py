@@ -212,7 +212,7 @@ async def kin(connection: AsyncConnection, case: Case) -> dict[str, list[Stored]
 
 async def folded_into(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, int]:
     """How many cases are folded into each of `ids` that has any."""
-    here = (cases.c.parent.in_(sorted(set(ids))), cases.c.state == FOLDED)
+    here = (among(connection, cases.c.parent, sorted(set(ids))), cases.c.state == FOLDED)
     query = select(cases.c.parent, func.count()).where(*here).group_by(cases.c.parent)
     return {row[0]: row[1] for row in await connection.execute(query)}
 
