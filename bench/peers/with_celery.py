@@ -1,0 +1,75 @@
+"""Celery on RabbitMQ: a case is a chain of tasks, each a transition in PostgreSQL; prefork, two workers."""
+
+import argparse
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import asyncpg
+from celery import chain
+from kombu import Connection, Consumer, Queue
+
+from bench.payload import demand_json
+from bench.peers import business, course
+from bench.peers.celery_app import AMQP_URL, DONE, step
+
+WORKERS = 2
+_done: dict[str, asyncio.Future[None]] = {}
+
+
+def _worker() -> "subprocess.Popen[bytes]":
+    argv = [sys.executable, "-m", "celery", "-A", "bench.peers.celery_app", "worker", "-P", "prefork"]
+    argv += ["-c", os.environ.get("BENCH_CELERY_WORKERS", str(WORKERS)), "-l", "ERROR"]
+    argv += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+
+
+def _listen(loop: asyncio.AbstractEventLoop) -> None:
+    """Hear which cases are through, in a thread of its own."""
+
+    def through(body: Any, message: Any) -> None:
+        message.ack()
+        case = body if isinstance(body, str) else bytes(body).decode()
+        loop.call_soon_threadsafe(_done.pop(case).set_result, None)
+
+    line = Connection(AMQP_URL)
+    with Consumer(line.channel(), [Queue(DONE, no_declare=True)], callbacks=[through], accept=None):
+        while True:
+            try:
+                line.drain_events(timeout=1)
+            except (TimeoutError, socket.timeout):
+                continue
+
+
+async def main(chosen: argparse.Namespace) -> None:
+    """Run courses."""
+    database = await asyncpg.connect(course.database_url())
+    await database.execute(business.DDL)
+    Connection(AMQP_URL).channel().queue_declare(DONE, durable=True, auto_delete=False)
+    worker, loop, demand = _worker(), asyncio.get_running_loop(), demand_json(1)
+    threading.Thread(target=_listen, args=[loop], daemon=True).start()
+    sender = ThreadPoolExecutor(1)
+
+    def send(case: str) -> None:
+        chain(*(step.si(case, number, chosen.steps, demand) for number in range(chosen.steps))).apply_async()
+
+    async def whole(case: str) -> None:
+        _done[case] = finished = loop.create_future()
+        await loop.run_in_executor(sender, send, case)
+        await finished
+
+    try:
+        await course.conduct(whole, chosen)
+    finally:
+        worker.terminate()
+        worker.wait(20)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(course.options()))
+    course.leave()
