@@ -23,6 +23,4 @@ async def measure(report: Report) -> None:
         beside=f"{ours.rate / floor.rate:.2f} x floor",
         aim="1.33 x floor",
     )
-    report.row(
-        2, "noise: cores that something else used, at most", f"{max(floor.others, ours.others):.2f}"
-    )
+    report.row(2, "noise: cores that something else used, at most", f"{max(floor.others, ours.others):.2f}")

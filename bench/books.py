@@ -1,4 +1,4 @@
-"""What the four services have written of whole repairs, read from their own tables: nothing may be missing or double."""
+"""What all four services have written of whole repairs: nothing may be missing, nothing double."""
 
 import time
 

@@ -30,7 +30,9 @@ class _Told(msgspec.Struct):
     p99: float
 
 
-async def peer(program: str, *, seconds: float, inflight: int = 0, rate: float = 0, steps: int = 8) -> Outcome:
+async def peer(
+    program: str, *, seconds: float, inflight: int = 0, rate: float = 0, steps: int = 8
+) -> Outcome:
     """A round of `bench.peers.PROGRAM`: closed loop of `inflight`, or open loop of `rate` a second.
 
     BenchFailed where a step is missing or was taken twice.

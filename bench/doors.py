@@ -1,17 +1,15 @@
-"""The three that take demands over HTTP: the floor, FastAPI with an ORM, and guanjia's intake; each measured alike."""
+"""Those that take demands over HTTP, measured alike: the floor, FastAPI with an ORM, and guanjia."""
 
 import asyncio
 import contextlib
 import os
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import aio_pika
 import httpx
-import msgspec
 
+from bench import published
 from bench.ground import Plot, plot, product, server_processes
 from bench.meter import Meter, megabytes
 from bench.outcomes import Outcome
@@ -19,9 +17,9 @@ from bench.payload import MARK, demand_json, event_json
 from bench.rounds import seconds
 from bench.wrk import BenchFailed, Shots, shoot
 from tests.support.children import end, free_port, spawn
-from tests.support.processes import KEY, Serving
+from tests.support.processes import KEY
 from tests.support.stores import rows
-from tests.support.waiting import eventually, eventually_now
+from tests.support.waiting import eventually_now
 
 HERE = Path(__file__).resolve().parent
 PEERS = Path(sys.prefix) / "peers" / "bin" / "python"
@@ -106,21 +104,20 @@ async def batches() -> Outcome:
 async def _intake(path: str, headers: dict[str, str], body: str, size: int) -> Outcome:
     connections = CONNECTIONS if size == 1 else BATCHERS
     with plot() as ground, product(ground, "intake") as running:
-        port, pids = running.port("intake"), running.pids
+        serving, port, pids = running.serving["intake"], running.port("intake"), running.pids
         await _load(ground, port, 1, path, headers, body, connections)
-        await _drained(running.serving["intake"])
+        await published.drained(serving)
         before = await _count(ground, "intake.demands")
         with Meter({**pids, **server_processes()}) as meter:
-            watching = asyncio.create_task(_watch(running.serving["intake"]))
-            shots = await _load(ground, port, seconds(SECONDS), path, headers, body, connections)
-            lag = await _drained(running.serving["intake"])
-            watching.cancel()
+            async with published.ages(serving) as waited:
+                shots = await _load(ground, port, seconds(SECONDS), path, headers, body, connections)
+                lag = await published.drained(serving)
         stored = await _count(ground, "intake.demands")
         _agree(shots.requests * size, stored - before, connections * size)
-        await _each_published_once(ground.amqp_url, stored)
+        await published.expect_each_once(ground.amqp_url, stored)
         outcome = _outcome(shots, size, meter, {"intake": megabytes(*pids["intake"])})
         outcome.more["through"] = shots.requests * size / (shots.microseconds / 1e6 + lag)
-        outcome.more["lag"], outcome.more["oldest"] = lag, max(_seen, default=0.0)
+        outcome.more["lag"], outcome.more["oldest"] = lag, max(waited, default=0.0)
         return outcome
 
 
@@ -158,64 +155,3 @@ def _agree(answered: int, stored: int, in_flight: int) -> None:
     """Every answered one is stored; beyond them only those that wrk left unheard at its end."""
     if not answered <= stored <= answered + in_flight:
         raise BenchFailed(f"{answered} were answered, {stored} are stored")
-
-
-# The outbox, as /metrics shows it.
-
-_seen: list[float] = []
-"""The oldest waiting row's age at each look of the last run, seconds."""
-
-
-async def _gauge(serving: Serving, name: str) -> float:
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
-        text = (await client.get(f"{serving.url}/metrics")).text
-    line = next(line for line in text.splitlines() if line.startswith(f'{name}{{service="{serving.name}"}}'))
-    return float(line.split()[1])
-
-
-async def _watch(serving: Serving) -> None:
-    """Look at the outbox's age every second."""
-    _seen.clear()
-    while True:
-        await asyncio.sleep(1)
-        _seen.append(await _gauge(serving, "guanjia_outbox_oldest_seconds"))
-
-
-async def _drained(serving: Serving) -> float:
-    """Wait until the outbox is empty; how many seconds that took."""
-    started = time.perf_counter()
-
-    async def pending() -> float:
-        return await _gauge(serving, "guanjia_outbox_pending")
-
-    await eventually(pending, lambda count: count == 0, within=120, every=0.05)
-    return time.perf_counter() - started
-
-
-class _Named(msgspec.Struct):
-    id: str
-
-
-async def _each_published_once(amqp_url: str, count: int) -> None:
-    """Consume what waits for dispatch: so many events, none twice."""
-    decoder, seen, heard = msgspec.json.Decoder(list[_Named]), set[str](), 0
-    connection = await aio_pika.connect(amqp_url)
-    async with connection:
-        channel = await connection.channel()
-        await channel.set_qos(prefetch_count=500)
-        queue = await channel.get_queue("dispatch.demands")
-        async with queue.iterator(timeout=10) as deliveries:
-            with contextlib.suppress(TimeoutError):
-                async for delivery in deliveries:
-                    ids = [event.id for event in decoder.decode(_as_list(delivery.body))]
-                    heard += len(ids)
-                    seen.update(ids)
-                    await delivery.ack()
-                    if heard >= count:
-                        break
-    if not heard == len(seen) == count:
-        raise BenchFailed(f"{count} were accepted; {heard} were published, {len(seen)} different ones")
-
-
-def _as_list(body: bytes) -> bytes:
-    return body if body[:1] == b"[" else b"[" + body + b"]"

@@ -75,10 +75,10 @@ async def _check(folder: Path, repairs: int) -> None:
 
 def _counts(folder: Path) -> tuple[int, int, int]:
     """Repairs that are done, steps of all cases, follow-ups; from the files themselves."""
-    with closing(sqlite3.connect(f"file:{folder / 'dispatch.sqlite'}?mode=ro", uri=True)) as dispatch:
+    with closing(sqlite3.connect(f"file:{folder / 'dispatch.db'}?mode=ro", uri=True)) as dispatch:
         done = dispatch.execute("SELECT count(*) FROM cases WHERE state = ?", [LAST]).fetchone()[0]
         steps = dispatch.execute("SELECT count(*) FROM case_history").fetchone()[0]
-    with closing(sqlite3.connect(f"file:{folder / 'survey.sqlite'}?mode=ro", uri=True)) as survey:
+    with closing(sqlite3.connect(f"file:{folder / 'survey.db'}?mode=ro", uri=True)) as survey:
         return done, steps, survey.execute("SELECT count(*) FROM followups").fetchone()[0]
 
 
@@ -94,7 +94,10 @@ async def measure(report: Report) -> None:
         f"{of('rate'):,.0f}/s", cpu=f"{of('cost') / 1000:.1f} ms; client {of('client'):,.0f} us", aim="150/s",
     )  # fmt: skip
     report.row(
-        9, "embedded, start to ready, on nothing and again", f"{of('first'):.1f}, {of('again'):.1f} s", aim="3 s"
+        9,
+        "embedded, start to ready, on nothing and again",
+        f"{of('first'):.1f}, {of('again'):.1f} s",
+        aim="3 s",
     )
     report.row(
         9, "embedded, memory ready and loaded", f"{of('idle'):.0f}, {of('after'):.0f} MB", aim="150 MB"

@@ -1,4 +1,4 @@
-"""The floor for intake: bare ASGI, msgspec, one commit for all that wait; no keys, no events, no framework."""
+"""The floor of intake: bare ASGI, msgspec, one commit for all that wait; no keys, events or framework."""
 
 import asyncio
 import os

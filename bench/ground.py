@@ -1,6 +1,7 @@
-"""Where contenders run: a PostgreSQL and a RabbitMQ of the bench's own, durable as installed, and guanjia's processes.
+"""Where contenders run: a PostgreSQL and a RabbitMQ of the bench's own, and guanjia's processes.
 
-Each contender's round gets an empty database and an empty virtual host, so that none pays for another's leftovers.
+Each contender's round gets an empty database and an empty virtual host, so that none pays for another's
+leftovers.
 """
 
 import contextlib
@@ -60,9 +61,12 @@ class Plot:
 @contextlib.contextmanager
 def plot() -> Iterator[Plot]:
     """An empty folder, database and virtual host."""
-    with tempfile.TemporaryDirectory(prefix="guanjia-bench-") as place:
-        with fresh_database() as database_url, fresh_vhost() as amqp_url:
-            yield Plot(Path(place), database_url, amqp_url)
+    with (
+        tempfile.TemporaryDirectory(prefix="guanjia-bench-") as place,
+        fresh_database() as database_url,
+        fresh_vhost() as amqp_url,
+    ):
+        yield Plot(Path(place), database_url, amqp_url)
 
 
 class Product:

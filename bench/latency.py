@@ -1,8 +1,8 @@
 """Goal 5: from a demand that is due to be posted to its engineer's name on the board, at a steady rate.
 
-Ours: posted over HTTP, durable, through RabbitMQ to dispatch, opened, assigned, told on the board's stream. Peers do
-the same two durable steps (store the case, assign it) and tell whoever began the course: DBOS by its handle, Celery
-by a message. All are timed from when the demand was due, so that waiting in line counts.
+Ours: posted over HTTP, durable, through RabbitMQ to dispatch, opened, assigned, told on the board's stream.
+Peers do the same two durable steps (store the case, assign it) and tell whoever began the course: DBOS by
+its handle, Celery by a message. All are timed from when the demand was due, so that waiting in line counts.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ async def ours(rate: int) -> Outcome:
 
 
 async def _steadily(office: Office, rate: int, duration: float) -> list[float]:
-    """Post at `rate` for so long; how many seconds each took from when it was due until the board showed it."""
+    """Post at `rate` for so long; the seconds each took from when it was due until the board showed it."""
     lines: asyncio.LifoQueue[Line] = asyncio.LifoQueue()
     for _ in range(64):
         lines.put_nowait(await office.line("intake"))

@@ -1,4 +1,4 @@
-"""Keep-alive HTTP/1.1 over raw connections, and a stream of server-sent events: cheap enough not to be what is measured."""
+"""HTTP over raw keep-alive connections and a stream of events: too cheap to be what is measured."""
 
 import asyncio
 from collections.abc import AsyncIterator

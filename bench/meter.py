@@ -8,7 +8,7 @@ from pathlib import Path
 
 _TICK = os.sysconf("SC_CLK_TCK")
 CLIENT = "client"
-"""The name under which a Meter keeps the CPU of the bench itself and of the load programs that it waited for."""
+"""Under this name a Meter keeps the CPU of the bench itself and of the load programs it waited for."""
 
 
 def family(root: int) -> list[int]:
@@ -61,7 +61,7 @@ def _own_seconds() -> float:
     return sum(each.ru_utime + each.ru_stime for each in used)
 
 
-def _machine_seconds() -> float:
+def machine_seconds() -> float:
     """CPU seconds that the whole machine has been busy."""
     fields = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
     return (sum(fields) - fields[3] - fields[4]) / _TICK
@@ -82,13 +82,13 @@ class Meter:
         return {name: cpu_seconds(*roots) for name, roots in self._groups.items()} | {CLIENT: _own_seconds()}
 
     def __enter__(self) -> "Meter":
-        self._before, self._machine = self._read(), _machine_seconds()
+        self._before, self._machine = self._read(), machine_seconds()
         self._started = time.perf_counter()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.wall = time.perf_counter() - self._started
-        machine = _machine_seconds() - self._machine
+        machine = machine_seconds() - self._machine
         self.cpu = {name: seconds - self._before[name] for name, seconds in self._read().items()}
         self.others = max(0.0, machine - sum(self.cpu.values())) / self.wall
 

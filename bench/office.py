@@ -1,7 +1,8 @@
 """Everybody whom a repair needs: residents who post, a board that watches, engineers and quality who act.
 
-A repair makes eight transitions: the system assigns it, and seven actions come over HTTP as phones send them, each
-with an Idempotency-Key. The next action is sent once the one before is answered, the first once the board shows it.
+A repair makes eight transitions: the system assigns it, and seven actions come over HTTP as phones send
+them, each with an Idempotency-Key. The next action is sent once the one before is answered, the first once
+the board shows it.
 """
 
 import asyncio
@@ -104,7 +105,7 @@ class Office:
             await line.post(f"/v1/cases/{case}/actions", body, f"{case}/{number}-{action}")
 
     async def repairs(self, seconds: float, at_once: int) -> tuple[int, float]:
-        """Whole repairs, so many at once, begun for so long: how many, and how many seconds to the last one's end."""
+        """Whole repairs, so many at once, begun for so long: how many, and the seconds until the last end."""
         started, done = time.perf_counter(), 0
         until = started + seconds
 

@@ -34,7 +34,8 @@ class Outcome:
         spent = " ".join(f"{name} {each:,.0f}" for name, each in self.cpu.items())
         late = f", p50 {self.p50:.1f} ms, p99 {self.p99:.1f} ms" if self.p99 else ""
         more = "".join(f", {name} {value:.2f}" for name, value in self.more.items())
-        return f"{self.count:,} at {self.rate:,.1f}/s{late}{more}; us each: {spent}; others {self.others:.2f} cores"
+        others = f"others {self.others:.2f} cores"
+        return f"{self.count:,} at {self.rate:,.1f}/s{late}{more}; us each: {spent}; {others}"
 
 
 def typical(outcomes: Sequence[Outcome]) -> Outcome:

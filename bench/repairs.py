@@ -1,12 +1,13 @@
-"""Goal 4: whole repairs through RabbitMQ and PostgreSQL, beside a loop written by hand and three well-known peers.
+"""Goal 4: whole repairs through RabbitMQ and PostgreSQL, beside a loop by hand and well-known peers.
 
-Ours runs as four processes with everything on. A demand is posted over HTTP, crosses the outbox, RabbitMQ and the
-inbox, is assigned by the system; the actions are posted over HTTP as engineers' phones do (there is no other way for
-them); the round ends when survey, kpi and intake know of every repair's end. Peers take the same eight durable
-steps, each at its own best concurrency.
+Ours runs as four processes with everything on. A demand is posted over HTTP, crosses the outbox, RabbitMQ
+and the inbox, is assigned by the system; the actions are posted over HTTP as engineers' phones do (there is
+no other way for them); the round ends when survey, kpi and intake know of every repair's end. Peers take
+the same eight durable steps, each at its own best concurrency.
 """
 
 import os
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from bench import books
@@ -47,7 +48,8 @@ async def ours() -> Outcome:
 async def measure(report: Report) -> None:
     """All in turn."""
     peers = {name: partial(run, seconds=seconds(SECONDS)) for name, run in PEERS.items()}
-    found = await interleaved({"guanjia": ours, **peers})
+    contenders: dict[str, Callable[[], Awaitable[Outcome]]] = {"guanjia": ours, **peers}
+    found = await interleaved(contenders)
     figures = {name: typical(outcomes) for name, outcomes in found.items()}
     own = figures.pop("guanjia")
     for name, outcome in figures.items():

@@ -37,7 +37,7 @@ def require_wrk() -> None:
 async def shoot(
     script: Path, port: int, connections: int, seconds: float, bodies: str, headers: dict[str, str], path: str
 ) -> Shots:
-    """POST `bodies` (MARK in it becomes the request's number) for so long. BenchFailed where one is refused."""
+    """POST `bodies` (MARK becomes the request's number) for so long. BenchFailed where one is refused."""
     script.write_text(_script(bodies, headers, path, port))
     argv = ["-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", str(script)]
     url = f"http://127.0.0.1:{port}{path}"

@@ -1,6 +1,7 @@
-"""The work that every peer does in a step: a repair's transition in PostgreSQL, in one statement and one commit.
+"""The work of every step of a peer: a transition in PostgreSQL, in one statement and one commit.
 
-The case (guarded by its version), its history, an outbox row, and its timer: what the product writes, and no less.
+The case (guarded by its version), its history, an outbox row, and its timer: what the product writes, and
+no less.
 """
 
 import uuid
@@ -75,9 +76,9 @@ def statement(step: int) -> str:
 
 
 def values(case: str, step: int, demand: str) -> tuple[Any, ...]:
-    """Its values. The first step stores the demand, every step tells it on, as each of the product's events does."""
+    """Its values. The first step stores the demand, every step tells it on, as the product's events do."""
     before, after = STATES[step], STATES[step + 1]
-    said = '{"by": "dispatch", "step": "%s"}' % after
+    said = f'{{"by": "dispatch", "step": "{after}"}}'
     due = DUE if after in TIMED else None
     return uuid.UUID(case), step, after, before, said, f"case.{after}", demand, due
 

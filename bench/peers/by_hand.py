@@ -1,8 +1,8 @@
 """By hand, with the least machinery: what aio-pika and asyncpg can do when all work is done in sets.
 
-A demand's message opens the case; each transition consumes a message and publishes the next, until the last. What
-is queued is taken at once: one transaction for all of it, then publishes with confirms, then one acknowledgement.
-The guard of the version makes a repeated message harmless.
+A demand's message opens the case; each transition consumes a message and publishes the next, until the
+last. What is queued is taken at once: one transaction for all of it, then publishes with confirms, then one
+acknowledgement. The guard of the version makes a repeated message harmless.
 """
 
 import argparse
@@ -29,8 +29,9 @@ SELECT id, 0, 'reported', body FROM unnest($1::uuid[], $2::jsonb[]) AS i (id, bo
 _LOAD = "SELECT id, version, state, body FROM cases WHERE id = ANY($1::uuid[])"
 # RETURNING hands the inputs on: joining the update back to its own input list would be quadratic
 _ADVANCE = """
-WITH i AS (SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::jsonb[], $6::text[], $7::text[],
-                                $8::timestamptz[]) AS i (id, before, now_in, was_in, data, topic, payload, due)),
+WITH i AS (SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::jsonb[], $6::text[],
+                                $7::text[], $8::timestamptz[])
+           AS i (id, before, now_in, was_in, data, topic, payload, due)),
      c AS (UPDATE cases SET version = i.before + 1, state = i.now_in, updated_at = now(),
                   closed_at = CASE WHEN i.now_in = 'following_up' THEN now() END
            FROM i WHERE cases.id = i.id AND cases.version = i.before

@@ -1,4 +1,4 @@
-"""The Celery side of `with_celery`: late acknowledgement, durable quorum queue, persistent messages with confirms."""
+"""The Celery side of `with_celery`: late acknowledgement, persistent messages with confirms."""
 
 import os
 import re

@@ -1,7 +1,7 @@
-"""How a peer is driven: it says `ready`, waits for `go`, runs courses for a while, and tells the outcome as JSON.
+"""How a peer is driven: it says `ready`, waits for `go`, runs courses, and tells the outcome as JSON.
 
-A course is a case from its start to the end of its last step, awaited. Closed loop: so many at once. Open loop: so
-many a second, each timed from when it was due.
+A course is a case from its start to the end of its last step, awaited. Closed loop: so many at once. Open
+loop: so many a second, each timed from when it was due.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""FastAPI with SQLAlchemy's ORM: the endpoint as most would write it, a session and a commit for each request."""
+"""FastAPI with SQLAlchemy ORM as most would write it: a session and a commit for each request."""
 
 import os
 import uuid

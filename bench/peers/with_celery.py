@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -42,7 +41,7 @@ def _listen(loop: asyncio.AbstractEventLoop) -> None:
         while True:
             try:
                 line.drain_events(timeout=1)
-            except (TimeoutError, socket.timeout):
+            except TimeoutError:
                 continue
 
 

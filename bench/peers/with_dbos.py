@@ -1,4 +1,4 @@
-"""DBOS: a case is a workflow of asynchronous steps, each a transition in PostgreSQL beside DBOS's own log there."""
+"""DBOS: a case is a workflow of asynchronous steps, each a transition beside DBOS's own log."""
 
 import argparse
 from typing import Any

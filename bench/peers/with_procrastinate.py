@@ -13,9 +13,7 @@ from bench.payload import demand_json
 from bench.peers import business, course
 
 CONCURRENCY = 16
-app = procrastinate.App(
-    connector=procrastinate.PsycopgConnector(conninfo=course.database_url(), max_size=20)
-)
+app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=course.database_url(), max_size=20))
 _pool: Any = None
 _done: dict[str, asyncio.Future[None]] = {}
 
