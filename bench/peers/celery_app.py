@@ -11,7 +11,6 @@ from kombu import Connection, Exchange, Producer, Queue
 from bench.peers import business
 
 QUEUE, DONE = "repairs", "repairs.done"
-KIND = os.environ.get("BENCH_CELERY_QUEUE", "classic")
 AMQP_URL = os.environ.get("BENCH_AMQP_URL", "")
 
 app = Celery("repairs", broker=AMQP_URL, backend=None)
@@ -22,11 +21,10 @@ app.conf.update(
     task_default_queue=QUEUE,
     task_default_exchange=QUEUE,
     task_default_routing_key=QUEUE,
-    task_queues=[Queue(QUEUE, Exchange(QUEUE), QUEUE, durable=True, queue_arguments={"x-queue-type": KIND})],
+    task_queues=[Queue(QUEUE, Exchange(QUEUE), QUEUE, durable=True)],
     broker_transport_options={"confirm_publish": True},
     broker_connection_retry_on_startup=True,
     worker_prefetch_multiplier=16,
-    worker_detect_quorum_queues=KIND == "quorum",
     worker_enable_remote_control=False,
     worker_send_task_events=False,
     worker_hijack_root_logger=False,
@@ -52,11 +50,13 @@ _STATEMENTS = [_numbered(business.statement(step)) for step in range(business.ST
 
 @app.task(name="step", acks_late=True)
 def step(case: str, number: int, steps: int, demand: str) -> None:
-    """One transition; the last tells that the case is through."""
+    """One transition, and the next task; the last tells that the case is through."""
     named = {f"v{at}": value for at, value in enumerate(business.values(case, number, demand), 1)}
     if _connection().execute(_STATEMENTS[number], named, prepare=True).fetchone() is None:
         raise RuntimeError(f"step {number} of {case} was taken before")
-    if number + 1 == steps:
+    if number + 1 < steps:
+        step.apply_async((case, number + 1, steps, demand))
+    else:
         _tell(case)
 
 
