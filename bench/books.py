@@ -37,7 +37,7 @@ async def closed(ground: Plot, repairs: int) -> float:
         return (await rows(ground.database_url, _WRITTEN))[0]
 
     try:
-        await eventually(written, lambda found: found == expected, within=60, every=0.1)
+        await eventually(written, lambda found: found == expected, within=60, every=0.25)
     except NeverHappened as never:
         raise BenchFailed(f"{repairs} repairs were made, {expected} expected: {never}") from never
     return time.perf_counter() - started

@@ -39,7 +39,7 @@ async def shoot(
 ) -> Shots:
     """POST `bodies` (MARK becomes the request's number) for so long. BenchFailed where one is refused."""
     script.write_text(_script(bodies, headers, path, port))
-    argv = ["-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", str(script)]
+    argv = ["-t1", "-T30s", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", str(script)]
     url = f"http://127.0.0.1:{port}{path}"
     child = await asyncio.create_subprocess_exec("wrk", *argv, url, stdout=asyncio.subprocess.PIPE)
     words = (await child.communicate())[0].decode()
