@@ -43,7 +43,7 @@ async def interleaved(
 
 async def _calm() -> None:
     """Wait while something else keeps the machine busy, but no longer than BENCH_PATIENCE seconds."""
-    until = time.monotonic() + float(os.environ.get("BENCH_PATIENCE", "15"))
+    until = time.monotonic() + float(os.environ.get("BENCH_PATIENCE", "10"))
     while time.monotonic() < until:
         before = machine_seconds()
         await asyncio.sleep(_LOOK)
