@@ -1,7 +1,7 @@
 """Goal 2: batches of a hundred events over HTTP, durable before the answer."""
 
 from bench import doors
-from bench.outcomes import typical, written_cpu, written_memory
+from bench.outcomes import ratio, typical, written_cpu, written_memory
 from bench.report import Report
 from bench.rounds import interleaved
 from bench.wrk import require_wrk
@@ -20,7 +20,7 @@ async def measure(report: Report) -> None:
         f"{ours.rate:,.0f} events/s",
         cpu=written_cpu(ours),
         memory=written_memory(ours),
-        beside=f"{ours.rate / floor.rate:.2f} x floor",
+        beside=f"floor {ratio(ours, floor)}",
         aim="1.33 x floor",
     )
     report.row(2, "noise: cores that something else used, at most", f"{max(floor.others, ours.others):.2f}")

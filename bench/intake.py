@@ -1,7 +1,7 @@
 """Goals 1 and 3: single demands over HTTP, durable before the 202; and published too, as they come."""
 
 from bench import doors
-from bench.outcomes import typical, written_cpu, written_memory
+from bench.outcomes import ratio, typical, written_cpu, written_memory
 from bench.report import Report
 from bench.rounds import interleaved
 from bench.wrk import require_wrk
@@ -23,8 +23,7 @@ async def measure(report: Report) -> None:
         f"{ours.rate:,.0f}/s",
         cpu=written_cpu(ours),
         memory=written_memory(ours),
-        beside=f"{ours.rate / floor.rate:.2f} x floor, {ours.rate / orm.rate:.1f} x ORM; "
-        f"CPU {ours.cost / floor.cost:.1f} x floor, {ours.cost / orm.cost:.2f} x ORM",
+        beside=f"floor {ratio(ours, floor)}, ORM {ratio(ours, orm)}",
         aim="0.6 x floor, 10 x ORM",
     )
     through, oldest = ours.more["through"], max(each.more["oldest"] for each in found["intake"])

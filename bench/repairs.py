@@ -15,7 +15,7 @@ from bench.contender import peer
 from bench.ground import SERVICES, plot, product, server_processes
 from bench.meter import Meter, megabytes
 from bench.office import Office
-from bench.outcomes import Outcome, typical, written_cpu, written_memory
+from bench.outcomes import Outcome, ratio, typical, written_cpu, written_memory
 from bench.report import Report
 from bench.rounds import interleaved, seconds
 
@@ -59,7 +59,7 @@ async def measure(report: Report) -> None:
             f"{outcome.rate:,.0f}/s",
             cpu=written_cpu(outcome),
             memory=written_memory(outcome),
-            beside=f"guanjia {own.rate / outcome.rate:.2f} x; CPU {own.cost / outcome.cost:.2f} x",
+            beside=f"guanjia {ratio(own, outcome)}",
             aim=f"{AIMS[name]} x",
         )
     report.row(
