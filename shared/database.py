@@ -89,6 +89,7 @@ class Database:
         if self.is_postgres:
             self._writer = _postgres_engine(postgres_url(url), pool)
             self._engine = self._writer.execution_options(isolation_level="REPEATABLE READ")
+            self._plain = self._writer.execution_options(isolation_level="AUTOCOMMIT")
         else:
             folder.mkdir(parents=True, exist_ok=True)
             self.path = folder / f"{service}.db"
@@ -99,6 +100,7 @@ class Database:
         translate: dict[str | None, str | None] = {self.service: None}
         self._writer = _sqlite_engine(self.path, translate, pool=1, writes=True, by_hand=by_hand)
         self._engine = _sqlite_engine(self.path, translate, pool=4, writes=False, by_hand=by_hand)
+        self._plain = self._engine
 
     def drive_by_hand(self) -> None:
         """Before anything is connected, where nothing runs beside: all on this thread, none synced.
@@ -124,9 +126,18 @@ class Database:
         async with self._engine.begin() as connection:
             yield connection
 
+    @asynccontextmanager
+    async def glance(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for reading where each statement may see what was committed since the one before.
+
+        On PostgreSQL it saves two of three round trips.
+        """
+        async with self._plain.connect() as connection:
+            yield connection
+
     async def ping(self) -> None:
         """A round trip, bounded in time. Raises where the database does not answer."""
-        async with asyncio.timeout(CONNECT_SECONDS), self.read() as connection:
+        async with asyncio.timeout(CONNECT_SECONDS), self.glance() as connection:
             await connection.execute(text("SELECT 1"))
 
     async def dispose(self) -> None:

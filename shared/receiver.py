@@ -21,6 +21,7 @@ from shared.dead_letters import DeadLetters
 from shared.errors import Problem
 from shared.inbox import Inbox
 from shared.messages import Event, decode, decode_any, encode, members_of
+from shared.outbox import Outbox
 from shared.reading import field_error
 from shared.telemetry import traced
 
@@ -52,12 +53,13 @@ class Host(Protocol):
     """What a receiver needs of its service."""
 
     database: Database
+    outbox: Outbox
     inbox: Inbox
     dead_letters: DeadLetters
     bus: Bus
 
     def committed(self) -> None:
-        """Effects were committed: there may be something to relay."""
+        """Events were committed, to be relayed."""
         ...
 
 
@@ -98,11 +100,13 @@ class Receiver:
     async def _transaction(self, events: Sequence[Event]) -> None:
         queue, trace = self._subscription.queue, events[0].trace if len(events) == 1 else None
         with traced(queue, trace, SpanKind.CONSUMER):
+            recorded = self._host.outbox.recorded
             async with self._host.database.begin() as connection:
                 fresh = await self._host.inbox.once(connection, queue, events)
                 if fresh:
                     await self._subscription.handle(self._host, connection, fresh)
-            self._host.committed()
+            if self._host.outbox.recorded != recorded:  # by this transaction, or by one beside it
+                self._host.committed()
 
     async def _set_aside(self, event: Event, delivery: Delivery, error: Exception) -> None:
         body, queue = encode(event), delivery.queue

@@ -1,11 +1,14 @@
-"""Sends what the outbox holds: claims a batch, packs it by type, publishes with confirms, settles it at once.
+"""Sends what the outbox holds: takes a batch, packs it by type, publishes with confirms, settles it at once.
 
-Nothing is ever published from memory after a commit: only rows of the table are. Rows that the broker refuses
+Nothing is ever published from memory after a commit: only rows of the table are. Of a service's copies one at
+a time sends, in the order of the rows, and until it settles them it writes nothing: a transaction that wrote
+and then waited for the broker would hold back the stream of cases. Rows that the broker refuses
 back off by themselves. Sent rows are kept for a while (a broker may lose a young queue), then removed in
 bounded bites.
 """
 
 import asyncio
+from binascii import crc32
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from itertools import groupby
@@ -28,6 +31,8 @@ _BATCH = 500
 _PACK_EVENTS = 100
 _PACK_BYTES = 256 * 1024
 _POLL_SECONDS = 1.0
+_TURN_SECONDS = 0.02
+_TURN = 1919249761  # the name of these turns among the advisory locks of the database
 _KEEP = timedelta(hours=2)
 _BITE = 2000
 _BACK_OFF = timedelta(seconds=10)
@@ -62,7 +67,9 @@ class Relay:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, 2.0)
                 continue
-            if sent < _BATCH:
+            if sent is None:
+                await asyncio.sleep(_TURN_SECONDS)
+            elif sent < _BATCH:
                 await self._rest()
 
     async def _rest(self) -> None:
@@ -77,16 +84,18 @@ class Relay:
         sent = 0
         while self._drained != self._outbox.recorded:
             self._drained = self._outbox.recorded
-            while (taken := await self.send_batch()) == _BATCH:
+            while (taken := await self.send_batch() or 0) == _BATCH:
                 sent += taken
             sent += taken
         return sent
 
-    async def send_batch(self) -> int:
-        """Send up to one batch; how many rows were taken."""
+    async def send_batch(self) -> int | None:
+        """Send up to one batch; how many rows were taken. None while another copy of the service sends."""
         if self._database.is_postgres:
             async with self._database.begin() as connection:
-                rows = (await connection.execute(self._unsent().with_for_update(skip_locked=True))).all()
+                if not (await connection.execute(self._turn())).scalar_one():
+                    return None
+                rows = (await connection.execute(self._unsent())).all()
                 refused = await self._send(rows)
                 await self._settle(connection, rows, refused)
             return len(rows)
@@ -97,6 +106,11 @@ class Relay:
             async with self._database.begin() as connection:
                 await self._settle(connection, rows, refused)
         return len(rows)
+
+    def _turn(self) -> Any:
+        """Ask for the turn to send until the transaction ends, or its process does."""
+        service = crc32(self._database.service.encode()) - 2**31
+        return select(func.pg_try_advisory_xact_lock(_TURN, service))
 
     def _unsent(self) -> Any:
         table = self._table

@@ -51,7 +51,7 @@ class Watch:
                 pause = min(2 * pause, 2.0)
 
     async def _look_and_rest(self) -> None:
-        async with self._service.database.read() as connection:
+        async with self._service.database.glance() as connection:
             due_at = await queries.next_due(connection)
         if due_at is None or due_at > self._service.clock.now() or await self.look() < _SET:
             await self._rest(due_at)
@@ -59,7 +59,7 @@ class Watch:
     async def look(self) -> int:
         """Look at a set of what is due now; how many cases that were."""
         service, now = self._service, self._service.clock.now()
-        async with service.database.read() as connection:
+        async with service.database.glance() as connection:
             ids = await queries.due(connection, now, _SET)
         if not ids:
             return 0

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Select, func, literal_column, null, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, func, literal_column, or_, select, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.dispatch.case import Case, HistoryEntry
@@ -255,19 +255,24 @@ async def open_counts(connection: AsyncConnection) -> Sequence[Any]:
 _XMIN: ColumnElement[int] = literal_column("(pg_snapshot_xmin(pg_current_snapshot())::text)::bigint")
 
 
-async def changes(
-    connection: AsyncConnection, after: tuple[int, int], limit: int
-) -> tuple[list[Change], bool]:
-    """Steps after a place of the stream, in its order, and whether more are there.
-
-    On PostgreSQL only what nothing precedes any more can be told, the rest soon.
-    """
-    query = _changes(_XMIN if _on_postgres(connection) else None)
-    query = query.where(tuple_(case_history.c.xid, case_history.c.position) > tuple_(*after))
+async def changes(connection: AsyncConnection, after: tuple[int, int], limit: int) -> list[Change]:
+    """Steps after a place of the stream, in its order. On PostgreSQL: only what nothing precedes any more."""
+    query = _changes().where(_after(after))
+    if _on_postgres(connection):
+        query = query.where(case_history.c.xid < _XMIN)
     query = query.order_by(case_history.c.xid, case_history.c.position).limit(limit)
-    rows = (await connection.execute(query)).all()
-    found = [_change(row) for row in rows if row.before is None or row.xid < row.before]
-    return found, len(found) < len(rows) or len(rows) == limit
+    return [_change(row) for row in await connection.execute(query)]
+
+
+async def more_coming(connection: AsyncConnection, after: tuple[int, int]) -> bool:
+    """Whether steps were written after this place that can't be told yet: on SQLite there are none."""
+    if not _on_postgres(connection):
+        return False
+    return (await connection.execute(select(true()).where(_after(after)).limit(1))).first() is not None
+
+
+def _after(place: tuple[int, int]) -> ColumnElement[bool]:
+    return tuple_(case_history.c.xid, case_history.c.position) > tuple_(*place)
 
 
 async def latest_place(connection: AsyncConnection) -> tuple[int, int]:
@@ -280,9 +285,8 @@ async def latest_place(connection: AsyncConnection) -> tuple[int, int]:
     return (0, 0) if row is None else (row.xid, row.position)
 
 
-def _changes(before: ColumnElement[int] | None) -> Select[Any]:
+def _changes() -> Select[Any]:
     return select(
-        (null() if before is None else before).label("before"),
         case_history.c.xid, case_history.c.position, case_history.c.case_id, *_ENTRY,
         cases.c.property, cases.c.body, cases.c.papers,
     ).join(cases, cases.c.id == case_history.c.case_id)  # fmt: skip

@@ -98,12 +98,13 @@ class Stream:
         """Tell all that can be told; while something is written that can't be told yet, look again soon."""
         waiting = bool(self._watchers)
         while waiting:
-            async with self._joining, self._database.read() as connection:
-                found, waiting = await queries.changes(connection, self._place, _PAGE)
+            async with self._joining, self._database.glance() as connection:
+                found = await queries.changes(connection, self._place, _PAGE)
                 if found:
                     self._place = found[-1].xid, found[-1].position
                     self._tell(found)
-            if waiting and len(found) < _PAGE:
+                waiting = len(found) == _PAGE or await queries.more_coming(connection, self._place)
+            if waiting and not found:
                 await asyncio.sleep(_SOON_SECONDS)
 
     def _tell(self, found: list[Change]) -> None:
@@ -154,7 +155,7 @@ class Stream:
         """What was written between two places."""
         while after < upto:
             async with self._database.read() as connection:
-                found, _ = await queries.changes(connection, after, _PAGE)
+                found = await queries.changes(connection, after, _PAGE)
             if not found:
                 return
             for change in found:
