@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from guanjia.simulate.crew import Crew
 from guanjia.simulate.demands import DEMANDS, burst_of
@@ -17,7 +18,7 @@ from guanjia.simulate.door import Door
 from guanjia.simulate.facts import FACTS, rating
 from guanjia.simulate.people import at_hand
 from guanjia.simulate.plan import Post, Setting, planned
-from guanjia.simulate.tracked import Act, Call, Intent, Tracked
+from guanjia.simulate.tracked import Act, Call, Intent, Step, Tracked
 from guanjia.simulate.wording import COMMENTS
 from guanjia.simulate.world import World
 from shared.messages import CaseState, Event, FollowUpDone, FollowUpDue
@@ -150,9 +151,13 @@ class Life:
             return
         for number, step in enumerate(intent.steps):
             key = f"{case.name}/{case.stint}/{number}/{step.action}"
-            if not await self._door.act(case.id, step, key):
+            if not (await self._door.act(case.id, step, key) or await self._told_anew(case, step, key)):
                 return
             self.counts["steps"] += 1
+
+    async def _told_anew(self, case: Tracked, step: Step, key: str) -> bool:
+        """What came too late to be put in its place in the history is told as done now."""
+        return step.at is not None and await self._door.act(case.id, replace(step, at=None), f"{key}/now")
 
     # Reacting.
 
@@ -200,7 +205,7 @@ class Life:
             return None
         jobs = [
             one for one in self._cases.values()
-            if one.equipment is not None and one.state.subject == "elevator" and one.state.open
+            if one.equipment is not None and one.state.subject == "elevators" and one.state.open
             and one.state.state not in ("following_up", "folded", "completed")
         ]  # fmt: skip
         return min(jobs, key=lambda one: (one.state.raised_at, one.name)).id if jobs else None

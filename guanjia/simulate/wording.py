@@ -22,17 +22,15 @@ class Wish(Struct, frozen=True):
 
 
 WISHES = (
-    Wish("repair", "厨房水龙头漏水", "The kitchen tap leaks", "water"),
-    Wish("repair", "卫生间地漏堵塞", "The bathroom drain is blocked", "water"),
-    Wish("repair", "客厅跳闸，没有电", "The living room has no power", "power", "high", weight=6),
-    Wish("repair", "热水不热", "The hot water is not hot", "water", weight=7),
+    Wish("repair", "厨房水龙头漏水", "The kitchen tap leaks", "water_supply"),
+    Wish("repair", "卫生间地漏堵塞", "The bathroom drain is blocked", "water_supply"),
+    Wish("repair", "客厅跳闸，没有电", "The living room has no power", "power_supply", "high", weight=6),
+    Wish("repair", "热水不热", "The hot water is not hot", "water_supply", weight=7),
     Wish("repair", "入户门锁打不开", "The entrance door does not open", "security", "high", weight=4),
     Wish("repair", "空调不制冷", "The air conditioning does not cool", "maintenance", weight=8),
-    Wish("repair", "走廊灯不亮", "A light in the corridor is out", "power", "low"),
-    Wish("repair", "电梯按钮失灵", "A button in the elevator does not work", "elevator", "low", weight=4),
-    Wish(
-        "repair", "水管爆裂，正在漏水", "A pipe has burst, water is coming out", "water", "urgent", weight=2
-    ),
+    Wish("repair", "走廊灯不亮", "A light in the corridor is out", "power_supply", "low"),
+    Wish("repair", "电梯按钮失灵", "A button in the elevator does not work", "elevators", "low", weight=4),
+    Wish("repair", "水管爆裂", "A pipe has burst", "water_supply", "urgent", weight=2),
     Wish("complaint", "前台态度冷淡", "The reception was unfriendly", line="customer_service"),
     Wish("complaint", "垃圾清运不及时", "The rubbish was not taken away", line="cleaning"),
     Wish("complaint", "保安未核实访客身份", "A visitor was let in unchecked", line="security", weight=5),
@@ -59,13 +57,13 @@ WISHES = (
 )
 
 PER_DAY = {
-    "repair": 3.2, "complaint": 0.35, "help": 0.7, "fee": 0.5, "move_in": 0.12, "decoration": 0.1,
+    "repair": 4.5, "complaint": 0.35, "help": 0.7, "fee": 0.5, "move_in": 0.12, "decoration": 0.1,
     "key_custody": 0.25, "visitor": 1.6, "errand": 1.2, "club": 0.8, "community": 0.05, "business": 0.25,
     "suggestion": 0.15, "praise": 0.2,
 }  # fmt: skip
 """How many demands of each kind a day brings on average."""
 
-STUCK = Wish("repair", "电梯停了，几部都上不去", "The elevator is dead", "elevator", "normal")
+STUCK = Wish("repair", "电梯停了，几部都上不去", "The elevator is dead", "elevators", "normal")
 PASSING = Wish("repair", "三楼商场自动门坏了", "The automatic door of the mall is broken", "maintenance")
 """Asked of us, though the commercial floors are served by others."""
 
