@@ -2,10 +2,11 @@
 # make test   every test, those against a real RabbitMQ and PostgreSQL included
 # make check  style, types, import rules, generated files
 # make bench  the product beside its baselines
+# make screenshots  the pictures in docs/pictures anew, of a simulated month, with headless Chromium
 # make lock   exact versions anew
 
 .DEFAULT_GOAL := run
-.PHONY: run test check bench lock clean
+.PHONY: run test check bench screenshots lock clean
 
 # The first interpreter that runs and is new enough; `make run PYTHON=/path/to/python` names another.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -45,6 +46,10 @@ check: .venv/dev.stamp
 
 bench: .venv/dev.stamp
 	$(BIN)/python -m bench
+
+screenshots: .venv/dev.stamp
+	$(BIN)/python -m tests.support.ready pictures
+	$(BIN)/python -m tests.web.screenshots
 
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header

@@ -22,6 +22,7 @@ from guanjia.simulate.place import known_properties
 from shared import asyncapi, openapi
 from shared.bus import Bus
 from shared.clock import Clock, SystemClock
+from shared.front import Front
 from shared.pages import Pages, common_pages
 from shared.service import VERSION, Health, Service, Surroundings, secret_and_keyring
 from shared.settings import Settings
@@ -73,25 +74,27 @@ class Process:
         for service in self.services:
             await service.close()
 
-    def app(self) -> Starlette:
+    def app(self) -> Front:
         """The one origin of this process."""
         disable_created_metrics()  # type: ignore[no-untyped-call]
         web = Web(self, self.keyring)
-        routes: list[BaseRoute] = [Route("/metrics", self._metrics, methods=["GET"])]
-        if len(self.services) == 1:
-            service = self.services[0]
-            routes += Web(service, self.keyring).routes([*service.endpoints(), *service.common_endpoints()])
-        else:
-            routes += web.routes(self._common_endpoints())
-            for service in self.services:
-                routes += Web(service, self.keyring).routes(service.endpoints())
+        pages: list[BaseRoute] = [Route("/metrics", self._metrics, methods=["GET"])]
         for service in self.services:
-            routes += service.pages()
-        routes += common_pages(Pages(web), self.keyring)
-        app = Starlette(routes=routes)
+            pages += service.pages()
+        pages += common_pages(Pages(web), self.keyring)
+        app = Starlette(routes=pages)
         app.router.default = unknown_path
         app.router.redirect_slashes = False
-        return app
+        return Front(self._endpoints(web), app)
+
+    def _endpoints(self, web: Web) -> list[Route]:
+        if len(self.services) == 1:
+            service = self.services[0]
+            return Web(service, self.keyring).routes([*service.endpoints(), *service.common_endpoints()])
+        routes = web.routes(self._common_endpoints())
+        for service in self.services:
+            routes += Web(service, self.keyring).routes(service.endpoints())
+        return routes
 
     async def _metrics(self, _: Request) -> Response:
         for service in self.services:

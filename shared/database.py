@@ -152,7 +152,12 @@ def _postgres_engine(url: str, pool: int) -> AsyncEngine:
         connect_args={
             "timeout": CONNECT_SECONDS,
             "command_timeout": STATEMENT_SECONDS,
-            "server_settings": {"timezone": "UTC", "application_name": "guanjia"},
+            "server_settings": {
+                "timezone": "UTC",
+                "application_name": "guanjia",
+                # a plan that is kept was made when the table was small, and goes on reading all of it
+                "plan_cache_mode": "force_custom_plan",
+            },
         },
     )
 
@@ -168,7 +173,7 @@ def _sqlite_engine(
         hide_parameters=True,
         json_serializer=_dumps,
         json_deserializer=_decoder.decode,
-        connect_args={"timeout": 10, "async_creator_fn": partial(in_line, alone=by_hand)},
+        connect_args={"timeout": 10, "async_creator_fn": partial(in_line, writes=writes, alone=by_hand)},
         execution_options={"schema_translate_map": translate},
     )
 
@@ -177,7 +182,8 @@ def _sqlite_engine(
         connection.isolation_level = None  # the driver's own BEGIN is deferred and loses the lock race
         cursor = connection.cursor()
         synchronous = "synchronous=OFF" if by_hand else "synchronous=FULL"
-        for pragma in ("journal_mode=WAL", synchronous, "busy_timeout=10000", "foreign_keys=ON"):
+        patience = "busy_timeout=0" if writes else "busy_timeout=10000"  # who writes asks again by himself
+        for pragma in ("journal_mode=WAL", synchronous, "foreign_keys=ON", patience):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

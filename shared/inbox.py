@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from sqlalchemy import Table
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.clock import Clock
 from shared.messages import Event
+from shared.rows import Insertion
 
 
 class Inbox:
@@ -16,6 +16,10 @@ class Inbox:
     def __init__(self, table: Table, clock: Clock) -> None:
         self.table = table
         self._clock = clock
+        self._insertion = Insertion(
+            table,
+            lambda insert: insert.on_conflict_do_nothing().returning(table.c.source, table.c.id),
+        )
 
     async def once(self, connection: AsyncConnection, consumer: str, events: Sequence[Event]) -> list[Event]:
         """Those of `events` that `consumer` has not taken yet, in their order; from now on they are taken."""
@@ -29,8 +33,5 @@ class Inbox:
             {"consumer": consumer, "source": source, "id": id_, "received_at": now}
             for source, id_ in sorted(unique)  # one order for all copies: no deadlocks
         ]
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        statement = dialect.insert(self.table).on_conflict_do_nothing()
-        result = await connection.execute(statement.returning(self.table.c.source, self.table.c.id), rows)
-        fresh = {(source, id_) for source, id_ in result}
+        fresh = {(source, id_) for source, id_ in await self._insertion.run(connection, rows)}
         return [event for key, event in unique.items() if key in fresh]

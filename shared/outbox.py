@@ -1,10 +1,11 @@
 """The only way to speak: events are recorded in the transaction that changes state, relayed after it."""
 
-from sqlalchemy import Table, insert
+from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.clock import Clock
 from shared.messages import Event, encode
+from shared.rows import Insertion
 from shared.telemetry import current_trace
 
 
@@ -18,6 +19,7 @@ class Outbox:
         self.table = table
         self.recorded = 0
         self._clock = clock
+        self._insertion = Insertion(table, without=("id", "attempts", "sent_at"))
 
     async def record(self, connection: AsyncConnection, *events: Event) -> None:
         """Write `events` to be sent; one statement, whatever their number."""
@@ -34,7 +36,7 @@ class Outbox:
             }
             for event in events
         ]
-        await connection.execute(insert(self.table), rows)
+        await self._insertion.run(connection, rows)
         self.recorded += len(rows)
 
 

@@ -21,6 +21,7 @@ from shared.clock import Clock
 from shared.database import Database, is_transient
 from shared.messages import PUBLIC
 from shared.outbox import Outbox
+from shared.rows import among
 
 _log = structlog.get_logger(__name__)
 _BATCH = 500
@@ -116,11 +117,15 @@ class Relay:
         table, now = self._table, self._clock.now()
         sent = [row.id for row in rows if row.id not in refused]
         if sent:
-            await connection.execute(update(table).where(table.c.id.in_(sent)).values(sent_at=now))
+            await connection.execute(
+                update(table).where(among(connection, table.c.id, sent)).values(sent_at=now)
+            )
         if refused:
             _log.warning("messages refused by the broker", count=len(refused))
             later = {"attempts": table.c.attempts + 1, "available_at": now + _BACK_OFF}
-            await connection.execute(update(table).where(table.c.id.in_(refused)).values(later))
+            await connection.execute(
+                update(table).where(among(connection, table.c.id, refused)).values(later)
+            )
 
     async def clean(self) -> int:
         """Remove a bite of rows that were sent long ago; how many."""

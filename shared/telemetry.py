@@ -17,6 +17,7 @@ from opentelemetry.trace import Span, SpanKind
 _current: ContextVar[str | None] = ContextVar("traceparent", default=None)
 _FORM = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _tracer = trace.get_tracer("guanjia")
+_exporting = False
 
 
 def configure_logging(level: str) -> None:
@@ -74,6 +75,8 @@ def configure_tracing(service: str) -> None:
     provider = TracerProvider(resource=Resource.create({"service.name": name}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
+    global _exporting
+    _exporting = True
 
 
 def current_trace() -> str | None:
@@ -85,7 +88,8 @@ def accepted_trace(offered: str | None) -> str:
     """`offered` where it is well formed, else a new trace."""
     if offered and _FORM.fullmatch(offered):
         return offered
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    drawn = secrets.token_hex(24)
+    return f"00-{drawn[:32]}-{drawn[32:]}-01"
 
 
 @contextmanager
@@ -94,17 +98,17 @@ def traced(name: str, offered: str | None, kind: SpanKind = SpanKind.SERVER) -> 
     parent = accepted_trace(offered)
     token = _current.set(parent)
     try:
-        with _span(name, parent, kind):
+        if _exporting:
+            with _span(name, parent, kind):
+                yield parent
+        else:
             yield parent
     finally:
         _current.reset(token)
 
 
 @contextmanager
-def _span(name: str, parent: str, kind: SpanKind) -> Iterator[Span | None]:
-    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-        yield None
-        return
+def _span(name: str, parent: str, kind: SpanKind) -> Iterator[Span]:
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
     context = TraceContextTextMapPropagator().extract({"traceparent": parent})

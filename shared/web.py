@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import structlog
 from msgspec import Struct
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -216,12 +216,17 @@ async def read_body(request: Request, limit: int) -> bytes:
     size = 0
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in request.stream():
-                size += len(chunk)
+            more = True
+            while more:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise Unreadable("The body did not arrive whole.", "请求体未能完整送达。")
+                chunks.append(message.get("body", b""))
+                more = message.get("more_body", False)
+                size += len(chunks[-1])
                 if size > limit:
                     raise TooLarge
-                chunks.append(chunk)
-    except (TimeoutError, ClientDisconnect):
+    except TimeoutError:
         raise Unreadable("The body did not arrive in time.", "请求体未能及时送达。") from None
     return b"".join(chunks)
 

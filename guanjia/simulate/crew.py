@@ -10,6 +10,7 @@ from guanjia.simulate.dice import civil, dice, minutes
 from guanjia.simulate.people import at_hand, temper
 from guanjia.simulate.plan import Setting, post
 from guanjia.simulate.tracked import Act, Call, Intent, Step, Tracked
+from guanjia.simulate.wording import REPAIRED
 
 HOUR, DAY = 60, 24 * 60
 TAKES = {
@@ -64,8 +65,8 @@ class Crew:
     def _repair(self, case: Tracked, now: datetime, random: Random, parent: str | None) -> Plan:
         state, who = case.state, case.state.assignee
         if state.state == "reported" and case.name.startswith("passing-"):
-            yield self._act(case, now + minutes(random, 2, 10), "pass_on", to="mall",
-                            reason="served by the mall")  # fmt: skip
+            yield self._act(case, now + minutes(random, 2, 10), "pass_on", to="商业中心管理处",
+                            reason="属商场管理范围")  # fmt: skip
         if state.state == "dispatched" and who is not None:
             yield from self._offered(case, now, random, who)
         elif state.state == "accepted" and who is not None:
@@ -96,7 +97,7 @@ class Crew:
         urgent = case.state.priority == "urgent"
         delay = minutes(random, 0.5, 1.6 if urgent else 5 * how.pace)
         if luck < how.forgets + 0.015:
-            yield self._act(case, now + delay, "decline", who, reason="busy elsewhere")
+            yield self._act(case, now + delay, "decline", who, reason="正在处理另一件报修")
         else:
             yield self._act(case, now + delay, "accept", who)
 
@@ -111,7 +112,7 @@ class Crew:
         steps = [
             Step(action="depart", by=who, at=depart),
             Step(action="arrive", by=who, at=arrive),
-            Step(action="complete", by=who, at=complete, data={"result": "done, reported late"}),
+            Step(action="complete", by=who, at=complete, data={"result": "已修好，当时无信号，事后补报"}),
         ]
         yield complete + minutes(random, 5, 150), Act(case=case.id, stint=case.stint, steps=steps)
 
@@ -125,7 +126,7 @@ class Crew:
             yield self._act(case, now + minutes(random, 8, 20), "wait", who, reason=case.waits_for)
         else:
             yield self._act(case, now + self._work(random, who, 12, 50 if urgent else 75), "complete", who,
-                            result="done")  # fmt: skip
+                            result=random.choice(REPAIRED))  # fmt: skip
 
     def _completed(self, case: Tracked, now: datetime, random: Random) -> Plan:
         if case.equipment is not None:
@@ -157,7 +158,7 @@ class Crew:
             yield self._act(case, now + minutes(random, 5, 90), "handle")
         elif state == "handling":
             at = self._civil(now + minutes(random, 120, 900), random)
-            yield self._act(case, at, "propose", resolution="apologised and put right")
+            yield self._act(case, at, "propose", resolution="已当面致歉并整改")
         elif state == "proposed":
             yield self._answer_to_proposal(case, now, random)
 
@@ -167,7 +168,7 @@ class Crew:
         case.judges.append(judge)
         if random.random() < (0.45 if case.refused else 0.2):
             return self._act(case, at, "judge", judge, valid=True)
-        return self._act(case, at, "judge", judge, valid=False, verdict="not_valid", reason="not confirmed")
+        return self._act(case, at, "judge", judge, valid=False, verdict="not_valid", reason="经核实不属实")
 
     def _explain(self, case: Tracked, now: datetime, random: Random) -> Plan:
         """Somebody else signs too; then it is explained to the resident, who agrees or appeals."""
@@ -177,14 +178,18 @@ class Crew:
         at = self._civil(signed + minutes(random, 30, 400), random)
         appeals = len(case.judges) < 3 and random.random() < 0.2
         case.refused = case.refused or appeals
-        yield self._act(case, at, "appeal", reason="not heard") if appeals else self._act(case, at, "agree")
+        yield (
+            self._act(case, at, "appeal", reason="未听取本人说明")
+            if appeals
+            else self._act(case, at, "agree")
+        )
 
     def _answer_to_proposal(self, case: Tracked, now: datetime, random: Random) -> tuple[datetime, Intent]:
         at = self._civil(now + minutes(random, 20, 300), random)
         if case.refused or random.random() < 0.85:
             return self._act(case, at, "agree")
         case.refused = True
-        return self._act(case, at, "refuse", reason="not enough")
+        return self._act(case, at, "refuse", reason="处理结果不够")
 
     # Visitors, and everything else.
 
@@ -205,18 +210,16 @@ class Crew:
         if state == "assigned":
             yield self._act(case, now + self._work(random, who, 2, 25), "start", who)
         elif state == "doing" and random.random() < 0.04:
-            yield self._act(
-                case, now + minutes(random, 10, 60), "explain", who, explanation="against the rules"
-            )
+            yield self._act(case, now + minutes(random, 10, 60), "explain", who, explanation="不符合管理规约")
         elif state == "doing":
             least, most = TAKES.get(case.state.kind, (15, 200))
             at = self._civil(now + self._work(random, who, least, most), random)
-            yield self._act(case, at, "finish", who, result="done")
+            yield self._act(case, at, "finish", who, result="已办妥")
         elif state == "explaining":
             at = self._civil(now + minutes(random, 10, 200), random)
             case.refused = random.random() < 0.2 and not case.refused
             action = "refuse" if case.refused else "agree"
-            yield self._act(case, at, action, answer="understood" if action == "agree" else "no")
+            yield self._act(case, at, action, answer="表示理解" if action == "agree" else "不能接受")
 
     # What comes after.
 

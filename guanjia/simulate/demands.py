@@ -42,7 +42,7 @@ def _demand(where: Setting, random: Random, name: str, kind: str, day: datetime)
     yield raised
     if random.random() < 0.02:
         yield post(at + minutes(random, 3, 40), raised.source.partition("/")[2], f"{name}-withdrawn",
-                   "demand.withdrawn", reference=name, reason="not needed any more")  # fmt: skip
+                   "demand.withdrawn", reference=name, reason="不需要了")  # fmt: skip
 
 
 def raised_by(random: Random, name: str, home: Household, wish: Wish, at: datetime) -> Post:
@@ -109,7 +109,7 @@ def _burst(where: Setting, random: Random, at: datetime, count: int) -> Iterator
     yield _state(at, random.choice(lifts), "faulty", alarm=True)
     for home in random.sample(where.homes, min(count, len(where.homes))):
         name = f"stuck-{at:%Y%m%d%H}-{home.unit}"
-        yield raised_by(random, name, home, STUCK, at + MINUTE * random.randint(2, 25))
+        yield raised_by(random, name, home, random.choice(STUCK), at + MINUTE * random.randint(2, 25))
 
 
 def burst_of(name: str) -> bool:

@@ -8,8 +8,7 @@ from itertools import groupby
 from random import Random
 from typing import Any
 
-from msgspec import Struct
-from msgspec.structs import replace
+from msgspec import Struct, structs
 
 from guanjia.simulate.crew import Crew
 from guanjia.simulate.demands import DEMANDS, burst_of
@@ -150,14 +149,16 @@ class Life:
         if intent.stint not in (None, case.stint) or not case.state.open:
             return
         for number, step in enumerate(intent.steps):
-            key = f"{case.name}/{case.stint}/{number}/{step.action}"
-            if not (await self._door.act(case.id, step, key) or await self._told_anew(case, step, key)):
+            if not await self._step(case, step, f"{case.name}/{case.stint}/{number}/{step.action}"):
                 return
             self.counts["steps"] += 1
 
-    async def _told_anew(self, case: Tracked, step: Step, key: str) -> bool:
-        """What came too late to be put in its place in the history is told as done now."""
-        return step.at is not None and await self._door.act(case.id, replace(step, at=None), f"{key}/now")
+    async def _step(self, case: Tracked, step: Step, key: str) -> bool:
+        """Take a step; what may not be told any more as of then is told as of now."""
+        if await self._door.act(case.id, step, key):
+            return True
+        late = structs.replace(step, at=None)
+        return step.at is not None and await self._door.act(case.id, late, f"{key}/now")
 
     # Reacting.
 

@@ -30,7 +30,14 @@ WISHES = (
     Wish("repair", "空调不制冷", "The air conditioning does not cool", "maintenance", weight=8),
     Wish("repair", "走廊灯不亮", "A light in the corridor is out", "power_supply", "low"),
     Wish("repair", "电梯按钮失灵", "A button in the elevator does not work", "elevators", "low", weight=4),
-    Wish("repair", "水管爆裂", "A pipe has burst", "water_supply", "urgent", weight=2),
+    Wish(
+        "repair",
+        "水管爆裂，正在漏水",
+        "A pipe has burst, water is coming out",
+        "water_supply",
+        "urgent",
+        weight=2,
+    ),
     Wish("complaint", "前台态度冷淡", "The reception was unfriendly", line="customer_service"),
     Wish("complaint", "垃圾清运不及时", "The rubbish was not taken away", line="cleaning"),
     Wish("complaint", "保安未核实访客身份", "A visitor was let in unchecked", line="security", weight=5),
@@ -63,9 +70,23 @@ PER_DAY = {
 }  # fmt: skip
 """How many demands of each kind a day brings on average."""
 
-STUCK = Wish("repair", "电梯停了，几部都上不去", "The elevator is dead", "elevators", "normal")
+STUCK = tuple(
+    Wish("repair", zh, en, "elevators", "normal")
+    for zh, en in (
+        ("电梯停了，几部都上不去", "The elevator is dead"),
+        ("等了十几分钟电梯还不来", "No elevator for a quarter of an hour"),
+        ("电梯门关着，按键没有反应", "The elevator stays shut, the buttons do nothing"),
+        ("大堂电梯停运，排长队了", "The lobby elevator is out, there is a long queue"),
+        ("电梯停在楼层之间不动", "The elevator stands between two floors"),
+    )
+)
+"""What many report at once when an elevator dies."""
+
 PASSING = Wish("repair", "三楼商场自动门坏了", "The automatic door of the mall is broken", "maintenance")
 """Asked of us, though the commercial floors are served by others."""
+
+REPAIRED = ("已修好，试用正常", "已更换配件", "已疏通并清理现场", "已紧固并测试")
+"""What engineers write when they are done; the staff write Chinese."""
 
 COMMENTS = {
     5: ("非常满意", "Wonderful, thank you"),

@@ -51,12 +51,10 @@ class Watch:
                 pause = min(2 * pause, 2.0)
 
     async def _look_and_rest(self) -> None:
-        looked = await self.look()
-        if looked == _SET:
-            return
         async with self._service.database.read() as connection:
             due_at = await queries.next_due(connection)
-        await self._rest(due_at)
+        if due_at is None or due_at > self._service.clock.now() or await self.look() < _SET:
+            await self._rest(due_at)
 
     async def look(self) -> int:
         """Look at a set of what is due now; how many cases that were."""

@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Select, func, literal_column, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, Select, func, literal_column, null, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.dispatch.case import Case, HistoryEntry
 from services.dispatch.commands import Papers
 from services.dispatch.models import case_history, cases, timers
 from services.dispatch.workflow.definition import FOLDED
+from shared.rows import among
 
 _case = msgspec.json.Decoder(Case)
 _papers = msgspec.json.Decoder(Papers)
@@ -27,7 +28,8 @@ class Stored(NamedTuple):
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """Which cases are asked for; `properties` None means all. `before`: the id that the page goes on from."""
+    """Which cases are asked for; `properties` None means all. `before`: the id that the page goes on from.
+    `folded`: those too that are folded into others."""
 
     properties: Sequence[str] | None = None
     kind: str | None = None
@@ -35,6 +37,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     is_open: bool | None = None
     assignee: str | None = None
     words: str | None = None
+    folded: bool = True
     ids: Sequence[str] | None = None
     before: str | None = None
     limit: int = 50
@@ -58,7 +61,11 @@ def stored(row: Any) -> Stored:
 
 async def hold(connection: AsyncConnection, ids: Iterable[str], *, skip_locked: bool = False) -> list[Stored]:
     """The cases of `ids`, held until the transaction ends, in one order for all: nobody waits in a ring."""
-    query = select(cases.c.body, cases.c.papers).where(cases.c.id.in_(sorted(set(ids)))).order_by(cases.c.id)
+    query = (
+        select(cases.c.body, cases.c.papers)
+        .where(among(connection, cases.c.id, sorted(set(ids))))
+        .order_by(cases.c.id)
+    )
     rows = await connection.execute(query.with_for_update(skip_locked=skip_locked))
     return [stored(row) for row in rows]
 
@@ -66,7 +73,7 @@ async def hold(connection: AsyncConnection, ids: Iterable[str], *, skip_locked: 
 async def hold_children(connection: AsyncConnection, parents: Iterable[str]) -> list[Stored]:
     """The cases that are folded into `parents`, held."""
     query = select(cases.c.body, cases.c.papers).where(
-        cases.c.parent.in_(sorted(parents)), cases.c.state == FOLDED
+        among(connection, cases.c.parent, sorted(parents)), cases.c.state == FOLDED
     )
     rows = await connection.execute(query.order_by(cases.c.id).with_for_update())
     return [stored(row) for row in rows]
@@ -74,7 +81,7 @@ async def hold_children(connection: AsyncConnection, parents: Iterable[str]) -> 
 
 async def some(connection: AsyncConnection, ids: Iterable[str]) -> list[Stored]:
     """The cases of `ids` as they are now, not held."""
-    query = select(cases.c.body, cases.c.papers).where(cases.c.id.in_(sorted(set(ids))))
+    query = select(cases.c.body, cases.c.papers).where(among(connection, cases.c.id, sorted(set(ids))))
     return [stored(row) for row in await connection.execute(query)]
 
 
@@ -90,7 +97,7 @@ async def loads(connection: AsyncConnection, properties: Iterable[str]) -> dict[
     """How many jobs occupy each person, by property."""
     query = (
         select(cases.c.property, cases.c.assignee, func.count())
-        .where(cases.c.is_busy, cases.c.property.in_(sorted(set(properties))))
+        .where(cases.c.is_busy, among(connection, cases.c.property, sorted(set(properties))))
         .group_by(cases.c.property, cases.c.assignee)
     )
     found: dict[str, Counter[str]] = {}
@@ -120,6 +127,8 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
         found.append(cases.c.is_open if wanted.is_open else ~cases.c.is_open)
     if wanted.words:
         found.append(cases.c.words.contains(wanted.words.lower(), autoescape=True))
+    if not wanted.folded:
+        found.append(cases.c.state != FOLDED)
     if wanted.ids is not None:
         found.append(cases.c.id.in_(wanted.ids))
     if wanted.before is not None:
@@ -130,7 +139,7 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
 async def histories(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, list[HistoryEntry]]:
     """Every step of each of `ids`, in order."""
     columns = (case_history.c.case_id, *_ENTRY)
-    query = select(*columns).where(case_history.c.case_id.in_(sorted(set(ids))))
+    query = select(*columns).where(among(connection, case_history.c.case_id, sorted(set(ids))))
     found: dict[str, list[HistoryEntry]] = {}
     for row in await connection.execute(query.order_by(case_history.c.case_id, case_history.c.seq)):
         found.setdefault(row.case_id, []).append(entry_of(row))
@@ -167,7 +176,9 @@ def entry_of(row: Any) -> HistoryEntry:
 
 async def reworks(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, list[str]]:
     """The reworks of each of `ids`."""
-    query = select(cases.c.rework_of, cases.c.id).where(cases.c.rework_of.in_(sorted(set(ids))))
+    query = select(cases.c.rework_of, cases.c.id).where(
+        among(connection, cases.c.rework_of, sorted(set(ids)))
+    )
     found: dict[str, list[str]] = {}
     for old, new in await connection.execute(query):
         found.setdefault(old, []).append(new)
@@ -197,6 +208,13 @@ async def kin(connection: AsyncConnection, case: Case) -> dict[str, list[Stored]
             if is_it:
                 found[how].append(stored(row))
     return found
+
+
+async def folded_into(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, int]:
+    """How many cases are folded into each of `ids` that has any."""
+    here = (among(connection, cases.c.parent, sorted(set(ids))), cases.c.state == FOLDED)
+    query = select(cases.c.parent, func.count()).where(*here).group_by(cases.c.parent)
+    return {row[0]: row[1] for row in await connection.execute(query)}
 
 
 async def by_reference(
@@ -237,21 +255,19 @@ async def open_counts(connection: AsyncConnection) -> Sequence[Any]:
 _XMIN: ColumnElement[int] = literal_column("(pg_snapshot_xmin(pg_current_snapshot())::text)::bigint")
 
 
-async def changes(connection: AsyncConnection, after: tuple[int, int], limit: int) -> list[Change]:
-    """Steps after a place of the stream, in its order. On PostgreSQL: only what nothing precedes any more."""
-    query = _changes().where(tuple_(case_history.c.xid, case_history.c.position) > tuple_(*after))
-    if _on_postgres(connection):
-        query = query.where(case_history.c.xid < _XMIN)
+async def changes(
+    connection: AsyncConnection, after: tuple[int, int], limit: int
+) -> tuple[list[Change], bool]:
+    """Steps after a place of the stream, in its order, and whether more are there.
+
+    On PostgreSQL only what nothing precedes any more can be told, the rest soon.
+    """
+    query = _changes(_XMIN if _on_postgres(connection) else None)
+    query = query.where(tuple_(case_history.c.xid, case_history.c.position) > tuple_(*after))
     query = query.order_by(case_history.c.xid, case_history.c.position).limit(limit)
-    return [_change(row) for row in await connection.execute(query)]
-
-
-async def more_coming(connection: AsyncConnection, after: tuple[int, int]) -> bool:
-    """Whether steps were written after this place, told already or not."""
-    query = (
-        select(true()).where(tuple_(case_history.c.xid, case_history.c.position) > tuple_(*after)).limit(1)
-    )
-    return (await connection.execute(query)).first() is not None
+    rows = (await connection.execute(query)).all()
+    found = [_change(row) for row in rows if row.before is None or row.xid < row.before]
+    return found, len(found) < len(rows) or len(rows) == limit
 
 
 async def latest_place(connection: AsyncConnection) -> tuple[int, int]:
@@ -264,8 +280,9 @@ async def latest_place(connection: AsyncConnection) -> tuple[int, int]:
     return (0, 0) if row is None else (row.xid, row.position)
 
 
-def _changes() -> Select[Any]:
+def _changes(before: ColumnElement[int] | None) -> Select[Any]:
     return select(
+        (null() if before is None else before).label("before"),
         case_history.c.xid, case_history.c.position, case_history.c.case_id, *_ENTRY,
         cases.c.property, cases.c.body, cases.c.papers,
     ).join(cases, cases.c.id == case_history.c.case_id)  # fmt: skip

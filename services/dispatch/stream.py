@@ -99,12 +99,11 @@ class Stream:
         waiting = bool(self._watchers)
         while waiting:
             async with self._joining, self._database.read() as connection:
-                found = await queries.changes(connection, self._place, _PAGE)
+                found, waiting = await queries.changes(connection, self._place, _PAGE)
                 if found:
                     self._place = found[-1].xid, found[-1].position
                     self._tell(found)
-                waiting = len(found) == _PAGE or await queries.more_coming(connection, self._place)
-            if waiting and not found:
+            if waiting and len(found) < _PAGE:
                 await asyncio.sleep(_SOON_SECONDS)
 
     def _tell(self, found: list[Change]) -> None:
@@ -155,7 +154,7 @@ class Stream:
         """What was written between two places."""
         while after < upto:
             async with self._database.read() as connection:
-                found = await queries.changes(connection, after, _PAGE)
+                found, _ = await queries.changes(connection, after, _PAGE)
             if not found:
                 return
             for change in found:

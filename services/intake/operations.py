@@ -7,7 +7,6 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 from sqlalchemy import insert, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.intake.models import api_keys, case_states, demands, events
@@ -18,9 +17,24 @@ from shared.ids import new_id
 from shared.messages import CaseState, DemandAccepted, DemandRaised, Event, KeyRevoked
 from shared.messages.facts import DATA_DECODERS
 from shared.outbox import Outbox
+from shared.rows import Insertion
 from shared.telemetry import current_trace
 
 OUR_SOURCE = "guanjia/intake"
+_EVENTS = Insertion(
+    events,
+    lambda insert: insert.on_conflict_do_nothing().returning(events.c.source, events.c.id),
+)
+_DEMANDS = Insertion(demands, without=("opened_at",))
+_STATE = ("version", "number", "state", "open", "deadlines", "changed_at")
+_STATES = Insertion(
+    case_states,
+    lambda insert: insert.on_conflict_do_update(
+        index_elements=["case"],
+        set_={name: insert.excluded[name] for name in _STATE},
+        where=case_states.c.version < insert.excluded.version,
+    ),
+)
 UNACCOUNTED_AFTER = timedelta(seconds=30)
 
 
@@ -106,9 +120,7 @@ async def _insert_events(
         }
         for m in members
     ]
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(events).on_conflict_do_nothing().returning(events.c.source, events.c.id)
-    return {(source, id_) for source, id_ in await connection.execute(statement, rows)}
+    return {(source, id_) for source, id_ in await _EVENTS.run(connection, rows)}
 
 
 async def _known(
@@ -125,7 +137,7 @@ async def _insert_demands(connection: AsyncConnection, members: Sequence[Offered
     if not members:
         return
     rows = [_demand_row(member.offer, member.offer.data, member.demand, now) for member in members]
-    await connection.execute(insert(demands), rows)
+    await _DEMANDS.run(connection, rows)
 
 
 def _demand_row(offer: Offer, data: Any, demand: str | None, now: datetime) -> dict[str, Any]:
@@ -184,15 +196,7 @@ async def follow_cases(connection: AsyncConnection, states: Sequence[CaseState],
         }
         for s in sorted(latest.values(), key=lambda state: state.case)
     ]
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(case_states)
-    newer = {name: statement.excluded[name] for name in rows[0] if name != "case"}
-    await connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["case"], set_=newer, where=case_states.c.version < statement.excluded.version
-        ),
-        rows,
-    )
+    await _STATES.run(connection, rows)
     opened = update(demands).where(demands.c.id.in_(sorted(latest)), demands.c.opened_at.is_(None))
     await connection.execute(opened.values(opened_at=now))
 

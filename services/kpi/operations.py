@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Table, bindparam, delete, insert
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kpi import queries
@@ -16,13 +14,28 @@ from services.kpi.items import Item, Thing
 from services.kpi.models import cases, facts, items, revisions
 from services.kpi.things import items_of, thing_of
 from shared.messages import CaseState, Event, FeePaid, encode
+from shared.rows import Insertion, Removal
 from shared.service import Service
 
 BITE = 1000
 """How many things a rebuild takes at a time."""
 
-_FORGET = delete(items).where(
-    *(items.c[name] == bindparam(f"old_{name}") for name in ("property", "kind", "thing"))
+_FACTS = Insertion(facts, lambda insert: insert.on_conflict_do_nothing())
+_CASES = Insertion(
+    cases,
+    lambda insert: insert.on_conflict_do_update(
+        index_elements=[cases.c.property, cases.c.case_id],
+        set_={name: insert.excluded[name] for name in ("number", "version", "body")},
+        where=cases.c.version < insert.excluded.version,
+    ).returning(cases.c.property, cases.c.case_id),
+)
+_ITEMS = Insertion(items)
+_STALE = Removal(items, ("property", "kind", "thing"))
+_HELD = Insertion(
+    revisions,
+    lambda insert: insert.on_conflict_do_update(
+        index_elements=[revisions.c.property], set_={"revision": revisions.c.revision + 1}
+    ),
 )
 
 
@@ -30,31 +43,21 @@ async def take_facts(connection: AsyncConnection, told: Sequence[Event]) -> None
     """Log facts and bring the items of what they are about up to date. Told again, nothing changes."""
     await hold(connection, {fact.data.property for fact in told})
     rows = sorted((_logged(fact) for fact in told), key=lambda row: (row["source"], row["id"]))
-    await connection.execute(_insert(connection, facts).on_conflict_do_nothing(), rows)
+    await _FACTS.run(connection, rows)
     await recount(connection, {thing_of(fact) for fact in told})
 
 
 async def take_cases(connection: AsyncConnection, told: Sequence[CaseState]) -> None:
     """Keep the highest version of every case, and its items."""
     latest = {(c.property, c.case): c for c in sorted(told, key=lambda c: c.version)}
-    statement = _insert(connection, cases)
-    kept = statement.on_conflict_do_update(
-        index_elements=[cases.c.property, cases.c.case_id],
-        set_={name: statement.excluded[name] for name in ("number", "version", "body")},
-        where=cases.c.version < statement.excluded.version,
-    ).returning(cases.c.property, cases.c.case_id)
     rows = [_kept(latest[key]) for key in sorted(latest)]  # one order for all copies: no deadlocks
-    won = (await connection.execute(kept, rows)).all()
+    won = await _CASES.run(connection, rows)
     await replace_items(connection, {Thing(p, "case", c): case_items(latest[p, c]) for p, c in won})
 
 
 async def hold(connection: AsyncConnection, properties: Iterable[str]) -> None:
     """Let nobody else change facts of these properties until the end of the transaction."""
-    statement = _insert(connection, revisions)
-    held = statement.on_conflict_do_update(
-        index_elements=[revisions.c.property], set_={"revision": revisions.c.revision + 1}
-    )
-    await connection.execute(held, [{"property": name, "revision": 1} for name in sorted(properties)])
+    await _HELD.run(connection, [{"property": name, "revision": 1} for name in sorted(properties)])
 
 
 async def recount(connection: AsyncConnection, things: Iterable[Thing]) -> None:
@@ -69,16 +72,14 @@ async def replace_items(connection: AsyncConnection, wanted: Mapping[Thing, Sequ
     """Keep these items of these things and no others; what is already so stays untouched."""
     kept = await queries.items_of(connection, wanted)
     changed = {thing: made for thing, made in wanted.items() if kept.get(thing, []) != made}
-    stale = [
-        {f"old_{name}": value for name, value in _named(t).items()} for t in sorted(changed) if t in kept
-    ]
+    stale = [_named(thing) for thing in sorted(changed) if thing in kept]
     if stale:
-        await connection.execute(_FORGET, stale)
+        await _STALE.run(connection, stale)
     rows = [
         _row(thing, seq, item) for thing, made in sorted(changed.items()) for seq, item in enumerate(made)
     ]
     if rows:
-        await connection.execute(insert(items), rows)
+        await _ITEMS.run(connection, rows)
 
 
 async def rebuild(service: Service) -> int:
@@ -113,11 +114,6 @@ async def _rebuild_cases(service: Service) -> int:
                 connection, {Thing(c.property, "case", c.case): case_items(c) for c in states}
             )
         count, last = count + len(states), (states[-1].property, states[-1].case)
-
-
-def _insert(connection: AsyncConnection, table: Table) -> Any:
-    """An INSERT that knows ON CONFLICT; both databases speak it alike."""
-    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
 
 
 def _logged(fact: Event) -> dict[str, Any]:

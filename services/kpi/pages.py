@@ -17,7 +17,7 @@ from services.kpi.asked import Page, property_asked
 from services.kpi.figures import Board
 from services.kpi.mood import REASONS, Mood
 from services.kpi.rates import RATE_BY_KPI, Figure, Side
-from services.kpi.windows import WINDOWS
+from services.kpi.windows import WINDOWS, window_start
 from shared.auth import Identity
 from shared.errors import InvalidInput, NotFound
 from shared.pages import Pages
@@ -95,8 +95,13 @@ class RowShown(Struct, frozen=True, kw_only=True):
     bound: str
     numerator: str
     denominator: str
-    hours: bool
+    counted: str
     met: bool | None
+
+    @property
+    def tone(self) -> str:
+        """How it stands, in a word that style sheets know."""
+        return "none" if self.met is None else "good" if self.met else "bad"
 
 
 def _asked(request: Request, schema: type[Asked]) -> Asked:
@@ -118,9 +123,10 @@ def _board(board: Board, asked: RatesAsked, language: str) -> dict[str, Any]:
         "window": asked.window,
         "at": asked.at,
         "as_of": shown.local(board.as_of, board.property.timezone),
+        "since": _since(board, asked),
         "areas": [(area, list(of)) for area, of in groupby(rows, key=lambda row: row.area)],
         "met": sum(row.met is True for row in rows),
-        "missed": sum(row.met is False for row in rows),
+        "missed": [row for row in rows if row.met is False],
         "none": sum(row.met is None for row in rows),
         "mood": mood,
         "reasons": _reasons(mood),
@@ -128,8 +134,14 @@ def _board(board: Board, asked: RatesAsked, language: str) -> dict[str, Any]:
     }
 
 
+def _since(board: Board, asked: RatesAsked) -> str:
+    """The first day of the window."""
+    start = window_start(asked.window, board.as_of, board.property.timezone)
+    return board.property.local_day(start).isoformat()
+
+
 def _row(figure: Figure, language: str) -> RowShown:
-    numerator, denominator, hours = shown.counts(figure)
+    numerator, denominator = shown.counts(figure)
     target = figure.target
     return RowShown(
         kpi=figure.rate.kpi,
@@ -140,7 +152,7 @@ def _row(figure: Figure, language: str) -> RowShown:
         bound=target.bound,
         numerator=numerator,
         denominator=denominator,
-        hours=hours,
+        counted=shown.COUNTED.get(figure.rate.kpi, "answers"),
         met=figure.met,
     )
 
@@ -152,7 +164,7 @@ def _reasons(mood: Mood) -> list[dict[str, Any]]:
             "reason": reason,
             "count": mood.reasons[reason],
             "share": shown.share(mood.reasons[reason], mood.dissatisfied),
-            "known": None if known is None else f"{known:.0%}",
+            "known": None if known is None else f"{100 * known:.0f} %",
         }
         for reason, known in REASONS.items()
     ]

@@ -7,8 +7,23 @@ from zoneinfo import ZoneInfo
 
 from services.kpi.items import SECOND
 from services.kpi.rates import Figure, decimal_text
-from shared.properties import Target
+from shared.properties import Target, TargetName
 
+COUNTED: dict[TargetName, str] = {
+    "valid_complaint": "complaints",
+    "fee_collection": "money",
+    "follow_up": "follow_ups",
+    "repair_follow_up": "follow_ups",
+    "major_incident": "incidents",
+    "general_incident": "incidents",
+    "repair_timeliness": "repairs",
+    "repair_pass": "repairs",
+    "equipment_intact": "hours",
+    "cleaning_pass": "points",
+    "greening_pass": "points",
+    "greening_survival": "plants",
+}
+"""What a rate counts, where that is not answers: the page names its units by this."""
 _STEP = Decimal("0.01")
 _HOUR = 3600
 
@@ -22,10 +37,9 @@ def percent(ratio: Fraction | None, bound: str) -> str:
     return f"{_plain(rounded)} %"
 
 
-def counts(figure: Figure) -> tuple[str, str, bool]:
-    """Numerator and denominator, and whether they are hours."""
-    hours = figure.rate.scale == SECOND
-    return _count(figure.numerator, figure), _count(figure.denominator, figure), hours
+def counts(figure: Figure) -> tuple[str, str]:
+    """Numerator and denominator; time in hours."""
+    return _count(figure.numerator, figure), _count(figure.denominator, figure)
 
 
 def target(wanted: Target) -> str:
@@ -36,7 +50,7 @@ def target(wanted: Target) -> str:
 
 def share(part: int, whole: int) -> str:
     """What part of the whole, in whole percent."""
-    return f"{part / whole:.0%}" if whole else "–"
+    return f"{100 * part / whole:.0f} %" if whole else "–"
 
 
 def local(moment: datetime, zone: ZoneInfo) -> str:

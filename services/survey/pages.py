@@ -117,6 +117,7 @@ class FormPages:
             thanks=thanks,
             sorry=values.get("rating") in ("1", "2"),
             answered=followup.answered is not None,
+            since=local_day(followup.since, prop),
             expires_on=local_day(followup.form_expires_at, prop),
         )
         return unlisted(page)

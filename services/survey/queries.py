@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.survey.followup import Attempt, FollowUp, GivenAnswer
 from services.survey.models import attempts, followups, form_links
 from shared.messages import Line
+from shared.rows import among
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -46,7 +47,9 @@ async def found(
     connection: AsyncConnection, ids: Iterable[str], *, lock: bool = False
 ) -> dict[str, FollowUp]:
     """The follow-ups of these ids; with `lock` nobody else changes them until the transaction ends."""
-    query = select(followups).where(followups.c.id.in_(sorted(set(ids)))).order_by(followups.c.id)
+    query = (
+        select(followups).where(among(connection, followups.c.id, sorted(set(ids)))).order_by(followups.c.id)
+    )
     rows = (await connection.execute(query.with_for_update() if lock else query)).all()
     return {followup.id: followup for followup in await whole(connection, rows)}
 
@@ -78,7 +81,9 @@ async def of_cases(connection: AsyncConnection, cases: Iterable[str]) -> dict[st
     """What is planned already for these cases, by case."""
     table = followups.c
     columns = (table.case_id, table.line, table.due_at, table.since)
-    rows = await connection.execute(select(*columns).where(table.case_id.in_(sorted(set(cases)))))
+    rows = await connection.execute(
+        select(*columns).where(among(connection, table.case_id, sorted(set(cases))))
+    )
     return {row.case_id: Planned(row.line, row.due_at, row.since) for row in rows}
 
 
@@ -118,7 +123,7 @@ async def whole(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> list[F
     if not rows:
         return []
     tried: dict[str, list[Attempt]] = defaultdict(list)
-    query = select(attempts).where(attempts.c.followup_id.in_([row.id for row in rows]))
+    query = select(attempts).where(among(connection, attempts.c.followup_id, [row.id for row in rows]))
     for row in await connection.execute(query.order_by(attempts.c.followup_id, attempts.c.seq)):
         tried[row.followup_id].append(attempt_of(row))
     return [followup_of(row, tried[row.id]) for row in rows]

@@ -23,7 +23,6 @@ from sqlalchemy import (
     Text,
     delete,
     func,
-    insert,
     or_,
     select,
 )
@@ -34,6 +33,7 @@ from shared.bus import BusDown, Consumer, Delivery, Message
 from shared.bus.topology import queues_of
 from shared.clock import Clock
 from shared.database import Database, UtcDateTime, is_transient, metadata_for
+from shared.rows import Insertion, among
 
 Listener = Callable[[str, bytes, datetime], None]
 """Told of a message: its queue, its body, and from when on it is due."""
@@ -53,6 +53,7 @@ messages = Table(
     Column("available_at", UtcDateTime, nullable=False),
     Index("ix_messages_queue", "queue", "id"),
 )
+_INSERTION = Insertion(messages, without=("id",))
 
 
 class EmbeddedBus:
@@ -109,7 +110,7 @@ class EmbeddedBus:
         values = [{"queue": q, "body": b, "attempt": attempt, "available_at": available_at} for q, b in rows]
         try:
             async with self.database.begin() as connection:
-                await connection.execute(insert(messages), values)
+                await _INSERTION.run(connection, values)
         except Exception as error:
             if is_transient(error):
                 raise BusDown("the bus's database does not answer") from error
@@ -222,4 +223,5 @@ class EmbeddedBus:
 
 async def _settle(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> None:
     if rows:
-        await connection.execute(delete(messages).where(messages.c.id.in_([row.id for row in rows])))
+        taken = among(connection, messages.c.id, [row.id for row in rows])
+        await connection.execute(delete(messages).where(taken))

@@ -36,6 +36,11 @@ def test_another_seed_gives_another_month(days: Taken, tmp_path: Path) -> None:
     assert live(tmp_path, 8, DAYS).rates != days.rates
 
 
+def test_reports_of_a_dead_elevator_are_folded_into_its_one_job(days: Taken) -> None:
+    folded = [step for history in days.world.histories for step in history.steps if step[1] == "attach"]
+    assert len(folded) > 10
+
+
 def test_nothing_is_left_over_and_nothing_was_refused(days: Taken) -> None:
     assert days.left == {}
     assert days.refused == {}

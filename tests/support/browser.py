@@ -1,6 +1,7 @@
 """The installed browser, driven by playwright: nothing is downloaded."""
 
 import shutil
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,14 @@ NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chro
 def executable() -> str | None:
     """The path of an installed Chromium, or None."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+def draws_chinese() -> bool:
+    """Whether a font with Chinese characters is installed; without one a browser draws boxes."""
+    listing = shutil.which("fc-list")
+    if listing is None:
+        return False
+    return bool(subprocess.run([listing, ":lang=zh-cn"], capture_output=True, check=False).stdout.strip())
 
 
 @asynccontextmanager

@@ -1,5 +1,7 @@
 """Before the tests: are servers, browser, proxy and Prometheus there? Install what is missing, or fail.
 
+With the word `pictures`: only what `make screenshots` needs, the browser and a Chinese font.
+
 Servers named by the settings are enough; else installed binaries; else, as root on Debian or Ubuntu, they
 are installed without their system services being started. Exit code 1 with one line when nothing helps.
 """
@@ -14,26 +16,38 @@ from pathlib import Path
 
 from tests.support import browser, postgres, rabbitmq, servers
 
+BROWSER = "chromium-headless-shell"
 SERVICE_POLICY = Path("/usr/sbin/policy-rc.d")
 
 
-def missing() -> list[str]:
-    """Debian's names of the packages without which some test could not run."""
-    wanted = {
+def missing(pictures: bool = False) -> list[str]:
+    """Debian's names of the packages without which some test, or a picture, could not be made."""
+    wanted = for_pictures() if pictures else for_tests()
+    return [package for package, found in wanted.items() if not found]
+
+
+def for_pictures() -> dict[str, object]:
+    """Package → whether it is there, of those that `make screenshots` needs."""
+    listing = shutil.which("fc-list")
+    return {BROWSER: browser.executable(), "fontconfig": listing, "fonts-noto-cjk": browser.draws_chinese()}
+
+
+def for_tests() -> dict[str, object]:
+    """Package → whether it or something in its place is there, of those that tests need."""
+    return {
         "rabbitmq-server": rabbitmq.scripts() or servers.named_broker(),
         "postgresql": postgres.binaries() or servers.named_postgres(),
-        "chromium-headless-shell": browser.executable(),
+        BROWSER: browser.executable(),
         "nginx": shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"),
         "prometheus": shutil.which("prometheus") and shutil.which("promtool"),
     }
-    return [package for package, found in wanted.items() if not found]
 
 
 def install(packages: list[str]) -> bool:
     """Install with apt. False where that is not possible."""
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         return False
-    print(f"installing {' '.join(packages)} for the tests ...", flush=True)
+    print(f"installing {' '.join(packages)} ...", flush=True)
     quiet, env = ["-qq", "-o=Dpkg::Use-Pty=0"], os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     with _no_services_started():
         subprocess.run(["apt-get", "update", *quiet], env=env, stdout=subprocess.DEVNULL)
@@ -56,11 +70,12 @@ def _no_services_started() -> Iterator[None]:
 
 
 def main() -> int:
-    lacking = missing()
+    pictures = sys.argv[1:] == ["pictures"]
+    lacking = missing(pictures)
     if lacking and install(lacking):
-        lacking = missing()
+        lacking = missing(pictures)
     if lacking:
-        print(f"the tests need {', '.join(lacking)}: install them, or name running servers", file=sys.stderr)
+        print(f"{', '.join(lacking)} missing: install, or name running servers", file=sys.stderr)
         return 1
     return 0
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -30,10 +31,15 @@ STORIES = [
     "private",
     "offline",
     "plain",
+    "folds",
+    "answers",
+    "answers-en",
 ]
 """Each test has a property of its own, so that none sees the cases of another."""
 EXPECTED = ("Failed to load resource", "Failed to fetch", "net::ERR", "htmx:")
 """What a browser says of refusals and lost connections, which these tests bring about."""
+SEEN = Path(__file__).with_name("seen.js").read_text()
+"""Tells what on a page is faint or has no name."""
 SOON = 5000
 """Milliseconds: a second or two, and room for a busy machine."""
 Visit = Callable[..., Awaitable[Page]]

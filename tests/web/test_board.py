@@ -81,6 +81,23 @@ async def test_a_case_chosen_on_the_board_opens_beside_it_and_can_be_given_away(
     assert (await house.case(case["id"]))["assignee"] == other
 
 
+async def test_what_is_folded_into_a_job_is_counted_on_it_and_found_by_looking(
+    house: House, visit: Visit
+) -> None:
+    job, report = [await house.dispatched("folds", summary=text) for text in ("电梯停了", "等不到电梯")]
+    page = await visit(await house.key("folds", "zhao", "dispatcher"), "/")
+    await live(page)
+    await expect(page.locator("[data-total]")).to_have_text("2")
+
+    await house.act(report["id"], "attach", actor="zhao", parent=job["id"])
+
+    await expect(page.locator(f"#case-{report['id']}")).to_have_count(0, timeout=SOON)
+    await expect(page.locator(f"#case-{job['id']}")).to_contain_text("含并入 1 件", timeout=SOON)
+    await expect(page.locator("[data-total]")).to_have_text("1")
+    await page.locator("input[name=q]").fill("等不到电梯")
+    await expect(page.locator(f"#case-{report['id']}")).to_be_visible()
+
+
 async def test_the_board_catches_up_when_the_service_was_away(browser: Browser, processes: Processes) -> None:
     write_property(processes.folder / "properties", "tower")
     serving = processes.start("all")

@@ -1,15 +1,11 @@
 """What holds for every page: languages, signing in and out, other sites, other people's data, looks."""
 
-from pathlib import Path
-
 import httpx
 import pytest
 from playwright.async_api import Page, ViewportSize, expect
 
 from tests.support.processes import KEY
-from tests.web.conftest import PHONE, SCREEN, House, Visit
-
-SEEN = Path(__file__).with_name("seen.js").read_text()
+from tests.web.conftest import PHONE, SCREEN, SEEN, House, Visit
 
 
 async def looks_right(page: Page, width: int) -> None:

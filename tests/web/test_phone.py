@@ -24,7 +24,7 @@ async def with_phone(house: House, visit: Visit, prop: str, **rest: Any) -> tupl
     return page, case
 
 
-async def test_a_repair_is_taken_from_dispatch_to_completion_by_taps(house: House, visit: Visit) -> None:
+async def test_a_repair_is_taken_from_dispatch_to_the_follow_up_by_taps(house: House, visit: Visit) -> None:
     requester = {"name": "陈女士", "phone": "13800001111"}
     page, case = await with_phone(house, visit, "repair", requester=requester, location={"unit": "1803"})
     card = page.locator(f"#case-{case['id']}")
@@ -44,12 +44,25 @@ async def test_a_repair_is_taken_from_dispatch_to_completion_by_taps(house: Hous
     await card.locator("form[data-action=complete] textarea").fill("已更换阀芯")
     await tap(page, case["id"], "complete")
     await expect(card.locator(".job-state .tag").first).to_have_text("已完工")
+    await expect(card.locator("form[data-action=inspect]")).to_have_count(0)
+    await passed_by_the_office(house, visit, case)
+    await expect(card.locator(".job-state .tag").first).to_have_text("回访中", timeout=SOON)
 
     done = await house.case(case["id"])
     taken = [entry["action"] for entry in done["history"]]
-    assert taken == ["raise", "assign", "accept", "depart", "arrive", "wait", "resume", "complete"]
-    assert {entry["actor"] for entry in done["history"][2:]} == {case["assignee"]}
-    assert done["history"][-1]["data"] == {"result": "已更换阀芯"}
+    assert taken == ["raise", "assign", "accept", "depart", "arrive", "wait", "resume", "complete", "inspect"]
+    assert {entry["actor"] for entry in done["history"][2:-1]} == {case["assignee"]}
+    assert done["history"][-2]["data"] == {"result": "已更换阀芯"}
+    assert (done["history"][-1]["actor"], done["history"][-1]["data"]) == ("zhao", {"passed": True})
+
+
+async def passed_by_the_office(house: House, visit: Visit, case: dict[str, Any]) -> None:
+    """Whoever may inspect opens the case on a phone and passes it."""
+    page = await visit(await house.key(case["property"], "zhao", "dispatcher"), f"/cases/{case['id']}", PHONE)
+    await page.locator("form[data-action=inspect] summary.button").click()
+    await page.locator("form[data-action=inspect] label", has_text="是").click()
+    await page.locator("form[data-action=inspect] .fields > button").click()
+    await expect(page.locator(".notice.good")).to_contain_text("回访中")
 
 
 async def test_a_job_given_to_somebody_appears_on_their_phone_and_leaves_it(

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import insert, select, tuple_
+from sqlalchemy import select, tuple_
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,6 +20,7 @@ from shared.auth import Identity
 from shared.clock import Clock
 from shared.database import Database, is_transient
 from shared.errors import FieldError, InvalidInput
+from shared.rows import Insertion
 from shared.sets import Sets
 
 _encoder = msgspec.json.Encoder()
@@ -27,6 +28,7 @@ _TRIES = 3
 _ROLLED_BACK = "40"
 """Deadlocks and serialization failures, as PostgreSQL numbers them."""
 Name = tuple[str | int, str | None]
+_KEYS = Insertion(action_keys)
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -193,4 +195,4 @@ async def _remember(
         if member.key is not None
     ]
     if rows:
-        await connection.execute(insert(action_keys), rows)
+        await _KEYS.run(connection, rows)

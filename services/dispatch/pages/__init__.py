@@ -68,6 +68,7 @@ class BoardPages:
             mine=is_mine(identity, filters),
             options=options(reader, identity, filters),
             several=len(_properties(reader, identity)) > 1,
+            place=_only_property(reader, identity),
             now=reader.now.isoformat(),
         )
 
@@ -153,6 +154,7 @@ class BoardPages:
         contacts = may_see_contacts(case, identity)
         history = (await queries.histories(connection, [case.id])).get(case.id, [])
         kin = await queries.kin(connection, case)
+        folded = await queries.folded_into(connection, [case.id])
         loads = (await queries.loads(connection, [case.property])).get(case.property)
         fragment = "hx-request" in request.headers
         return self._pages.render(
@@ -160,7 +162,7 @@ class BoardPages:
             "case_sheet.html" if fragment else "case.html",
             status=told.status if told else 200,
             identity=identity,
-            sheet=sheet(reader, stored, history, kin, contacts=contacts),
+            sheet=sheet(reader, stored, history, kin, contacts=contacts, folded=folded.get(case.id, 0)),
             forms=forms(reader, case, identity, loads) if identity.may(*ACTORS) else [],
             deputies=deputies(reader, case, identity),
             told=told,
@@ -172,12 +174,13 @@ class BoardPages:
     ) -> Response:
         reader = self._reader(request)
         histories = await queries.histories(connection, [stored.case.id])
+        folded = await queries.folded_into(connection, [stored.case.id])
         return self._pages.render(
             request,
             "card.html",
             status=told.status,
             identity=identity,
-            card=card(reader, identity, stored, histories),
+            card=card(reader, identity, stored, histories, folded),
             told=told,
         )
 
@@ -200,6 +203,12 @@ class BoardPages:
 
 def _properties(reader: Reader, identity: Identity) -> list[str]:
     return [name for name in reader.rules.properties if identity.sees(name)]
+
+
+def _only_property(reader: Reader, identity: Identity) -> str:
+    """The name of the property, for who sees only one."""
+    seen = _properties(reader, identity)
+    return reader.property(seen[0]) if len(seen) == 1 else ""
 
 
 def _filters(request: Request) -> Filters:

@@ -80,7 +80,7 @@ def _form(
     return FormShown(
         action=action.name,
         name=reader.of(action),
-        weight=_weight(workflow, case, action),
+        weight=weight_of(workflow, case, action),
         key=new_id(),
         version=case.version,
         fields=[_field(reader, case, field, loads) for field in action.fields],
@@ -88,7 +88,7 @@ def _form(
     )
 
 
-def _weight(workflow: Workflow, case: Case, action: Action) -> Weight:
+def weight_of(workflow: Workflow, case: Case, action: Action) -> Weight:
     """How a button looks follows from where its action leads."""
     if action.name in workflow.everywhere:
         return "aside"

@@ -72,6 +72,11 @@ class Listing(Struct, frozen=True, kw_only=True):
         return sum(len(group.rows) for group in self.groups)
 
     @property
+    def late(self) -> int:
+        """How many of them are past their next deadline."""
+        return sum(row.deadline is not None and row.deadline.tone == "bad" for row in self.rows)
+
+    @property
     def rows(self) -> list[RowShown]:
         """All rows."""
         return [row for group in self.groups for row in group.rows]
@@ -87,18 +92,24 @@ def is_mine(identity: Identity, filters: Filters) -> bool:
 async def listing(
     connection: AsyncConnection, reader: Reader, identity: Identity, filters: Filters
 ) -> Listing:
-    """The cases that the filters leave."""
+    """The cases that the filters leave. What is folded into another is counted there, unless looked for."""
     mine = is_mine(identity, filters)
     if mine and identity.person is None:
         return Listing(groups=grouped(reader, [], mine=True), cards={}, more=False)
-    found = await queries.listed(connection, _wanted(identity, filters, mine=mine))
+    found = await queries.listed(connection, await _wanted(connection, identity, filters, mine=mine))
     page = sorted(found, key=lambda one: order_of(reader, one.case))[:MOST]
-    cards = await _cards(connection, reader, identity, page) if mine else {}
-    rows = [card.sheet.row for card in cards.values()] if mine else await _rows(connection, reader, page)
+    folded = await queries.folded_into(connection, [one.case.id for one in page])
+    cards = await _cards(connection, reader, identity, page, folded) if mine else {}
+    rows = [card.sheet.row for card in cards.values()]
+    if not mine:
+        rows = await _rows(connection, reader, page, folded)
     return Listing(groups=grouped(reader, rows, mine=mine), cards=cards, more=len(found) > MOST)
 
 
-def _wanted(identity: Identity, filters: Filters, *, mine: bool) -> Wanted:
+async def _wanted(connection: AsyncConnection, identity: Identity, filters: Filters, *, mine: bool) -> Wanted:
+    ids = None if filters.ids is None else filters.ids.lower().split(",")[:MOST]
+    if ids:
+        ids += [one.case.parent for one in await queries.some(connection, ids) if one.case.parent]
     return Wanted(
         properties=seen_properties(identity, filters.prop),
         kind=filters.kind,
@@ -106,32 +117,44 @@ def _wanted(identity: Identity, filters: Filters, *, mine: bool) -> Wanted:
         is_open=True,
         assignee=identity.person if mine else filters.assignee,
         words=filters.q,
-        ids=None if filters.ids is None else filters.ids.lower().split(",")[:MOST],
+        folded=bool(filters.state or filters.q),
+        ids=ids,
         limit=LOOKED_AT,
     )
 
 
-async def _rows(connection: AsyncConnection, reader: Reader, page: Sequence[Stored]) -> list[RowShown]:
+async def _rows(
+    connection: AsyncConnection, reader: Reader, page: Sequence[Stored], folded: Mapping[str, int]
+) -> list[RowShown]:
     waiting = [one.case.id for one in page if pauses(reader.rules.of(one.case), one.case.state)]
     histories = await queries.histories(connection, waiting) if waiting else {}
     reasons = {one.case.id: waits_for(histories.get(one.case.id, []), one.case.state) for one in page}
-    return [row_shown(reader, one, reasons[one.case.id]) for one in page]
+    return [row_shown(reader, one, reasons[one.case.id], folded=folded.get(one.case.id, 0)) for one in page]
 
 
 async def _cards(
-    connection: AsyncConnection, reader: Reader, identity: Identity, page: Sequence[Stored]
+    connection: AsyncConnection,
+    reader: Reader,
+    identity: Identity,
+    page: Sequence[Stored],
+    folded: Mapping[str, int],
 ) -> dict[str, Card]:
     histories = await queries.histories(connection, [one.case.id for one in page])
-    return {one.case.id: card(reader, identity, one, histories) for one in page}
+    return {one.case.id: card(reader, identity, one, histories, folded) for one in page}
 
 
 def card(
-    reader: Reader, identity: Identity, one: Stored, histories: Mapping[str, Sequence[HistoryEntry]]
+    reader: Reader,
+    identity: Identity,
+    one: Stored,
+    histories: Mapping[str, Sequence[HistoryEntry]],
+    folded: Mapping[str, int],
 ) -> Card:
     """A case as a card of the reader's own jobs."""
     case, contacts = one.case, may_see_contacts(one.case, identity)
+    past, count = histories.get(case.id, []), folded.get(case.id, 0)
     return Card(
-        sheet=sheet(reader, one, histories.get(case.id, []), {}, contacts=contacts, mine=True),
+        sheet=sheet(reader, one, past, {}, contacts=contacts, mine=True, folded=count),
         forms=forms(reader, case, identity),
     )
 

@@ -8,10 +8,10 @@ from msgspec import Struct
 from services.dispatch.case import Case, HistoryEntry
 from services.dispatch.clocks import Clock
 from services.dispatch.desk import is_busy
+from services.dispatch.pages.known import place_shown, summary_shown
 from services.dispatch.pages.wording import Reader, Tone
 from services.dispatch.queries import Stored
 from services.dispatch.workflow import Workflow
-from shared.messages.facts import Location
 
 _LATEST = "9999"
 PRIORITIES = ("urgent", "high", "normal", "low")
@@ -66,8 +66,10 @@ class Group(Struct, frozen=True, kw_only=True):
     rows: list[RowShown]
 
 
-def row_shown(reader: Reader, stored: Stored, reason: str | None, *, mine: bool = False) -> RowShown:
-    """A case as a row; `reason` is why it waits."""
+def row_shown(
+    reader: Reader, stored: Stored, reason: str | None, *, mine: bool = False, folded: int = 0
+) -> RowShown:
+    """A case as a row; `reason` is why it waits, `folded` how many others are folded into it."""
     case, papers = stored
     zone = reader.rules.property(case.property).timezone
     workflow = reader.rules.of(case)
@@ -75,21 +77,21 @@ def row_shown(reader: Reader, stored: Stored, reason: str | None, *, mine: bool 
     return RowShown(
         id=case.id,
         number=case.number,
-        stamp=f"{case.version}-{reader.language}",
+        stamp=f"{case.version}-{folded}-{reader.language}",
         group=_mine(reader, case) if mine else f"{workflow.name}-{case.state}",
         order=order_of(reader, case),
         kind=reader.kind(case.kind),
         state=reader.state(workflow, case.state),
         priority=case.priority,
         priority_name=reader.t(f"priority_{case.priority}"),
-        summary=papers.summary,
+        summary=summary_shown(reader, stored),
         place=place_shown(reader, papers.location),
         property=reader.property(case.property),
         assignee=reader.person(case.property, case.assignee) if case.assignee else "",
         raised=reader.moment(case.raised_at, zone),
         raised_title=reader.whole_moment(case.raised_at, zone),
         deadline=shown,
-        marks=marks(reader, case),
+        marks=marks(reader, case, folded),
     )
 
 
@@ -104,14 +106,6 @@ def order_of(reader: Reader, case: Case) -> str:
 
 def _mine(reader: Reader, case: Case) -> str:
     return "mine-now" if is_busy(reader.rules, case) else "mine-later"
-
-
-def place_shown(reader: Reader, location: Location | None) -> str:
-    """Where it is, in one line."""
-    if location is None:
-        return ""
-    floor = "" if location.floor is None else reader.t("floor", floor=location.floor)
-    return " · ".join(part for part in (floor, location.unit or "", location.place or "") if part)
 
 
 def deadline_shown(reader: Reader, case: Case, reason: str | None) -> DeadlineShown | None:
@@ -130,7 +124,7 @@ def _clock(reader: Reader, case: Case, clock: Clock, reason: str | None) -> Dead
     paused = clock.paused_since is not None
     text = reader.until(clock.due_at)
     if paused:
-        text = reader.t("paused_for", reason=reason) if reason else reader.t("paused")
+        text = reader.t("paused_for", reason=reader.choice(reason)) if reason else reader.t("paused")
     return DeadlineShown(
         clock=reader.clock(case, clock.clock),
         due="" if paused else clock.due_at.isoformat(),
@@ -167,9 +161,11 @@ def tone_of(clock: Clock, now: datetime) -> Tone:
     return "warn" if clock.warn_at <= now else ""
 
 
-def marks(reader: Reader, case: Case) -> list[Mark]:
+def marks(reader: Reader, case: Case, folded: int = 0) -> list[Mark]:
     """What is out of the ordinary with a case."""
     found = []
+    if folded:
+        found.append(Mark(reader.t("mark_folded", count=folded)))
     if case.rework_of:
         found.append(Mark(reader.t("mark_rework"), "bad"))
     if case.level:

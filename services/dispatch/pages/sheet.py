@@ -8,11 +8,11 @@ from msgspec import Struct
 
 from services.dispatch.case import Case, HistoryEntry
 from services.dispatch.clocks import Clock
-from services.dispatch.pages.rows import RowShown, place_shown, row_shown, tone_of, waits_for
+from services.dispatch.pages.known import channel, facts, place_shown, plain, requester
+from services.dispatch.pages.rows import RowShown, row_shown, tone_of, waits_for
 from services.dispatch.pages.waiting import Moment, fires_next, moment, why
 from services.dispatch.pages.wording import Reader, Tone
 from services.dispatch.queries import Stored
-from shared.messages.facts import Requester
 
 _LATE = timedelta(seconds=60)
 """Heard of so long after it happened is worth telling."""
@@ -48,7 +48,7 @@ class Kin(Struct, frozen=True, kw_only=True):
 
     id: str
     number: str
-    how: str
+    place: str
     state: str
 
 
@@ -65,68 +65,37 @@ class Sheet(Struct, frozen=True, kw_only=True):
     why: str
     next: str
     history: list[StepShown]
-    kin: list[Kin]
+    kin: list[tuple[str, list[Kin]]]
 
 
 def sheet(
     reader: Reader, stored: Stored, history: Sequence[HistoryEntry], kin: Mapping[str, Iterable[Stored]],
-    *, contacts: bool, mine: bool = False,
+    *, contacts: bool, mine: bool = False, folded: int = 0,
 ) -> Sheet:  # fmt: skip
-    """The whole of a case; who asked only where the reader needs it."""
+    """The whole of a case, into which `folded` others are; who asked only where the reader needs it."""
     case, papers = stored
     reason = waits_for(history, case.state)
-    requester = papers.requester if contacts else None
+    asked = papers.requester if contacts else None
+    names = {one.case.id: one.case.number for found in kin.values() for one in found}
+    if asked and asked.id and asked.name:
+        names[asked.id] = asked.name
     return Sheet(
-        row=row_shown(reader, stored, reason, mine=mine),
+        row=row_shown(reader, stored, reason, mine=mine, folded=folded),
         open=reader.rules.of(case).is_open(case.state),
         description=papers.description or "",
-        facts=_facts(reader, stored, contacts=contacts),
-        requester=_requester(reader, requester),
-        phone=(requester.phone or "") if requester else "",
+        facts=facts(reader, stored, contacts=contacts),
+        requester=requester(reader, asked),
+        phone=(asked.phone or "") if asked else "",
         clocks=[_clock(reader, case, clock) for clock in case.clocks],
         why=why(reader, stored, reason),
         next=fires_next(reader, case),
-        history=[_step(reader, case, entry, contacts=contacts) for entry in reversed(history)],
-        kin=[_kin(reader, one, how) for how, found in kin.items() for one in found],
+        history=[_step(reader, stored, entry, names if contacts else None) for entry in reversed(history)],
+        kin=[
+            (reader.t(f"kin_{how}"), [_kin(reader, one) for one in found])
+            for how, found in kin.items()
+            if found
+        ],
     )
-
-
-def _facts(reader: Reader, stored: Stored, *, contacts: bool) -> list[tuple[str, str]]:
-    case, papers = stored
-    wish = papers.preferred
-    ends = [moment(reader, case, at).text for at in (wish.from_, wish.to) if at] if wish else []
-    told = [
-        ("property", reader.property(case.property)),
-        ("place", place_shown(reader, papers.location)),
-        ("subject", reader.subject(case.subject) if case.subject else ""),
-        ("line", reader.t(f"line_{case.line}") if case.line else ""),
-        ("perspective", reader.t(f"perspective_{case.perspective}") if case.perspective else ""),
-        ("channel", reader.named(f"channel_{papers.channel}", papers.channel or "")),
-        ("reference", papers.reference or ""),
-        ("preferred", " – ".join(ends)),
-        ("equipment", case.equipment or ""),
-    ]
-    details = (papers.details or {}) if contacts else {}
-    return [(reader.t(f"fact_{name}"), value) for name, value in told if value] + [
-        (name, _plain(value)) for name, value in details.items()
-    ]
-
-
-def _requester(reader: Reader, requester: Requester | None) -> list[tuple[str, str]]:
-    if requester is None:
-        return []
-    told = {name: getattr(requester, name) for name in ("name", "language", "tier")}
-    return [
-        (reader.t(f"requester_{name}"), reader.named(f"{name}_{value}", value))
-        for name, value in told.items()
-        if value
-    ]
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return "; ".join(f"{name}: {_plain(member)}" for name, member in value.items())
-    return ", ".join(map(_plain, value)) if isinstance(value, list) else str(value)
 
 
 def _clock(reader: Reader, case: Case, clock: Clock) -> ClockShown:
@@ -160,7 +129,9 @@ def _stood(reader: Reader, case: Case, clock: Clock) -> str:
     return reader.t("paused") if clock.paused_since and _runs(reader, case) else reader.t("clock_over")
 
 
-def _step(reader: Reader, case: Case, entry: HistoryEntry, *, contacts: bool) -> StepShown:
+def _step(reader: Reader, stored: Stored, entry: HistoryEntry, names: Mapping[str, str] | None) -> StepShown:
+    """One step; what was told with it only with `names`: by id, linked cases and who asked."""
+    case = stored.case
     workflow = reader.rules.of(case)
     late = entry.recorded_at - entry.at > _LATE
     told_by = entry.recorded_by not in (entry.actor, "system")
@@ -170,20 +141,29 @@ def _step(reader: Reader, case: Case, entry: HistoryEntry, *, contacts: bool) ->
         to=reader.state(workflow, entry.to_state) if entry.to_state != entry.from_state else "",
         at=moment(reader, case, entry.at),
         recorded=moment(reader, case, entry.recorded_at) if late else None,
-        actor=reader.person(case.property, entry.actor),
-        recorded_by=reader.person(case.property, entry.recorded_by) if told_by else "",
-        told=_told(reader, case, entry) if contacts else [],
+        actor=_actor(reader, stored, entry),
+        recorded_by=reader.person(case.property, entry.recorded_by) if told_by and entry.seq > 1 else "",
+        told=[] if names is None else _told(reader, case, entry, names),
     )
 
 
-def _told(reader: Reader, case: Case, entry: HistoryEntry) -> list[tuple[str, str]]:
+def _actor(reader: Reader, stored: Stored, entry: HistoryEntry) -> str:
+    """Who did it; of the first step also how it came to us, in place of the sender's own name."""
+    who, way = reader.person(stored.case.property, entry.actor), channel(reader, stored)
+    if entry.seq > 1 or not way:
+        return who
+    return f"{who} · {way}" if entry.actor == "resident" else way
+
+
+def _told(reader: Reader, case: Case, entry: HistoryEntry, names: Mapping[str, str]) -> list[tuple[str, str]]:
     action = reader.rules.of(case).actions.get(entry.action)
     fields = {field.name: field for field in action.fields} if action else {}
     found = []
     for name, value in entry.data.items():
         field = fields.get(name)
         label = reader.of(field) if field else reader.named(f"told_{name}", name)
-        found.append((label, _value(reader, case, field.type if field else "", value)))
+        shown = names.get(str(value)) or _value(reader, case, field.type if field else "", value)
+        found.append((label, reader.named(f"{name}_{shown}", shown)))
     return found
 
 
@@ -192,12 +172,10 @@ def _value(reader: Reader, case: Case, kind: str, value: Any) -> str:
         return reader.t("yes" if value else "no")
     if kind == "person":
         return reader.person(case.property, str(value))
-    if kind == "enum":
-        return reader.choice(str(value))
-    return _plain(value)
+    return reader.choice(plain(value))
 
 
-def _kin(reader: Reader, stored: Stored, how: str) -> Kin:
-    case = stored.case
+def _kin(reader: Reader, stored: Stored) -> Kin:
+    case, papers = stored
     state = reader.state(reader.rules.of(case), case.state)
-    return Kin(id=case.id, number=case.number, how=reader.t(f"kin_{how}"), state=state)
+    return Kin(id=case.id, number=case.number, place=place_shown(reader, papers.location), state=state)

@@ -5,6 +5,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from services.dispatch.case import Case, timers_of
+from services.dispatch.pages.forms import weight_of
 from services.dispatch.pages.wording import Reader
 from services.dispatch.queries import Stored
 from services.dispatch.workflow.definition import FOLDED
@@ -47,7 +48,7 @@ def why(reader: Reader, stored: Stored, reason: str | None) -> str:
         return reader.t("why_follow_up", at=moment(reader, case, case.follow_up.due_at).text)
     if case.retry_at is not None and case.assignee is None:
         return reader.t("why_nobody")
-    waits = reader.t("why_told", reason=reason) if reason else ""
+    waits = reader.t("why_told", reason=reader.choice(reason)) if reason else ""
     return waits + _whose_turn(reader, case)
 
 
@@ -59,6 +60,7 @@ def _whose_turn(reader: Reader, case: Case) -> str:
     moves = [action for action in actions if action.roles]
     if not moves:
         return reader.t("why_system")
+    moves = [action for action in moves if weight_of(workflow, case, action) == "primary"] or moves
     if case.assignee and any("engineer" in action.roles for action in moves):
         who = reader.person(case.property, case.assignee)
         moves = [action for action in moves if "engineer" in action.roles]

@@ -14,11 +14,6 @@ from shared.messages import Kind
 from shared.pages import Texts
 
 _SCALE = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
-SUBJECTS = frozenset(
-    {"environment", "greening", "maintenance", "water", "power", "elevator", "fire", "security", "cleaning"}
-)
-
-
 Tone = Literal["", "warn", "bad", "paused", "good"]
 
 
@@ -102,7 +97,15 @@ class Reader(Struct, frozen=True, kw_only=True):
 
     def subject(self, subject: str) -> str:
         """The name of a subject."""
-        return self.t(f"subject_{subject}") if subject in SUBJECTS else subject
+        return self.named(f"subject_{subject}", subject)
+
+    def equipment(self, property_id: str, equipment: str) -> str:
+        """The name of a piece of equipment."""
+        prop = self.rules.properties.get(property_id)
+        found = next((one for one in prop.equipment if one.id == equipment), None) if prop else None
+        if found is None:
+            return equipment
+        return (found.name_en if self.language == "en" else found.name) or found.name or equipment
 
     def state(self, workflow: Workflow, state: str) -> str:
         """The name of a state."""
@@ -131,5 +134,5 @@ class Reader(Struct, frozen=True, kw_only=True):
         return list({workflow.name: workflow for workflow in found}.values())
 
     def choice(self, value: str) -> str:
-        """The name of one of the values that an action offers."""
+        """The name of one of the values that an action knows; other words stay as they were written."""
         return self.named(f"choice_{value}", value)

@@ -28,6 +28,8 @@
       shown.classList.toggle("bad", left < 0);
       shown.classList.toggle("warn", left >= 0 && Date.parse(shown.dataset.warn) <= now);
     }
+    const late = document.querySelectorAll("[data-board] .due.bad").length, told = document.getElementById("late");
+    if (told) { told.hidden = !late; told.firstElementChild.textContent = words.late.replace("{}", late); }
   };
 
   // Telling.

@@ -1,16 +1,17 @@
 """Links to the residents' forms: unguessable, kept hashed, the same whenever they are asked for."""
 
 from collections.abc import Iterable
-from typing import Any
 
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.survey import queries
 from services.survey.followup import FollowUp
 from services.survey.models import form_links
 from shared.auth import hashed
+from shared.rows import Insertion
 from shared.service import Service
+
+_LINKS = Insertion(form_links, lambda insert: insert.on_conflict_do_nothing())
 
 
 async def link_to_form(service: Service, followup: FollowUp) -> str:
@@ -33,9 +34,4 @@ async def keep_links(service: Service, connection: AsyncConnection, ids: Iterabl
     """Let the tokens of these follow-ups open their forms."""
     rows = [{"token_hash": hashed(token(service, id_)), "followup_id": id_} for id_ in sorted(ids)]
     if rows:
-        await connection.execute(dialect(connection).insert(form_links).on_conflict_do_nothing(), rows)
-
-
-def dialect(connection: AsyncConnection) -> Any:
-    """The database's own INSERT, which knows what to do on a conflict."""
-    return postgresql if connection.dialect.name == "postgresql" else sqlite
+        await _LINKS.run(connection, rows)

@@ -7,13 +7,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.survey import queries
 from services.survey.models import followups
-from services.survey.operations.links import dialect, keep_links
+from services.survey.operations.links import keep_links
 from services.survey.operations.rules import SOURCE, rules_of
 from shared.ids import new_id
 from shared.messages import CaseState, Event, FollowUpDue, FollowUpPlan
+from shared.rows import Insertion
 from shared.service import Service
 
 PLAN = ("case_version", "number", "line", "due_at", "since", "workers", "language", "form_expires_at")
+_PLANS = Insertion(
+    followups,
+    lambda insert: insert.on_conflict_do_update(
+        index_elements=[followups.c.case_id],
+        set_={name: insert.excluded[name] for name in PLAN},
+        where=followups.c.case_version < insert.excluded.case_version,
+    ).returning(followups.c.case_id, followups.c.id),
+)
 
 
 async def plan_followups(service: Service, connection: AsyncConnection, cases: Iterable[CaseState]) -> None:
@@ -33,13 +42,7 @@ async def plan_followups(service: Service, connection: AsyncConnection, cases: I
 
 async def keep_plans(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> dict[str, str]:
     """The ids of the follow-ups that are new or planned anew, by case."""
-    statement = dialect(connection).insert(followups)
-    kept = statement.on_conflict_do_update(
-        index_elements=[followups.c.case_id],
-        set_={name: statement.excluded[name] for name in PLAN},
-        where=followups.c.case_version < statement.excluded.case_version,
-    ).returning(followups.c.case_id, followups.c.id)
-    return {row.case_id: row.id for row in await connection.execute(kept, rows)}
+    return {row.case_id: row.id for row in await _PLANS.run(connection, rows)}
 
 
 def plan_row(service: Service, case: CaseState) -> dict[str, Any]:

@@ -1,0 +1,79 @@
+"""Every text that pages are made of, by language, and the words that only programs should see."""
+
+import re
+from functools import cache
+from typing import Any, get_args
+
+from services.dispatch.workflow import load_workflows
+from services.kpi.definitions import DEFINITIONS
+from shared.auth import Role
+from shared.messages import Kind, Line
+from shared.pages import load_texts
+from shared.properties import TargetName
+from shared.properties.targets import BUILT_IN
+from shared.settings import PROJECT
+
+FILES = sorted(PROJECT.glob("services/*/texts.toml"))
+_PARTS = re.compile(r"[()（）、，,·:：.。]")
+_NAMED = re.compile(r"(?:choice|subject|channel|line|perspective|priority|kind|role|tier)_(.+)")
+_PLACE = re.compile(r"\\\{[a-z_]+\\\}")
+_ID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
+
+
+def foreign(text: str, language: str) -> bool:
+    """Whether a page in `language` should not show this: the other language's, or a program's word."""
+    if _ID.search(text):
+        return True
+    return any(_foreign(part.strip(), language) for part in (text, *_PARTS.split(text)))
+
+
+def _foreign(text: str, language: str) -> bool:
+    if _pattern_of(language).fullmatch(text):
+        return False
+    other = "en" if language == "zh" else "zh"
+    return text in programs_words() or bool(_pattern_of(other).fullmatch(text))
+
+
+@cache
+def programs_words() -> frozenset[str]:
+    """Names of kinds, states, actions, fields, roles, lines and rates as programs write them."""
+    found = {*get_args(Kind), *get_args(Line), *get_args(Role), *get_args(TargetName)}
+    for workflow in load_workflows().values():
+        found |= {
+            workflow.name,
+            *workflow.states,
+            *workflow.actions,
+            *(rule.name for rule in workflow.clocks),
+        }
+        found |= {field.name for action in workflow.actions.values() for field in action.fields}
+    keys = (_NAMED.fullmatch(key) for file in FILES for key in load_texts(file))
+    return frozenset(found | {key[1] for key in keys if key})
+
+
+@cache
+def _pattern_of(language: str) -> re.Pattern[str]:
+    """What a text of `language` looks like, with anything in its places."""
+    texts = load_texts(PROJECT / "shared/texts.toml"), *(load_texts(file) for file in FILES)
+    known = {text[language] for found in texts for text in found.values()}
+    known |= {thing.zh if language == "zh" else thing.en for thing in _named()}
+    known |= {target.name if language == "zh" else target.name_en for target in BUILT_IN}
+    known |= {pair[0 if language == "zh" else 1] for pair in DEFINITIONS.values()}
+    return re.compile("|".join(sorted(_pattern(text) for text in known if _tells(text))))
+
+
+def _named() -> list[Any]:
+    """What the workflows name in both languages."""
+    things: list[Any] = []
+    for workflow in load_workflows().values():
+        things += [workflow, *workflow.states.values(), *workflow.actions.values(), *workflow.clocks]
+        things += [field for action in workflow.actions.values() for field in action.fields]
+    return things
+
+
+def _tells(text: str) -> bool:
+    """Whether there are words in it beside its places, and not only units."""
+    return bool(re.search(r"[\u4e00-\u9fff]|[A-Za-z]{2}", re.sub(r"\{[a-z_]+\}", "", text)))
+
+
+def _pattern(text: str) -> str:
+    return _PLACE.sub(".{1,80}", re.escape(text.strip())) + "[…:：]?"

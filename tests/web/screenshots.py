@@ -1,0 +1,127 @@
+"""Takes the pictures in `docs/pictures`: every page, in Chinese and English, on a phone and on a screen.
+
+A simulated month with a fixed seed and a fixed end is lived in a temporary folder and served from there, its
+clock standing still, so that the same code gives the same pictures. Everybody in them is invented.
+"""
+
+import asyncio
+import io
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from PIL import Image
+from playwright.async_api import Browser, Page, ViewportSize
+
+from shared.telemetry import configure_logging
+from tests.support.browser import headless
+from tests.web.simulated import Simulated, live, served
+
+PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
+SEED, SPAN = 1, timedelta(days=37)
+UNTIL = datetime(2026, 11, 20, 10, 10, tzinfo=UTC)
+"""A Friday, 18:10 at the property: an elevator died in the rush, and everybody reports it."""
+WIDTHS = {390: 844, 1440: 900}
+LONGEST = 1800
+"""Points; what lies below is cut off."""
+COLOURS = 256
+Prepare = Callable[[Page, int], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A page as `person` sees it (None: nobody signed in), after `prepare`."""
+
+    name: str
+    path: str
+    person: str | None = None
+    prepare: Prepare | None = None
+
+
+async def shots(house: Simulated) -> list[Shot]:
+    """The pages worth a look, found by what is in the house and not by ids, which differ each time."""
+    prop = house.prop.id
+    cases = (await house.get("/v1/cases", property=prop, open="true", limit=200))["items"]
+    alarm = next(case for case in cases if case["priority"] == "urgent")
+    hands = [case["assignee"] for case in cases if case["state"] in ("accepted", "travelling", "on_site")]
+    whole = [await house.get(f"/v1/cases/{case['id']}") for case in cases if case["state"] != "folded"]
+    story = max(whole, key=lambda case: len(case["history"]))
+    due = (await house.get("/v1/followups", property=prop, state="due", limit=1))["items"][0]
+    form = (await house.get(f"/v1/followups/{due['id']}"))["link"].removeprefix(house.origin)
+    rate = f"?property={prop}&window=month"
+    return [
+        Shot("sign-in", "/sign-in"),
+        Shot("board", "/", "lu.jiaqi", choose(alarm["id"])),
+        Shot("jobs", "/", max(sorted(set(hands)), key=hands.count)),
+        Shot("case", f"/cases/{story['id']}", "hua.min"),
+        Shot("form", form, None, dissatisfied),
+        Shot("rates", f"/rates{rate}", "gu.weimin"),
+        Shot("evidence", f"/rates/repair_timeliness{rate}&side=shortfall", "gu.weimin"),
+    ]
+
+
+def choose(case: str) -> Prepare:
+    """Open a case beside the board, where there is room for it."""
+
+    async def prepare(page: Page, width: int) -> None:
+        await page.locator("[data-live-state=on]").wait_for()
+        if width > 1100:
+            await page.locator(f"#case-{case} .summary").click()
+            await page.locator("#panel article").wait_for()
+
+    return prepare
+
+
+async def dissatisfied(page: Page, _: int) -> None:
+    """A form that is being filled in by somebody who waited too long."""
+    await page.locator("label.face").nth(1).click()
+    await page.locator("input[name=reason][value=service]").check()
+
+
+async def take(browser: Browser, house: Simulated, shot: Shot, width: int, language: str) -> None:
+    """One picture."""
+    locale = "zh-CN" if language == "zh" else "en-GB"
+    viewport = ViewportSize(width=width, height=WIDTHS[width])
+    context = await browser.new_context(viewport=viewport, locale=locale, reduced_motion="reduce")
+    page = await context.new_page()
+    if shot.person:
+        await page.goto(house.link(shot.person, language))
+        await page.wait_for_url(f"{house.origin}/")
+    joined = "&" if "?" in shot.path else "?"
+    await page.goto(f"{house.origin}{shot.path}{joined}lang={language}")
+    if shot.prepare:
+        await shot.prepare(page, width)
+    await page.evaluate("document.fonts.ready")
+    whole: int = await page.evaluate("document.documentElement.scrollHeight")
+    await page.set_viewport_size({"width": width, "height": min(whole, LONGEST)})
+    taken = await page.screenshot(animations="disabled", caret="hide")
+    save(taken, PICTURES / f"{shot.name}-{width}-{language}.png")
+    await context.close()
+
+
+def save(taken: bytes, file: Path) -> None:
+    """With a palette, which holds all that a flat page needs in a third of the size."""
+    whole = Image.open(io.BytesIO(taken)).convert("RGB")
+    few = whole.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
+    few.save(file, optimize=True)
+    print(f"{file.name}  {file.stat().st_size // 1024} KB")
+
+
+async def main() -> None:
+    """All pictures anew."""
+    configure_logging("ERROR")
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="guanjia-pictures-") as folder:
+        await live(Path(folder), SEED, SPAN, UNTIL)
+        async with served(Path(folder), UNTIL) as house, headless() as browser:
+            for shot in await shots(house):
+                for width in WIDTHS:
+                    for language in ("zh", "en"):
+                        await take(browser, house, shot, width, language)
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

@@ -1,0 +1,85 @@
+"""A simulated house to look at: lived with a seed, then served for real with its clock standing still."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from guanjia.serve import SERVICES, Process, listening
+from guanjia.simulate.living import lived
+from guanjia.simulate.place import PROPERTY
+from shared.clock import ManualClock
+from shared.properties import Property
+from shared.settings import Settings
+from tests.support.children import free_port
+from tests.support.processes import KEY
+from tests.support.waiting import eventually
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """The running services after a simulated span, and what a visitor asks of them."""
+
+    process: Process
+    http: httpx.AsyncClient
+
+    @property
+    def origin(self) -> str:
+        """Where they are served."""
+        return self.process.settings.origin
+
+    @property
+    def prop(self) -> Property:
+        """The simulated property."""
+        return self.process.services[0].properties[PROPERTY]
+
+    async def get(self, path: str, **query: str | int) -> Any:
+        """What the API tells an administrator."""
+        answer = await self.http.get(path, params=query)
+        answer.raise_for_status()
+        return answer.json()
+
+    def link(self, person: str, language: str) -> str:
+        """A sign-in link of somebody who works there, by their own name."""
+        found = self.prop.people_by_id[person]
+        name = (found.name_en or found.name) if language == "en" else found.name
+        identity, _ = self.process.keyring.issue(name, list(found.roles), [PROPERTY], person)
+        return f"{self.origin}/sign-in#{self.process.keyring.code(identity)}"
+
+
+async def live(folder: Path, seed: int, span: timedelta, until: datetime) -> None:
+    """Live `span` until `until` in the empty `folder`."""
+    async with lived(folder, seed, until - span, until, lambda _: None):
+        pass
+
+
+@asynccontextmanager
+async def served(folder: Path, at: datetime) -> AsyncIterator[Simulated]:
+    """What was lived in `folder`, served on a free port; for the services it stays `at`."""
+    told = {"data_dir": folder, "properties_dir": folder / "properties", "database_url": "", "amqp_url": "",
+            "bootstrap_key": KEY, "host": "127.0.0.1", "port": free_port(), "public_url": ""}  # fmt: skip
+    process = Process(list(SERVICES), Settings.model_validate(told), ManualClock(at))
+    config = uvicorn.Config(process.app(), log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
+    server, door = uvicorn.Server(config), listening(process.settings)
+    await process.start()
+    serving = asyncio.create_task(server.serve([door]))
+    try:
+        await eventually(lambda: _started(server))
+        headers = {"Authorization": f"Bearer {KEY}"}
+        origin = process.settings.origin
+        async with httpx.AsyncClient(base_url=origin, headers=headers, timeout=20, trust_env=False) as http:
+            yield Simulated(process, http)
+    finally:
+        server.should_exit = True
+        await serving
+        await process.stop()
+
+
+async def _started(server: uvicorn.Server) -> bool:
+    return server.started
