@@ -1,7 +1,7 @@
 # make run    everything in one process on http://127.0.0.1:8000, nothing but Python >= 3.11 needed
 # make test   every test, those against a real RabbitMQ and PostgreSQL included
 # make check  style, types, import rules, generated files
-# make bench  the product beside its baselines
+# make bench  the product beside its floor and its peers; `make bench BENCH="intake --quick"` a part of it
 # make screenshots  the pictures in docs/pictures anew, of a simulated month, with headless Chromium
 # make lock   exact versions anew
 
@@ -44,8 +44,15 @@ check: .venv/dev.stamp
 	$(BIN)/lint-imports
 	$(BIN)/guanjia docs --check
 
-bench: .venv/dev.stamp
-	$(BIN)/python -m bench
+# The peers live in an environment of their own: nothing of theirs is ever beside the product's own.
+.venv/bench.stamp: requirements-bench.lock .venv/dev.stamp
+	@echo "installing the peers that guanjia is measured beside ..."
+	@$(PYTHON) -m venv .venv/peers
+	@.venv/peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	@touch $@
+
+bench: .venv/bench.stamp
+	$(BIN)/python -m bench $(BENCH)
 
 screenshots: .venv/dev.stamp
 	$(BIN)/python -m tests.support.ready pictures
@@ -57,6 +64,7 @@ LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.1
 lock: .venv/dev.stamp
 	$(LOCK) requirements.in -o requirements.lock
 	$(LOCK) requirements-dev.in -o requirements-dev.lock
+	$(LOCK) requirements-bench.in -o requirements-bench.lock
 
 clean:
 	rm -rf .venv build guanjia.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,115 @@
+"""Where contenders run: a PostgreSQL and a RabbitMQ of the bench's own, and guanjia's processes.
+
+Each contender's round gets an empty database and an empty virtual host, so that none pays for another's
+leftovers.
+"""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.postgres import Postgres
+from tests.support.processes import Processes, Serving
+from tests.support.properties import write_property
+from tests.support.rabbitmq import RabbitMQ
+from tests.support.stores import fresh_database, fresh_vhost
+
+SERVICES = ("intake", "dispatch", "survey", "kpi")
+_PIDS: dict[str, int] = {}
+
+
+@contextlib.contextmanager
+def servers() -> Iterator[None]:
+    """Both servers running; `fresh_database` and `fresh_vhost` are theirs.
+
+    Unlike those of the tests they survive a power cut: fsync and full page writes are on, as by default.
+    """
+    with tempfile.TemporaryDirectory(prefix="guanjia-bench-") as place, contextlib.ExitStack() as stack:
+        folder = Path(place)
+        folder.chmod(0o755)  # the database's own account must get through
+        postgres = Postgres(folder / "postgres", "fsync=on", "full_page_writes=on")
+        rabbitmq = RabbitMQ(folder / "rabbitmq")
+        stack.callback(postgres.stop)
+        stack.callback(rabbitmq.stop)
+        postgres.start()
+        rabbitmq.start()
+        assert postgres.child and rabbitmq.nodes[0].child
+        _PIDS.update(postgres=postgres.child.pid, rabbitmq=rabbitmq.nodes[0].child.pid)
+        os.environ["GUANJIA_TEST_DATABASE_URL"] = postgres.url
+        os.environ["GUANJIA_TEST_AMQP_URL"] = rabbitmq.url
+        os.environ["GUANJIA_TEST_RABBITMQ_API"] = rabbitmq.api
+        yield
+
+
+def server_processes() -> dict[str, list[int]]:
+    """The two servers' processes, for a Meter."""
+    return {name: [pid] for name, pid in _PIDS.items()}
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A contender's own place for one round."""
+
+    folder: Path
+    database_url: str
+    amqp_url: str
+
+
+@contextlib.contextmanager
+def plot() -> Iterator[Plot]:
+    """An empty folder, database and virtual host."""
+    with (
+        tempfile.TemporaryDirectory(prefix="guanjia-bench-") as place,
+        fresh_database() as database_url,
+        fresh_vhost() as amqp_url,
+    ):
+        yield Plot(Path(place), database_url, amqp_url)
+
+
+class Product:
+    """guanjia's processes by service; `all` is one that holds all four."""
+
+    def __init__(self, processes: Processes, serving: dict[str, Serving]) -> None:
+        self._processes, self.serving = processes, serving
+
+    def port(self, service: str) -> int:
+        """Where that service listens."""
+        return (self.serving.get(service) or self.serving["all"]).port
+
+    @property
+    def pids(self) -> dict[str, list[int]]:
+        """The processes of each, for a Meter."""
+        return {name: [one.child.pid] for name, one in self.serving.items() if one.child}
+
+
+@contextlib.contextmanager
+def product(ground: Plot, *services: str) -> Iterator[Product]:
+    """Those services running and ready on `ground`, each a process of its own; killed afterwards."""
+    write_property(ground.folder / "properties", "tower", STAFFED)
+    processes = Processes(
+        ground.folder,
+        ground.folder / "properties",
+        database_url=ground.database_url,
+        amqp_url=ground.amqp_url,
+    )
+    try:
+        made = {name: processes.make(name, GUANJIA_RATE_LIMIT="10000000/second") for name in services}
+        for serving in made.values():
+            serving.launch()
+        for serving in made.values():
+            serving.wait_ready()
+        yield Product(processes, made)
+    finally:
+        processes.close()
+
+
+_PERSON = '[[people]]\nid = "{id}"\nname = "{id}"\nroles = ["{role}"]\nskills = ["*"]\n'
+STAFFED = (
+    'name = "Tower"\ntimezone = "Asia/Shanghai"\n\n'
+    + "\n".join(_PERSON.format(id=f"engineer-{number}", role="engineer") for number in range(20))
+    + "\n".join(_PERSON.format(id=f"quality-{number}", role="quality") for number in range(2))
+)
+"""A property with twenty engineers on shift."""

@@ -1,0 +1,39 @@
+"""Goals 1 and 3: single demands over HTTP, durable before the 202; and published too, as they come."""
+
+from bench import doors
+from bench.outcomes import ratio, typical, written_cpu, written_memory
+from bench.report import Report
+from bench.rounds import interleaved
+from bench.wrk import require_wrk
+
+
+async def measure(report: Report) -> None:
+    """intake beside the floor and FastAPI with an ORM."""
+    require_wrk()
+    found = await interleaved({"floor": doors.floor, "orm": doors.orm, "intake": doors.intake})
+    floor, orm, ours = (typical(found[name]) for name in ("floor", "orm", "intake"))
+    for name, outcome in (("floor: bare ASGI, group commit", floor), ("FastAPI, ORM, a commit each", orm)):
+        report.row(
+            1, f"intake over HTTP, {name}", f"{outcome.rate:,.0f}/s", cpu=written_cpu(outcome),
+            memory=written_memory(outcome),
+        )  # fmt: skip
+    report.row(
+        1,
+        f"intake over HTTP, single, {doors.CONNECTIONS} connections, p99 {ours.p99:.0f} ms",
+        f"{ours.rate:,.0f}/s",
+        cpu=written_cpu(ours),
+        memory=written_memory(ours),
+        beside=f"floor {ratio(ours, floor)}, ORM {ratio(ours, orm)}",
+        aim="0.6 x floor, 10 x ORM",
+    )
+    through, oldest = ours.more["through"], max(each.more["oldest"] for each in found["intake"])
+    report.row(
+        3,
+        f"accepted and published; outbox empty {ours.more['lag']:.2f} s after the last, never older than "
+        f"{oldest:.2f} s",
+        f"{through:,.0f}/s",
+        beside=f"{through / floor.rate:.2f} x floor",
+        aim="0.35 x floor, outbox under 1 s",
+    )
+    others = max(outcome.others for outcome in (floor, orm, ours))
+    report.row(1, "noise: cores that something else used, at most", f"{others:.2f}")

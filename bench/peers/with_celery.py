@@ -1,0 +1,76 @@
+"""Celery on RabbitMQ: a case is a row of tasks, each a transition in PostgreSQL that sends the next.
+
+What it does best with: prefork, three workers on two cores, a durable classic queue. (A `chain` is slower:
+it carries all tasks to come in every message; so is a quorum queue.)
+"""
+
+import argparse
+import asyncio
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import asyncpg
+from kombu import Connection, Consumer, Queue
+
+from bench.payload import demand_json
+from bench.peers import business, course
+from bench.peers.celery_app import AMQP_URL, DONE, step
+
+WORKERS = 3
+_done: dict[str, asyncio.Future[None]] = {}
+
+
+def _worker() -> "subprocess.Popen[bytes]":
+    argv = [sys.executable, "-m", "celery", "-A", "bench.peers.celery_app", "worker", "-P", "prefork"]
+    argv += ["-c", str(WORKERS), "-l", "ERROR"]
+    argv += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+
+
+def _listen(loop: asyncio.AbstractEventLoop) -> None:
+    """Hear which cases are through, in a thread of its own."""
+
+    def through(body: Any, message: Any) -> None:
+        message.ack()
+        case = body if isinstance(body, str) else bytes(body).decode()
+        loop.call_soon_threadsafe(_done.pop(case).set_result, None)
+
+    line = Connection(AMQP_URL)
+    with Consumer(line.channel(), [Queue(DONE, no_declare=True)], callbacks=[through], accept=None):
+        while True:
+            try:
+                line.drain_events(timeout=1)
+            except TimeoutError:
+                continue
+
+
+async def main(chosen: argparse.Namespace) -> None:
+    """Run courses."""
+    database = await asyncpg.connect(course.database_url())
+    await database.execute(business.DDL)
+    Connection(AMQP_URL).channel().queue_declare(DONE, durable=True, auto_delete=False)
+    worker, loop, demand = _worker(), asyncio.get_running_loop(), demand_json(1)
+    threading.Thread(target=_listen, args=[loop], daemon=True).start()
+    sender = ThreadPoolExecutor(1)
+
+    def send(case: str) -> None:
+        step.apply_async((case, 0, chosen.steps, demand))
+
+    async def whole(case: str) -> None:
+        _done[case] = finished = loop.create_future()
+        await loop.run_in_executor(sender, send, case)
+        await finished
+
+    try:
+        await course.conduct(whole, chosen)
+    finally:
+        worker.terminate()
+        worker.wait(20)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(course.options()))
+    course.leave()
