@@ -1,42 +1,37 @@
-"""What work costs: CPU of processes and of a PostgreSQL server and its backends; how long answers take."""
+"""What the benches of a long history share: how long it is, posting many at once, how long answers take."""
 
+import asyncio
 import http.client
 import os
 import statistics
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-_TICKS = os.sysconf("SC_CLK_TCK")
+from bench.lines import Line
 
-
-def process_cpu(pid: int) -> float:
-    """CPU seconds that a process has used."""
-    _, used, _ = _stat(Path(f"/proc/{pid}"))
-    return used
+CASES = int(os.environ.get("BENCH_CASES") or (20_000 if os.environ.get("BENCH_QUICK") else 1_000_000))
+"""How long a history is looked at: what BENCH_CASES says, a million, or a few to try it out."""
 
 
-def server_cpu(backend: int) -> float:
-    """CPU seconds of the PostgreSQL server of `backend`: its main process, all that live, all that ended."""
-    main, _, _ = _stat(Path(f"/proc/{backend}"))
-    _, own, ended = _stat(Path(f"/proc/{main}"))
-    return own + ended + sum(used for parent, used, _ in _all() if parent == main)
+async def server_of(connection: Any) -> int:
+    """The main process of the PostgreSQL server at the other end; all its backends are its children."""
+    backend = await connection.fetchval("SELECT pg_backend_pid()")
+    return int(Path(f"/proc/{backend}/stat").read_text().rsplit(")", 1)[1].split()[1])
 
 
-def _all() -> Iterable[tuple[int, float, float]]:
-    for place in Path("/proc").iterdir():
-        if place.name.isdecimal():
-            try:
-                yield _stat(place)
-            except (FileNotFoundError, ProcessLookupError):
-                continue  # ended meanwhile
+async def posted(port: int, requests: Sequence[tuple[str, bytes]], at_once: int) -> None:
+    """Post these, `at_once` of them at any time. RuntimeError where an answer is not a 2xx."""
+    left = iter(requests)
 
+    async def work() -> None:
+        line = await Line.to(port)
+        for path, body in left:
+            await line.post(path, body)
+        line.close()
 
-def _stat(place: Path) -> tuple[int, float, float]:
-    """(parent, CPU seconds used, CPU seconds that its ended children used)."""
-    fields = (place / "stat").read_text().rsplit(")", 1)[1].split()
-    used, ended = int(fields[11]) + int(fields[12]), int(fields[13]) + int(fields[14])
-    return int(fields[1]), used / _TICKS, ended / _TICKS
+    await asyncio.gather(*(work() for _ in range(at_once)))
 
 
 class Asking:

@@ -19,9 +19,9 @@ from typing import Any
 
 import asyncpg
 
-from bench.costs import Asking, process_cpu, server_cpu, signed_in
+from bench.costs import CASES, Asking, posted, server_of, signed_in
 from bench.history import DISPATCH, INTAKE, fill, live_month, settings_for, write_properties
-from bench.load import post, posted
+from bench.meter import cpu_seconds
 from bench.report import Report
 from guanjia.serve import Process
 from guanjia.simulate.world import World
@@ -32,7 +32,6 @@ from tests.support.processes import KEY, Processes, Serving
 from tests.support.stores import fresh_database, fresh_vhost
 from tests.support.waiting import eventually
 
-CASES = int(os.environ.get("BENCH_CASES", "1000000"))
 SIZES = tuple(dict.fromkeys(max(1, round(size / 4510)) for size in (CASES / 100, CASES / 10, CASES)))
 """How many copies of a month, of some 451 cases at each of ten properties, the databases hold."""
 ROUNDS, MANY, AT_ONCE = 3, 300, 8
@@ -84,14 +83,14 @@ class Place:
 
     async def _cpu(self, watched: Sequence[int]) -> float:
         await asyncio.sleep(0.3)  # what follows from it is done too
-        backend = await self._connection.fetchval("SELECT pg_backend_pid()")
-        return server_cpu(backend) + sum(map(process_cpu, watched))
+        return cpu_seconds(await server_of(self._connection), *watched)
 
     async def _raised(self, intake: Serving, count: int) -> list[tuple[str, str]]:
         """Post demands and wait until all are opened and given to somebody; (case, engineer)."""
         first, self.count = self.count, self.count + count
         mark = f"bench-{os.getpid()}-{first}"
-        await posted(intake.port, lambda n: post("/v1/demands", _demand(mark, n), key=KEY), count, AT_ONCE)
+        requests = [("/v1/demands", _demand(mark, number)) for number in range(count)]
+        await posted(intake.port, requests, AT_ONCE)
         query = """SELECT id, assignee FROM dispatch.cases
                    WHERE is_open AND assignee IS NOT NULL AND reference = $1"""
 
@@ -103,13 +102,9 @@ class Place:
 
     async def _stepped(self, dispatch: Serving, cases: Sequence[tuple[str, str]]) -> None:
         for action, data in STEPS:
-
-            def request(number: int, action: str = action, data: dict[str, Any] = data) -> bytes:
-                case, engineer = cases[number]
-                body = json.dumps({"action": action, "actor": engineer, "data": data}).encode()
-                return post(f"/v1/cases/{case}/actions", body, key=KEY)
-
-            await posted(dispatch.port, request, len(cases), AT_ONCE)
+            told = [(case, {"action": action, "actor": engineer, "data": data}) for case, engineer in cases]
+            requests = [(f"/v1/cases/{case}/actions", json.dumps(body).encode()) for case, body in told]
+            await posted(dispatch.port, requests, AT_ONCE)
 
     async def _old_cases(self) -> list[str]:
         query = "SELECT case_id FROM dispatch.case_history TABLESAMPLE SYSTEM_ROWS (40)"

@@ -18,15 +18,16 @@ from typing import Any
 
 import asyncpg
 
-from bench.costs import Asking, process_cpu, server_cpu
+from bench.costs import CASES as EVENTS
+from bench.costs import Asking, server_of
 from bench.history import KPI, PROPERTIES, fill, live_month, write_properties
+from bench.meter import cpu_seconds
 from bench.report import Report
 from tests.support import servers
 from tests.support.children import spawn
 from tests.support.processes import KEY, Processes, Serving
 from tests.support.stores import fresh_database, fresh_vhost
 
-EVENTS = int(os.environ.get("BENCH_CASES", "1000000"))
 A_MONTH = 2100
 """About how many facts and cases of a month kpi holds."""
 _ITEMS = "SELECT count(*), coalesce(sum(hashtextextended(i::text, 0)), 0)::text FROM kpi.items i"
@@ -73,17 +74,17 @@ class Place:
         """Rebuild, and watch what is served meanwhile."""
         connection = await asyncpg.connect(servers.plain(self._url))
         try:
-            backend = await connection.fetchval("SELECT pg_backend_pid()")
+            server = await server_of(connection)
             before = await connection.fetchrow(_ITEMS)
             watcher = Watcher(self._group.started[0])
             if what == "all gone":
                 await connection.execute("TRUNCATE kpi.items")
             watcher.start()
-            cpu, began = server_cpu(backend), time.perf_counter()
+            cpu, began = cpu_seconds(server), time.perf_counter()
             env, log = os.environ | self._group.env, self._folder / "log"
             child = spawn(_REBUILD, env=env, log=log, cwd=self._folder)
             own = await asyncio.to_thread(_waited, child)
-            took, cpu = time.perf_counter() - began, server_cpu(backend) - cpu
+            took, cpu = time.perf_counter() - began, cpu_seconds(server) - cpu
             same, after = watcher.same_as_before(), await connection.fetchrow(_ITEMS)
         finally:
             await connection.close()
@@ -99,7 +100,7 @@ def _waited(child: "subprocess.Popen[bytes]") -> float:
     """Wait for its end; the CPU seconds that it used. RuntimeError where it failed."""
     used = 0.0
     while child.poll() is None:
-        used = max(used, process_cpu(child.pid))
+        used = max(used, cpu_seconds(child.pid))
         time.sleep(0.05)
     if child.returncode:
         raise RuntimeError(f"rebuild ended with {child.returncode}")

@@ -5,7 +5,6 @@ BENCH_CASES names the larger size.
 """
 
 import asyncio
-import os
 import statistics
 import tempfile
 import time
@@ -16,7 +15,7 @@ from typing import Any
 
 import asyncpg
 
-from bench.costs import Asking
+from bench.costs import CASES, Asking
 from bench.history import KPI, fill, live_month, settings_for, write_properties
 from bench.report import Report
 from services.kpi.figures import board_of
@@ -26,7 +25,6 @@ from tests.support import servers
 from tests.support.processes import Processes, Serving
 from tests.support.stores import fresh_database, fresh_vhost
 
-CASES = int(os.environ.get("BENCH_CASES", "1000000"))
 SIZES = tuple(max(1, round(size / 4510)) for size in (min(10_000, CASES / 10), CASES))
 """How many copies of a month, of some 451 cases at each of ten properties, the databases hold."""
 ROUNDS, SCRAPES = 5, 60
