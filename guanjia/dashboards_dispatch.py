@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.builders import dashboard, stat, timeseries
 
-from guanjia.dashboards_panels import Query, board, curve, metric, number, properties
+from guanjia.dashboards_panels import Query, board, curve, grown, metric, number, properties
 
 THESE = 'property=~"$property"'
 OPEN = metric("guanjia_cases_open", "property, kind, state", THESE)
@@ -29,7 +29,7 @@ def dispatch() -> dashboard.Dashboard:
 def _now() -> list[stat.Panel]:
     waiting = metric("guanjia_cases_open", "property, kind, state", f'{THESE},kind="repair",state="reported"')
     overdue = metric("guanjia_followups_overdue", "property, kind", THESE)
-    missed = f'sum(increase(guanjia_deadlines_total{{{THESE},outcome="missed"}}[1h]))'
+    missed = f"sum({grown(_deadlines('missed'), '1h')})"
     return [
         number("在办 · open", Query(f"sum({OPEN}) or vector(0)")),
         number("报修待派 · repairs nobody has", Query(f"sum({waiting}) or vector(0)"), bad_above=1),
@@ -51,7 +51,7 @@ def _now() -> list[stat.Panel]:
 
 
 def _course() -> list[timeseries.Panel]:
-    ended = f"sum by (outcome) (increase(guanjia_deadlines_total{{{THESE}}}[$__rate_interval]))"
+    ended = f"sum by (outcome) ({grown(_deadlines(), '$__rate_interval')})"
     done = f"sum(rate({LEAD}_count[$__rate_interval])) * {HOUR}"
     return [
         curve("在办，按状态 · open by state", Query(f"sum by (state) ({OPEN})", "{{state}}"), stacked=True),
@@ -73,6 +73,10 @@ def _course() -> list[timeseries.Panel]:
             stacked=True,
         ),
     ]
+
+
+def _deadlines(outcome: str = ".*") -> str:
+    return f'guanjia_deadlines_total{{{THESE},outcome=~"{outcome}"}}'
 
 
 def _follow_ups() -> str:

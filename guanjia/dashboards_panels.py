@@ -46,6 +46,15 @@ def metric(name: str, by: str, where: str = "") -> str:
     return f"max by ({by}) ({name}{{{where}}})"
 
 
+def grown(counter: str, span: str) -> str:
+    """By how much a counter has grown within `span`; `increase` alone misses a series' first step."""
+    known, new = (
+        f"increase({counter}[{span}]) and {counter} offset {span}",
+        f"{counter} unless {counter} offset {span}",
+    )
+    return f"({known}) or ({new})"
+
+
 def number(
     title: str, *queries: Query, unit: str = "short", width: int = 4, bad_above: float | None = None,
     bad_below: float | None = None, decimals: int | None = None, about: str = "",

@@ -39,6 +39,7 @@ def simulate(
     Nothing of your own data is touched; `--remove` takes it all away again.
     """
     from guanjia.simulate.running import Refused, present, take_away
+    from shared.properties import PropertyInvalid
 
     try:
         if remove:
@@ -46,7 +47,7 @@ def simulate(
             _console.print(f"已删除 {count} 行模拟数据。 Removed {count} rows of {PROPERTY}.")
         else:
             _show(_lived(seed, days, present(until)))
-    except Refused as reason:
+    except (Refused, PropertyInvalid) as reason:
         Console(stderr=True, highlight=False).print(str(reason), soft_wrap=True)
         raise typer.Exit(1) from None
 

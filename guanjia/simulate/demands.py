@@ -18,6 +18,7 @@ PASSES_BY_ITSELF = 0.2
 """How many of the alarms are gone before anybody comes."""
 BURST_EVERY = 12
 """Days between the deaths of elevators; the first one dies on the second day."""
+LAST_BURST = timedelta(minutes=35)
 
 
 def demands(where: Setting) -> Iterator[Post]:
@@ -88,16 +89,27 @@ def _state(at: datetime, piece: str, state: str, **more: Any) -> Post:
 
 
 def bursts(where: Setting) -> Iterator[Post]:
-    """An elevator dies in the evening rush: one alarm, and soon thirty households report it."""
-    lifts = [piece.id for piece in where.prop.equipment if piece.system == "elevator"]
+    """An elevator dies in the evening rush: one alarm, and soon thirty households report it.
+
+    At the end of the span, by day, one has died shortly before: whoever comes then finds them at it.
+    """
     for number, day in enumerate(where.days()):
-        if lifts and number % BURST_EVERY == 1:
+        if number % BURST_EVERY == 1:
             random = dice(where.seed, "burst", day.date())
-            at = moment(random, day, time(17, 45), time(18, 30))
-            yield _state(at, random.choice(lifts), "faulty", alarm=True)
-            for home in random.sample(where.homes, min(30, len(where.homes))):
-                name = f"stuck-{day:%Y%m%d}-{home.unit}"
-                yield raised_by(random, name, home, random.choice(STUCK), at + MINUTE * random.randint(2, 25))
+            yield from _burst(where, random, moment(random, day, time(17, 45), time(18, 30)), 30)
+    last = where.end.astimezone(where.zone) - LAST_BURST
+    if time(7) <= last.time() < time(22) and where.end - where.start > timedelta(days=7):
+        yield from _burst(where, dice(where.seed, "last burst"), last, 9)
+
+
+def _burst(where: Setting, random: Random, at: datetime, count: int) -> Iterator[Post]:
+    lifts = [piece.id for piece in where.prop.equipment if piece.system == "elevator"]
+    if not lifts:
+        return
+    yield _state(at, random.choice(lifts), "faulty", alarm=True)
+    for home in random.sample(where.homes, min(count, len(where.homes))):
+        name = f"stuck-{at:%Y%m%d%H}-{home.unit}"
+        yield raised_by(random, name, home, random.choice(STUCK), at + MINUTE * random.randint(2, 25))
 
 
 def burst_of(name: str) -> bool:

@@ -151,6 +151,8 @@ def incidents(where: Setting) -> Iterator[Post]:
             name = f"{day:%Y%m%d}-{number}"
             told: dict[str, Any] = {"incident": name, "severity": "general", "occurred_at": at.isoformat()}
             ours = random.random() < 0.3
+            if random.random() < 0.04:
+                told["severity"] = "major"
             heard = at + minutes(random, 5, 120)
             yield post(heard, "office", f"incident-{name}", "incident.recorded", **told, responsible=ours)
             if ours and random.random() < 0.5:

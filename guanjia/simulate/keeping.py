@@ -6,7 +6,18 @@ from shutil import copytree, rmtree
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, MetaData, Table, delete, func, literal_column, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    MetaData,
+    Table,
+    delete,
+    func,
+    inspect,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,7 +28,6 @@ from services.intake import models as intake
 from services.kpi import models as kpi
 from services.survey import models as survey
 from shared.bus.embedded import messages
-from shared.bus.embedded import metadata as bus_metadata
 from shared.database import Database
 from shared.messages.cloudevents import members_of
 from shared.migrations import upgrade
@@ -72,7 +82,7 @@ KEEPERS = (
               (dispatch.equipment, dispatch.equipment_states, dispatch.inspections, dispatch.withdrawals,
                dispatch.residents, dispatch.cases)))),
 )  # fmt: skip
-"""intake first: what tells that there is a simulation; dispatch last: what others' rows are found by."""
+"""In the order of removal; kept the other way round: by what dispatch has, others' rows are found."""
 
 
 @asynccontextmanager
@@ -102,11 +112,16 @@ async def found(settings: Settings) -> Found:
     return Found(row[0], row[1])
 
 
+async def is_kept(settings: Settings) -> bool:
+    """Whether there is a simulation, be it whole or what was left of one by a process that was killed."""
+    return (made_properties(settings) / PROPERTY).exists() or (await found(settings)).simulated > 0
+
+
 async def keep(lived: Settings, settings: Settings) -> None:
     """Copy what was lived in the folder of `lived` to where the services of `settings` find it."""
     place = made_properties(settings) / PROPERTY
     copytree(lived.properties_dir / PROPERTY, place, dirs_exist_ok=True)
-    for keeper in KEEPERS:
+    for keeper in reversed(KEEPERS):
         async with (
             _opened(keeper, lived) as source,
             _opened(keeper, settings) as target,
@@ -179,7 +194,8 @@ async def _remove_from_bus(settings: Settings) -> int:
     database, count = Database("bus", settings.database_url, settings.data_dir), 0
     try:
         async with database.begin() as connection:
-            await connection.run_sync(bus_metadata.create_all)
+            if not await connection.run_sync(_has_bus):
+                return 0
             rows = (await connection.execute(select(messages.c.id, messages.c.body))).all()
             for row in rows:
                 if _MARK in row.body:
@@ -188,6 +204,11 @@ async def _remove_from_bus(settings: Settings) -> int:
     finally:
         await database.dispose()
     return count
+
+
+def _has_bus(connection: Connection) -> bool:
+    schema = messages.schema if connection.dialect.name == "postgresql" else None
+    return inspect(connection).has_table(messages.name, schema=schema)
 
 
 async def _strip(connection: AsyncConnection, id_: int, body: bytes) -> None:

@@ -10,7 +10,22 @@ from shared.settings import PROJECT, Settings
 PROPERTY = "guanglong-simulated"
 _MODEL = PROJECT / "properties" / "guanglong" / "property.toml"
 _HEAD = "# 模拟数据 / simulated: made by `guanjia simulate`, removed by `guanjia simulate --remove`\n"
-_EVERY_DAY = """
+_MORE = """
+[service_levels.decoration."*"]
+clocks = { complete = "30d" }
+
+[service_levels.key_custody."*"]
+clocks = { complete = "off" }
+
+[service_levels.community."*"]
+clocks = { complete = "14d" }
+
+[service_levels.business."*"]
+clocks = { complete = "5d" }
+
+[service_levels.suggestion."*"]
+clocks = { complete = "7d" }
+
 [[shifts]]
 name = "经营值班"
 name_en = "Operations on call"
@@ -18,7 +33,7 @@ people = ["bao.siyuan"]
 from = "00:00"
 to = "24:00"
 """
-"""Errands and the club are asked for at any hour."""
+"""What takes weeks is promised within weeks; errands and the club are asked for at any hour."""
 
 
 def made_properties(settings: Settings) -> Path:
@@ -38,5 +53,5 @@ def write_property(folder: Path) -> Path:
     text = re.sub(r'^name_en = "(.*)"$', r'name_en = "\1 (simulated)"', text, count=1, flags=re.MULTILINE)
     file = folder / PROPERTY / "property.toml"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(_HEAD + text + _EVERY_DAY, encoding="utf-8")
+    file.write_text(_HEAD + text + _MORE, encoding="utf-8")
     return file

@@ -1,12 +1,15 @@
 """`guanjia simulate` from beginning to end: refused where it could harm, lived aside, kept when whole."""
 
+import fcntl
 import socket
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from shutil import rmtree
+from tempfile import TemporaryDirectory
 
-from guanjia.simulate.keeping import found, keep, remove
+from guanjia.simulate.keeping import found, is_kept, keep, remove
 from guanjia.simulate.life import Lived
 from guanjia.simulate.living import Rates, lived
 from guanjia.simulate.place import PROPERTY
@@ -32,10 +35,11 @@ async def simulate(
     All of it is lived in a folder of its own; the services' data is touched once, when it is whole.
     """
     await check(settings)
-    with tempfile.TemporaryDirectory(prefix="guanjia-simulated-") as folder:
+    with _place_to_live(settings) as folder:
         start = until - timedelta(days=days)
-        async with lived(Path(folder), seed, start, until, report) as span:
+        async with lived(folder, seed, start, until, report) as span:
             rates = await span.rates()
+        _check_not_running(settings)  # a while has gone by
         await keep(span.settings, settings)
     return rates
 
@@ -43,7 +47,8 @@ async def simulate(
 async def take_away(settings: Settings) -> int:
     """Remove what was simulated; how many rows. Raises Refused while the services run."""
     _check_not_running(settings)
-    return await remove(settings)
+    with _place_to_live(settings):
+        return await remove(settings)
 
 
 async def check(settings: Settings) -> None:
@@ -51,13 +56,31 @@ async def check(settings: Settings) -> None:
     _check_not_running(settings)
     if PROPERTY in load_properties(settings.properties_dir):
         raise Refused(f"物业项目 {PROPERTY} 已在配置中。 {PROPERTY} is configured as a real property.")
-    there = await found(settings)
-    if there.others:
+    if (await found(settings)).others:
         raise Refused(
             f"{PROPERTY} 已有真实数据。 {PROPERTY} has events of other sources: nothing is touched."
         )
-    if there.simulated:
+    if await is_kept(settings):
         raise Refused("已有模拟数据，请先 --remove。 There is a simulation already; --remove it first.")
+
+
+@contextmanager
+def _place_to_live(settings: Settings) -> Iterator[Path]:
+    """An empty folder below the data folder, for one at a time; what a killed one left there goes first."""
+    around = settings.data_dir / "simulating"
+    around.mkdir(parents=True, exist_ok=True)
+    with (around / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused("正在模拟，请稍候。 Somebody is simulating there at this moment.") from None
+        for left in around.glob("*/"):
+            rmtree(left, ignore_errors=True)
+        try:
+            with TemporaryDirectory(dir=around) as folder:
+                yield Path(folder)
+        finally:
+            rmtree(around, ignore_errors=True)
 
 
 def _check_not_running(settings: Settings) -> None:

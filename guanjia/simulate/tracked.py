@@ -51,7 +51,7 @@ class Tracked:
     stint: int = 0
     judges: list[str] = field(default_factory=list)
     failed: bool = False
-    waited: bool = False
+    waits_for: str | None = None
     refused: bool = False
 
     @property

@@ -64,7 +64,7 @@ WISHES = (
 )
 
 PER_DAY = {
-    "repair": 3.2, "complaint": 0.35, "help": 0.7, "fee": 0.5, "move_in": 0.12, "decoration": 0.1,
+    "repair": 4.5, "complaint": 0.35, "help": 0.7, "fee": 0.5, "move_in": 0.12, "decoration": 0.1,
     "key_custody": 0.25, "visitor": 1.6, "errand": 1.2, "club": 0.8, "community": 0.05, "business": 0.25,
     "suggestion": 0.15, "praise": 0.2,
 }  # fmt: skip

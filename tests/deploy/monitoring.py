@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
+from guanjia.simulate.place import PROPERTY
 from shared.settings import PROJECT
-from tests.deploy.life import PROPERTY
 
 DASHBOARDS = PROJECT / "deploy" / "grafana" / "dashboards"
 CHOSEN = {
@@ -17,6 +17,23 @@ CHOSEN = {
     "$property": PROPERTY,
     "$window": "rolling_30d",
 }
+
+MAY_BE_ZERO = {
+    "告警 · alerts firing": "what fires depends on the hour",
+    "去向不明 · demands unaccounted for": "0, always: the promise itself",
+    "死信 · dead letters": "nothing that was posted is unreadable",
+    "死信，按队列 · dead letters by queue": "likewise",
+    "最久未发 · oldest event unsent": "events leave at once; at a scrape none waits",
+    "最久未发 · age of the oldest of them": "likewise",
+    "待发 · events to be sent": "likewise",
+    "RabbitMQ 队列 · messages in queues": "they are taken at once",
+    "无样本 · no sample": "after a month every rate has a sample",
+    "重大管理责任事故发生率 · Major incidents": "none is the target, and none happens in most years",
+    "一般管理责任事故发生率 · General incidents": "in most months none that management is responsible for",
+    "报修待派 · repairs nobody has": "they are given to somebody at once",
+    "逾期回访 · follow-ups overdue": "at some hours none is",
+}
+"""Panels in which a month of life may well show nothing but zeros, and why."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from ruamel.yaml import YAML
 
@@ -122,6 +123,12 @@ class Stack:
             stack.enter_context(proxy(self.folder, self.address, self.copies, srv))
             stack.callback(end, self._start_prometheus(), signal.SIGKILL)
             yield self
+
+    @property
+    def database_url(self) -> str:
+        """The services' database, for one who may do anything in it."""
+        name = services()["postgres"]["environment"]["POSTGRES_DB"]
+        return urlunsplit(urlsplit(self.postgres.url)._replace(path=f"/{name}"))
 
     # One container at a time.
 

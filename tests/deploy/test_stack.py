@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -16,15 +16,15 @@ import asyncpg
 import httpx
 import pytest
 
+from guanjia.simulate.place import write_property
 from shared.settings import PROJECT
 from tests.deploy.compose import OURS, services
-from tests.deploy.life import PROPERTY, TOWER, Life
-from tests.deploy.monitoring import Asked, answered, queries, targets
+from tests.deploy.life import PROPERTY, Life, Month
+from tests.deploy.monitoring import MAY_BE_ZERO, Asked, answered, boards, queries, targets
 from tests.deploy.proxy import tool
 from tests.deploy.stack import COPIES, KEY, Stack
 from tests.support.blocking import wait_for
 from tests.support.children import end
-from tests.support.properties import write_property
 from tests.support.stores import rows
 from tests.support.waiting import eventually_now
 
@@ -35,9 +35,14 @@ def stack() -> Iterator[Stack]:
         folder = Path(place)
         folder.chmod(0o755)  # the database's own account must get through
         shutil.copytree(PROJECT / "properties", folder / "properties")
-        write_property(folder / "properties", PROPERTY, TOWER)
-        with Stack(folder, folder / "properties").up() as running:
-            yield running
+        write_property(folder / "properties")
+        month = Month(folder / "month")
+        try:
+            with Stack(folder, folder / "properties").up() as running:
+                month.move_to(running.database_url)
+                yield running
+        finally:
+            end(month.child, signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
@@ -115,13 +120,24 @@ def test_every_copy_of_every_service_and_the_broker_are_scraped(stack: Stack, li
 def test_every_query_of_every_panel_has_an_answer(stack: Stack, life: Life) -> None:
     asked = list(queries())
     assert len(asked) > 60
+    assert [str(one) for one in _left(asked, lambda one: _says_something(stack, one))] == []
+
+
+def test_what_a_month_of_life_comes_to_is_seen_in_every_panel(stack: Stack, life: Life) -> None:
+    asked = [one for one in queries() if one.panel not in MAY_BE_ZERO and "target_ratio" not in one.expr]
+    assert len(asked) > 40
+    zero = _left(asked, lambda one: any(value > 0 for value in answered(stack.prometheus, one)))
+    assert [str(one) for one in zero] == []
+    assert {panel["title"] for board in boards().values() for panel in board["panels"]} >= MAY_BE_ZERO.keys()
+
+
+def _left(asked: list[Asked], settled: Callable[[Asked], bool]) -> list[Asked]:
+    """What is still not settled when Prometheus has had some time to look."""
     deadline = time.monotonic() + 45
-    while (
-        silent := [one for one in asked if not _says_something(stack, one)]
-    ) and time.monotonic() < deadline:
-        asked = silent
+    while (left := [one for one in asked if not settled(one)]) and time.monotonic() < deadline:
+        asked = left
         time.sleep(1)
-    assert [str(one) for one in silent] == []
+    return left
 
 
 def _says_something(stack: Stack, asked: Asked) -> bool:

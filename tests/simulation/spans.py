@@ -1,6 +1,7 @@
 """Simulated spans for tests: lived once in a folder, and everything that is asked about them taken down."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import delete, select
 
+from guanjia.simulate.life import Lived
 from guanjia.simulate.living import Rates, Span, lived
 from services.dispatch.case import Case
 from services.dispatch.models import case_history
@@ -24,6 +26,7 @@ from shared.service import Service
 from shared.settings import Settings
 from tests.unit.kpi.oracle import History, World
 
+Report = Callable[[Lived], None]
 UNTIL = datetime(2026, 11, 23, 4, tzinfo=UTC)
 
 
@@ -42,13 +45,15 @@ class Taken:
     world: World
 
 
-def live(folder: Path, seed: int, days: float, until: datetime = UNTIL) -> Taken:
+def live(
+    folder: Path, seed: int, days: float, until: datetime = UNTIL, report: Report = lambda _: None
+) -> Taken:
     """Live `days` until `until` in `folder`."""
-    return asyncio.run(_live(folder, seed, days, until))
+    return asyncio.run(_live(folder, seed, days, until, report))
 
 
-async def _live(folder: Path, seed: int, days: float, until: datetime) -> Taken:
-    async with lived(folder, seed, until - timedelta(days=days), until, lambda _: None) as span:
+async def _live(folder: Path, seed: int, days: float, until: datetime, report: Report) -> Taken:
+    async with lived(folder, seed, until - timedelta(days=days), until, report) as span:
         by_name = {service.name: service for service in span.world.process.services}
         rates = await span.rates()
         demanded, opened = (

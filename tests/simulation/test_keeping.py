@@ -1,7 +1,6 @@
 """A simulation beside real data: kept as a property of its own, served, removed without a trace."""
 
 import asyncio
-import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,16 +8,20 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import Connection, inspect, text
 
 from guanjia.serve import SERVICES, Process
+from guanjia.simulate import keeping
 from guanjia.simulate.keeping import found, keep, remove
 from guanjia.simulate.place import PROPERTY, known_properties, write_property
-from guanjia.simulate.running import Refused, simulate
+from guanjia.simulate.running import Refused, simulate, take_away
 from guanjia.simulate.world import World
 from shared.clock import ManualClock
+from shared.database import Database
 from shared.settings import Settings
 from tests.simulation.spans import UNTIL, Taken, live
 from tests.support.properties import write_property as write_tower
+from tests.support.stores import Store
 
 KEY = "the-admin-key"
 
@@ -30,11 +33,11 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Taken:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Iterator[Settings]:
-    """An installation with a property of its own and something in it."""
+def settings(tmp_path: Path, store: Store) -> Iterator[Settings]:
+    """An installation with a property of its own and something in it, on each kind of database."""
     write_tower(tmp_path / "properties", "tower")
     told = {"data_dir": tmp_path / "data", "properties_dir": tmp_path / "properties", "bootstrap_key": KEY,
-            "database_url": "", "amqp_url": "", "port": 1}  # fmt: skip
+            "database_url": store.url, "amqp_url": "", "port": 1}  # fmt: skip
     found = Settings.model_validate(told)
     asyncio.run(_post(found, "tower"))
     yield found
@@ -49,18 +52,25 @@ async def _post(settings: Settings, prop: str) -> None:
         await world.settle()
 
 
-def rows(settings: Settings) -> dict[str, list[Any]]:
+async def rows(settings: Settings) -> dict[str, list[Any]]:
     """Everything in every table, but for what is the same for all properties."""
     told: dict[str, list[Any]] = {}
-    for file in sorted(settings.data_dir.glob("*.db")):
-        with sqlite3.connect(file) as connection:
-            for (table,) in connection.execute(
-                "SELECT name FROM sqlite_master WHERE type = 'table'"
-            ).fetchall():
+    for service in ("bus", *SERVICES):
+        database = Database(service, settings.database_url, settings.data_dir)
+        async with database.read() as connection:
+            for table in sorted(await connection.run_sync(_tables, service)):
                 if table != "workflow_versions":
-                    told[f"{file.stem}.{table}"] = connection.execute(f'SELECT * FROM "{table}"').fetchall()
-        connection.close()
+                    place = f'{service}."{table}"' if database.is_postgres else f'"{table}"'
+                    found = await connection.execute(text(f"SELECT * FROM {place}"))
+                    told[f"{service}.{table}"] = sorted(map(repr, found.all()))
+        await database.dispose()
     return told
+
+
+def _tables(connection: Connection, service: str) -> list[str]:
+    return inspect(connection).get_table_names(
+        schema=service if connection.dialect.name == "postgresql" else None
+    )
 
 
 async def test_it_is_served_with_the_same_rates_and_marked(settings: Settings, day: Taken) -> None:
@@ -81,11 +91,11 @@ async def _rates(http: httpx.AsyncClient, headers: dict[str, str]) -> list[tuple
 
 
 async def test_removing_leaves_nothing_and_touches_nothing_else(settings: Settings, day: Taken) -> None:
-    before = rows(settings)
+    before = await rows(settings)
     await keep(day.settings, settings)
     assert (await found(settings)).simulated == day.counts["events"]
     assert await remove(settings) > day.counts["events"]
-    assert rows(settings) == before
+    assert await rows(settings) == before
     assert PROPERTY not in known_properties(settings)
 
 
@@ -96,7 +106,7 @@ async def test_removing_leaves_nothing_of_what_came_of_it_later(settings: Settin
         await world.advance(timedelta(days=1))
         assert (await world.left())["bus"] > 0
     await remove(settings)
-    left = str(rows(settings))
+    left = str(await rows(settings))
     assert "tower" in left
     assert [word for word in (PROPERTY, *day.cases, *_packed(day.cases)) if word in left] == []
 
@@ -120,7 +130,35 @@ async def test_it_is_refused_where_the_name_is_that_of_a_real_property(settings:
 async def test_it_is_refused_where_others_posted_under_its_name(settings: Settings, tmp_path: Path) -> None:
     write_property(settings.data_dir / "properties")
     await _post(settings, PROPERTY)
-    before = rows(settings)
+    before = await rows(settings)
     with pytest.raises(Refused, match="other sources"):
         await simulate(settings, 1, 1, UNTIL, lambda _: None)
-    assert rows(settings) == before
+    assert await rows(settings) == before
+
+
+async def test_what_was_kept_in_part_is_a_simulation_too_and_is_removed_whole(
+    settings: Settings, day: Taken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, left = await rows(settings), 11
+    copy = keeping._copy
+
+    async def fails_later(*told: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise KeyboardInterrupt
+        await copy(*told)
+
+    monkeypatch.setattr(keeping, "_copy", fails_later)
+    with pytest.raises(KeyboardInterrupt):
+        await keep(day.settings, settings)
+    assert await rows(settings) != before
+    with pytest.raises(Refused, match="already"):
+        await simulate(settings, 1, 1, UNTIL, lambda _: None)
+    assert await remove(settings) > 0
+    assert await rows(settings) == before
+
+
+async def test_nothing_is_there_to_remove_where_nothing_ever_ran(tmp_path: Path, store: Store) -> None:
+    told = {"data_dir": tmp_path / "none", "database_url": store.url, "amqp_url": "", "port": 1}
+    assert await take_away(Settings.model_validate(told)) == 0
