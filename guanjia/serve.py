@@ -100,6 +100,7 @@ class Process:
         for service in self.services:
             await service.scrape()
         text = generate_latest(_Merged([s.registry for s in self.services]))
+        text += b"".join(service.written_metrics() for service in self.services)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     def _common_endpoints(self) -> list[Endpoint]:

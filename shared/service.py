@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import structlog
 from msgspec import Struct, structs
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry
 from sqlalchemy import MetaData, delete, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -22,6 +22,7 @@ from shared.clock import Clock
 from shared.database import Database
 from shared.dead_letters import DeadLetters
 from shared.errors import Unavailable
+from shared.gauges import MechanismGauges
 from shared.inbox import Inbox
 from shared.messages import Event, KeyRevoked
 from shared.migrations import upgrade
@@ -112,6 +113,10 @@ class Service:
 
     async def measure(self) -> None:
         """Bring the service's own gauges up to date, before a scrape."""
+
+    def written_metrics(self) -> bytes:
+        """Metrics beside the registry's that are kept as the text a scrape gets."""
+        return b""
 
     # Its life.
 
@@ -255,7 +260,10 @@ class Service:
 
     async def scrape(self) -> None:
         """Bring all gauges up to date."""
-        await self._gauges.refresh(self)
+        pending, oldest = await self.relay.backlog()
+        async with self.database.read() as connection:
+            dead = await self.dead_letters.counts(connection)
+        self._gauges.show(self.name, pending, oldest, {queue: dead.get(queue, 0) for queue in self.queues})
         await self.measure()
 
     def common_endpoints(self) -> list[Endpoint]:
@@ -297,28 +305,6 @@ class Service:
 
     async def _asyncapi(self, _: Call) -> Answer:
         return Answer(asyncapi.document(VERSION))
-
-
-class MechanismGauges:
-    """The gauges that every service has."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        by = ["service"]
-        self.pending = Gauge("guanjia_outbox_pending", "Events to be sent", by, registry=registry)
-        self.oldest = Gauge(
-            "guanjia_outbox_oldest_seconds", "Age of the oldest of them", by, registry=registry
-        )
-        self.dead = Gauge("guanjia_dead_letters", "Dead letters not replayed", ["queue"], registry=registry)
-
-    async def refresh(self, service: Service) -> None:
-        """Read them from the tables."""
-        pending, oldest = await service.relay.backlog()
-        self.pending.labels(service.name).set(pending)
-        self.oldest.labels(service.name).set(oldest)
-        async with service.database.read() as connection:
-            counts = await service.dead_letters.counts(connection)
-        for queue in service.queues:
-            self.dead.labels(queue).set(counts.get(queue, 0))
 
 
 async def take_revoked(service: Service, connection: AsyncConnection, events: Sequence[Event]) -> None:

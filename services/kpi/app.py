@@ -27,7 +27,7 @@ class Kpi(Service):
 
     def __init__(self, around: Surroundings) -> None:
         super().__init__(around)
-        self.gauges = RateGauges(self.registry)
+        self.gauges = RateGauges()
 
     def subscriptions(self) -> Sequence[Subscription]:
         """Facts, follow-ups, cases."""
@@ -44,6 +44,10 @@ class Kpi(Service):
     def jobs(self) -> Sequence[Job]:
         """The gauges are kept fresh."""
         return (self.keep_gauges_fresh,)
+
+    def written_metrics(self) -> bytes:
+        """The rates as they were last refreshed."""
+        return self.gauges.text
 
     async def prepare(self) -> None:
         """The gauges tell the truth from the first scrape on."""

@@ -1,11 +1,10 @@
-"""The gauges of the target rates, as of the last refresh: a scrape computes nothing and reads no table."""
+"""The gauges of the target rates, as of the last refresh: a scrape computes and writes nothing anew."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import generate_latest
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 from services.kpi.figures import Board
 from services.kpi.rates import Figure
@@ -14,27 +13,18 @@ from services.kpi.windows import Window
 _RATE = ("property", "kpi", "window")
 
 
-class RateGauges(Collector):
-    """Serves what was shown last; all figures of a property are of one instant."""
+class RateGauges:
+    """Holds what was shown last; all figures of a property are of one instant."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._families: Sequence[GaugeMetricFamily] = ()
-        registry.register(self)
-
-    def describe(self) -> Iterable[GaugeMetricFamily]:
-        """Nothing yet: what is served changes with the properties."""
-        return ()
-
-    def collect(self) -> Iterable[GaugeMetricFamily]:
-        """The families made by the last `show`."""
-        return self._families
+    def __init__(self) -> None:
+        self.text = b""
 
     def show(self, boards: Iterable[Board], now: datetime) -> None:
-        """Serve these boards from now on."""
+        """`text` is of these boards from now on, as Prometheus reads it."""
         families = Families()
         for board in boards:
             families.add(board, now)
-        self._families = families.all()
+        self.text = generate_latest(families)
 
 
 class Families:
@@ -72,9 +62,9 @@ class Families:
             "guanjia_kpi_as_of_timestamp_seconds", "The instant that the rates are of", labels=("property",)
         )
 
-    def all(self) -> Sequence[GaugeMetricFamily]:
+    def collect(self) -> Iterator[GaugeMetricFamily]:
         """Every family, in the order of exposition."""
-        return tuple(vars(self).values())
+        yield from vars(self).values()
 
     def add(self, board: Board, now: datetime) -> None:
         """The series of one property."""

@@ -3,7 +3,6 @@
 import asyncio
 from datetime import timedelta
 
-from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import select
 
@@ -19,7 +18,7 @@ Labels = dict[str, str]
 async def scraped(desk: KpiDesk, name: str, **labels: str) -> list[tuple[Labels, float]]:
     """Samples of a gauge that have these labels, after a refresh."""
     await refresh(desk.service)
-    text = generate_latest(desk.service.registry).decode()
+    text = desk.service.written_metrics().decode()
     return [
         (sample.labels, sample.value)
         for family in text_string_to_metric_families(text)
