@@ -1,17 +1,15 @@
-"""Sends what the outbox holds: takes a batch, packs it by type, publishes with confirms, settles it at once.
+"""Sends what the outbox holds: takes a batch, packs it by who hears it, publishes with confirms, settles it.
 
 Nothing is ever published from memory after a commit: only rows of the table are. Of a service's copies one at
 a time sends, in the order of the rows, and until it settles them it writes nothing: a transaction that wrote
-and then waited for the broker would hold back the stream of cases. Rows that the broker refuses
-back off by themselves. Sent rows are kept for a while (a broker may lose a young queue), then removed in
-bounded bites.
+and then waited for the broker would hold back the stream of cases. Rows that the broker refuses back off by
+themselves. Sent rows are kept for a while (a broker may lose a young queue), then removed in bounded bites.
 """
 
 import asyncio
 from binascii import crc32
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from itertools import groupby
 from typing import Any
 
 import structlog
@@ -19,7 +17,7 @@ from sqlalchemy import Row, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.bus import Bus, BusDown, Message
-from shared.bus.topology import HEARD
+from shared.bus.topology import AUDIENCES
 from shared.clock import Clock
 from shared.database import Database, is_transient
 from shared.messages import PUBLIC
@@ -158,17 +156,20 @@ class Relay:
 
 
 def pack(rows: Sequence[Row[Any]]) -> Iterator[tuple[Message, list[int]]]:
-    """Rows as messages with the ids in each: packed by type for our own services, one each for others."""
-    for name, group in groupby(sorted(rows, key=lambda row: (row.type, row.id)), key=lambda row: row.type):
-        members = list(group)
-        if name in PUBLIC:
-            yield from (
-                (Message(key=name, body=row.body, packed=False, public=True), [row.id]) for row in members
-            )
-        if name in HEARD:
-            for chunk in _chunks(members):
-                body = b"[" + b",".join(row.body for row in chunk) + b"]"
-                yield Message(key=name, body=body, packed=True), [row.id for row in chunk]
+    """Rows, in order, as messages with the ids in each: for our own services packed by who hears them,
+    whatever their types, for others one each.
+    """
+    heard: dict[tuple[str, ...], list[Row[Any]]] = {}
+    for row in rows:
+        if row.type in AUDIENCES:
+            heard.setdefault(AUDIENCES[row.type], []).append(row)
+    for members in heard.values():
+        for chunk in _chunks(members):
+            body = b"[" + b",".join(row.body for row in chunk) + b"]"
+            yield Message(key=chunk[0].type, body=body, packed=True), [row.id for row in chunk]
+    for row in rows:
+        if row.type in PUBLIC:
+            yield Message(key=row.type, body=row.body, packed=False, public=True), [row.id]
 
 
 def _chunks(rows: Sequence[Row[Any]]) -> Iterator[list[Row[Any]]]:

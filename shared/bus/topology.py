@@ -34,13 +34,14 @@ QUEUES: dict[str, tuple[str, ...]] = {
 }
 """Queue → the event types that come to it over the internal exchange."""
 
-HEARD = frozenset(name for names in QUEUES.values() for name in names)
-"""Types that some service listens to."""
-
 
 def queues_of(event_type: str) -> list[str]:
     """The queues that `event_type` is routed to."""
     return [queue for queue, types in QUEUES.items() if event_type in types]
+
+
+AUDIENCES = {name: tuple(queues_of(name)) for names in QUEUES.values() for name in names}
+"""Event type → the queues that hear it; what nobody of ours listens to is not in it."""
 
 
 RETRY_SECONDS = (1, 5, 30)
