@@ -93,12 +93,15 @@ def bursts(where: Setting) -> Iterator[Post]:
 
     At the end of the span, by day, one has died shortly before: whoever comes then finds them at it.
     """
+    last = where.end.astimezone(where.zone) - LAST_BURST
+    wanted = time(7) <= last.time() < time(22) and where.end - where.start > timedelta(days=7)
     for number, day in enumerate(where.days()):
         if number % BURST_EVERY == 1:
             random = dice(where.seed, "burst", day.date())
-            yield from _burst(where, random, moment(random, day, time(17, 45), time(18, 30)), 30)
-    last = where.end.astimezone(where.zone) - LAST_BURST
-    if time(7) <= last.time() < time(22) and where.end - where.start > timedelta(days=7):
+            at = moment(random, day, time(17, 45), time(18, 30))
+            wanted = wanted and not (at.date() == last.date() and at < where.end)
+            yield from _burst(where, random, at, 30)
+    if wanted:
         yield from _burst(where, dice(where.seed, "last burst"), last, 9)
 
 

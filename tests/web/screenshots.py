@@ -97,6 +97,7 @@ async def take(browser: Browser, house: Simulated, shot: Shot, width: int, langu
     await page.evaluate("document.fonts.ready")
     whole: int = await page.evaluate("document.documentElement.scrollHeight")
     await page.set_viewport_size({"width": width, "height": min(whole, LONGEST)})
+    await page.evaluate("scrollTo(0, 0)")  # what was tapped may lie far down
     taken = await page.screenshot(animations="disabled", caret="hide")
     save(taken, PICTURES / f"{shot.name}-{width}-{language}.png")
     await context.close()
