@@ -122,7 +122,7 @@ class Crew:
             yield at, self._equipment(case, at, "under_repair")
         urgent = case.state.priority == "urgent"
         if case.waits_for is None and not urgent and random.random() < 0.16:
-            case.waits_for = random.choice(("parts", "resident"))
+            case.waits_for = "parts" if case.equipment is not None else random.choice(("parts", "resident"))
             yield self._act(case, now + minutes(random, 8, 20), "wait", who, reason=case.waits_for)
         else:
             yield self._act(case, now + self._work(random, who, 12, 50 if urgent else 75), "complete", who,
