@@ -72,7 +72,7 @@ async def test_slow_consumers_take_what_is_there_when_it_settles(
     listening = {"kpi.cases": lambda events: heard.extend(event.type for event in events)}
     async with World(process, clock, heard=listening, slow=["kpi.cases"]) as world:
         await raised(world)
-        assert heard == ["guanjia.case.changed.v1", "guanjia.case.opened.v1"]
+        assert heard == ["guanjia.case.opened.v1", "guanjia.case.changed.v1"]
         assert await world.left() == {"bus": 2}
         await world.settle()
         assert await world.left() == {}
