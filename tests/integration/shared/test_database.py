@@ -1,6 +1,7 @@
 """Both databases behind one face: no update lost, a reader sees one snapshot, and which errors pass."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -133,3 +134,26 @@ async def test_a_full_or_locked_sqlite_file_passes_by_itself(tmp_path: Path) -> 
                 await connection.execute(insert(THINGS).values(id=f"{number}", words="x" * 5000))
     assert is_transient(caught.value)
     await db.dispose()
+
+
+async def test_whoever_writes_to_sqlite_waits_for_another_process_and_holds_nobody_up(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        ours, theirs = Database("tester", "", tmp_path), Database("tester", "", tmp_path)
+        for db in (ours, theirs):
+            stack.push_async_callback(db.dispose)
+        async with ours.begin() as connection:
+            await connection.run_sync(METADATA.create_all)
+        order = []
+
+        async def write() -> None:
+            async with ours.begin():
+                order.append("ours")
+
+        async with theirs.begin():
+            writing = asyncio.create_task(write())
+            for _ in range(20):
+                await ours.ping()
+                await asyncio.sleep(0.002)
+            order.append("theirs")
+        await writing
+        assert order == ["theirs", "ours"]

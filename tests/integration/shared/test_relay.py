@@ -1,17 +1,25 @@
 """Only what was committed is sent, all of it, packed within limits; refusals back off and nothing is lost."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 import msgspec
 import pytest
+from sqlalchemy import text
 
-from shared.bus import BusDown
+from shared.bus import BusDown, Message
 from shared.ids import new_id
 from shared.messages import CaseChanged, Event, decode_batch
+from shared.relay import Relay
 from tests.contract.samples import case, demand
-from tests.integration.shared.conftest import TABLES, Bench, fact
+from tests.integration.shared.conftest import TABLES, Bench, Wire, fact
 from tests.support.waiting import eventually
+
+WRITING = text(
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_xid IS NOT NULL"
+)
+"""How many transactions have written and are open."""
 
 
 async def test_what_was_not_committed_is_never_sent(bench: Bench) -> None:
@@ -123,6 +131,35 @@ async def test_two_relays_at_once_leave_nothing_unsent(bench: Bench) -> None:
     assert {*ids} == {f"{number}" for number in range(1200)}
     if bench.database.is_postgres:
         assert len(ids) == 1200
+
+
+class Slow(Wire):
+    """A bus that keeps whoever publishes waiting."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.confirms = asyncio.Event(), asyncio.Event()
+
+    async def publish(self, messages: Sequence[Message]) -> Sequence[int]:
+        self.asked.set()
+        await self.confirms.wait()
+        return await super().publish(messages)
+
+
+async def test_while_one_copy_waits_for_the_broker_no_other_sends_and_nothing_written_is_open(
+    bench: Bench,
+) -> None:
+    await bench.record(fact("1", bench.clock))
+    slow = Slow()
+    sending = asyncio.create_task(Relay(bench.database, bench.outbox, slow, bench.clock).send_batch())
+    await slow.asked.wait()
+    if bench.database.is_postgres:
+        assert await bench.copy().send_batch() is None
+        async with bench.database.glance() as connection:
+            assert (await connection.execute(WRITING)).scalar_one() == 0
+    slow.confirms.set()
+    assert await sending == 1
+    assert await bench.copy().send_batch() == 0
 
 
 async def test_a_running_relay_sends_what_it_is_woken_for_and_what_nobody_told_it_of(bench: Bench) -> None:
