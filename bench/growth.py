@@ -180,11 +180,3 @@ def _tell(report: Report, places: Sequence[tuple[int, Place]]) -> None:
             figure = statistics.median(one.figures[name])
             beside = f"{figure / first:.2f} x"
             report.row(6, f"{name}, {cases:,} cases", f"{figure:.2f}", beside=beside, aim=aim)
-
-
-if __name__ == "__main__":
-    servers.keep_settings_apart()
-    with servers.supervised():
-        told = Report()
-        asyncio.run(measure(told))
-        told.print()

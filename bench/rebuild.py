@@ -130,11 +130,3 @@ async def _events(url: str) -> int:
         return int(await connection.fetchval(_EVENTS))
     finally:
         await connection.close()
-
-
-if __name__ == "__main__":
-    servers.keep_settings_apart()
-    with servers.supervised():
-        told = Report()
-        asyncio.run(measure(told))
-        told.print()

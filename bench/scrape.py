@@ -125,11 +125,3 @@ async def _tell(report: Report, places: list[Place]) -> None:
         report.row(7, f"read of history during {ROUNDS * SCRAPES} scrapes and what counted beside them", seen,
                    aim="no scan")  # fmt: skip
         report.row(7, f"counting {rates} rates anew, {what}", f"{counting:.0f} ms", beside=await one.plan())
-
-
-if __name__ == "__main__":
-    servers.keep_settings_apart()
-    with servers.supervised():
-        told = Report()
-        asyncio.run(measure(told))
-        told.print()
