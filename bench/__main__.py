@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import ground
+from bench import environment
 from bench.report import Report
 from tests.support.servers import supervised
 
@@ -56,7 +56,7 @@ def main() -> int:
     if chosen.quick:
         os.environ.update(QUICK)
     report = Report()
-    with supervised(), ground.servers(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with supervised(), environment.servers(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         failed = runner.run(_measure(tuple(chosen.programs) or PROGRAMS, report))
     report.print()
     if chosen.markdown:

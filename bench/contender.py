@@ -7,9 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from bench.ground import Plot, plot, server_processes
-from bench.meter import Meter, megabytes
-from bench.outcomes import Outcome
+from bench.cpu_meter import Meter, megabytes
+from bench.environment import Plot, plot, server_processes
+from bench.results import Outcome
 from bench.wrk import BenchFailed
 from tests.support.stores import rows
 

@@ -8,9 +8,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.ground import Plot, product
-from bench.meter import Meter, megabytes
-from bench.office import LAST, STEPS, Office
+from bench.cpu_meter import Meter, megabytes
+from bench.dispatcher_load import LAST, STEPS, Office
+from bench.environment import Plot, product
 from bench.report import Report
 from bench.rounds import interleaved, middle, rounds, seconds
 from bench.wrk import BenchFailed

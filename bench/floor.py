@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 from uuid_utils.compat import uuid7
 
-from shared.messages import DemandRaised
+from shared.messages.facts import DemandRaised
 
 _decoder = msgspec.json.Decoder(DemandRaised)
 _INSERT = """

@@ -19,12 +19,12 @@ from typing import Any
 
 import asyncpg
 
-from bench.costs import CASES, Asking, posted, server_of, signed_in
+from bench.cpu_meter import cpu_seconds
 from bench.history import DISPATCH, INTAKE, fill, live_month, settings_for, write_properties
-from bench.meter import cpu_seconds
+from bench.query_costs import CASES, Asking, posted, server_of, signed_in
 from bench.report import Report
-from guanjia.serve import Process
-from guanjia.simulate.world import World
+from guanjia.process import Process
+from guanjia.simulation.virtual_process import VirtualProcess
 from services.dispatch.app import Dispatch
 from shared.clock import ManualClock
 from tests.support import servers
@@ -132,7 +132,7 @@ class Place:
         """Look for due timers where none is due, then where the leases of a hundred cases lapse."""
         clock = ManualClock(datetime.now(UTC))
         process = Process(["dispatch"], settings_for(self.folder, self.url), clock)
-        async with World(process, clock):
+        async with VirtualProcess(process, clock):
             (service,) = process.services
             if not isinstance(service, Dispatch):
                 raise TypeError

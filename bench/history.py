@@ -15,9 +15,9 @@ from typing import Any
 
 import asyncpg
 
-from guanjia.simulate.keeping import keep, remove
-from guanjia.simulate.living import lived
-from guanjia.simulate.place import PROPERTY
+from guanjia.simulation.simulated_property import PROPERTY
+from guanjia.simulation.span import lived
+from guanjia.simulation.storage import keep, remove
 from shared.settings import Settings
 from tests.support import servers
 

@@ -1,8 +1,8 @@
 """Goals 1 and 3: single demands over HTTP, durable before the 202; and published too, as they come."""
 
-from bench import doors
-from bench.outcomes import ratio, typical, written_cpu, written_memory
+from bench import intake_http
 from bench.report import Report
+from bench.results import ratio, typical, written_cpu, written_memory
 from bench.rounds import interleaved
 from bench.wrk import require_wrk
 
@@ -10,7 +10,9 @@ from bench.wrk import require_wrk
 async def measure(report: Report) -> None:
     """intake beside the floor and FastAPI with an ORM."""
     require_wrk()
-    found = await interleaved({"floor": doors.floor, "orm": doors.orm, "intake": doors.intake})
+    found = await interleaved(
+        {"floor": intake_http.floor, "orm": intake_http.orm, "intake": intake_http.intake}
+    )
     floor, orm, ours = (typical(found[name]) for name in ("floor", "orm", "intake"))
     for name, outcome in (("floor: bare ASGI, group commit", floor), ("FastAPI, ORM, a commit each", orm)):
         report.row(
@@ -19,7 +21,7 @@ async def measure(report: Report) -> None:
         )  # fmt: skip
     report.row(
         1,
-        f"intake over HTTP, single, {doors.CONNECTIONS} connections, p99 {ours.p99:.0f} ms",
+        f"intake over HTTP, single, {intake_http.CONNECTIONS} connections, p99 {ours.p99:.0f} ms",
         f"{ours.rate:,.0f}/s",
         cpu=written_cpu(ours),
         memory=written_memory(ours),

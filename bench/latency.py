@@ -10,13 +10,13 @@ import time
 from functools import partial
 
 from bench.contender import peer
-from bench.ground import SERVICES, Plot, plot, product, server_processes
-from bench.lines import Line
-from bench.meter import Meter
-from bench.office import Office
-from bench.outcomes import Outcome, typical, written_cpu
-from bench.peers.course import percentiles
+from bench.cpu_meter import Meter
+from bench.dispatcher_load import Office
+from bench.environment import SERVICES, Plot, plot, product, server_processes
+from bench.http_client import Line
+from bench.peers.workload import percentiles
 from bench.report import Report
+from bench.results import Outcome, typical, written_cpu
 from bench.rounds import interleaved, rounds, seconds
 from bench.wrk import BenchFailed
 from tests.support.stores import rows

@@ -18,10 +18,10 @@ from typing import Any
 
 import asyncpg
 
-from bench.costs import CASES as EVENTS
-from bench.costs import Asking, server_of
+from bench.cpu_meter import cpu_seconds
 from bench.history import KPI, PROPERTIES, fill, live_month, write_properties
-from bench.meter import cpu_seconds
+from bench.query_costs import CASES as EVENTS
+from bench.query_costs import Asking, server_of
 from bench.report import Report
 from tests.support import servers
 from tests.support.children import spawn

@@ -10,13 +10,13 @@ import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from bench import books
+from bench import checks
 from bench.contender import peer
-from bench.ground import SERVICES, plot, product, server_processes
-from bench.meter import Meter, megabytes
-from bench.office import Office
-from bench.outcomes import Outcome, ratio, typical, written_cpu, written_memory
+from bench.cpu_meter import Meter, megabytes
+from bench.dispatcher_load import Office
+from bench.environment import SERVICES, plot, product, server_processes
 from bench.report import Report
+from bench.results import Outcome, ratio, typical, written_cpu, written_memory
 from bench.rounds import interleaved, seconds
 
 SECONDS = 8.0
@@ -36,10 +36,10 @@ async def ours() -> Outcome:
     with plot() as ground, product(ground, *SERVICES) as running:
         async with Office(running).at_work() as office:
             warmed, _ = await office.repairs(0.5, WARM_UP)
-            await books.closed(ground, warmed)
+            await checks.closed(ground, warmed)
             with Meter({**running.pids, **server_processes()}) as meter:
                 done, took = await office.repairs(seconds(SECONDS), AT_ONCE)
-                lag = await books.closed(ground, warmed + done)
+                lag = await checks.closed(ground, warmed + done)
         outcome = Outcome.of(done, took + lag, meter, answered=done / took, lag=lag)
         outcome.memory = {name: megabytes(*pids) for name, pids in running.pids.items()}
         return outcome

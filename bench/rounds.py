@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from rich.console import Console
 
-from bench.meter import machine_seconds
+from bench.cpu_meter import machine_seconds
 
 Outcome = TypeVar("Outcome")
 _BUSY_CORES, _LOOK = 0.5, 0.5

@@ -15,12 +15,12 @@ from typing import Any
 
 import asyncpg
 
-from bench.costs import CASES, Asking
 from bench.history import KPI, fill, live_month, settings_for, write_properties
+from bench.query_costs import CASES, Asking
 from bench.report import Report
-from services.kpi.figures import board_of
-from shared.database import Database
-from shared.properties import load_properties
+from services.kpi.queries.scorecards import load_scorecard
+from shared.database.engine import Database
+from shared.properties.loader import load_properties
 from tests.support import servers
 from tests.support.processes import Processes, Serving
 from tests.support.stores import fresh_database, fresh_vhost
@@ -71,8 +71,8 @@ class Place:
             for _ in range(ROUNDS):
                 began, rates = time.perf_counter(), 0
                 for prop in load_properties(settings_for(self.folder, self.url).properties_dir).values():
-                    async with database.read() as connection:
-                        board = await board_of(connection, prop, datetime.now(UTC))
+                    async with database.snapshot() as connection:
+                        board = await load_scorecard(connection, prop, datetime.now(UTC))
                     rates += sum(f.met is not None for told in board.figures.values() for f in told)
                 took.append(1000 * (time.perf_counter() - began))
         finally:

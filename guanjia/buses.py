@@ -1,10 +1,10 @@
 """Which bus a process uses: RabbitMQ where a URL is set, else the one in the database."""
 
-from shared.bus import Bus
-from shared.bus.embedded import EmbeddedBus
-from shared.bus.topology import QUEUES
 from shared.clock import Clock
-from shared.database import Database
+from shared.database.engine import Database
+from shared.messaging.bus import Bus
+from shared.messaging.embedded import EmbeddedBus
+from shared.messaging.topology import QUEUES
 from shared.settings import Settings
 
 POOL = len(QUEUES) + 5
@@ -15,7 +15,7 @@ def make_bus(settings: Settings, clock: Clock) -> Bus:
     """A bus for `settings`."""
     if settings.amqp_url:
         # Here, because its libraries take a third of a start that has no use for them.
-        from shared.bus.rabbit import RabbitBus
+        from shared.messaging.rabbitmq import RabbitBus
 
         return RabbitBus(settings.amqp_url)
     return EmbeddedBus(Database("bus", settings.database_url, settings.data_dir, pool=POOL), clock)

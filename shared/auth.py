@@ -65,7 +65,7 @@ class Secret:
 
     def _from_file(self, file: Path) -> str:
         if not file.exists():
-            self.made_now = _make(file, secrets.token_hex(32))
+            self.made_now = _create_file(file, secrets.token_hex(32))
         root = file.read_text().strip()
         if not root:
             raise RuntimeError(f"{file} is empty: anybody could make keys with it")
@@ -81,7 +81,7 @@ class Secret:
         return urlsafe_b64encode(digest[:24]).decode()
 
 
-def _make(file: Path, text: str) -> bool:
+def _create_file(file: Path, text: str) -> bool:
     """Whether it was us who made `file`: it appears whole or not at all, and the first one stands."""
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
@@ -98,7 +98,7 @@ def _make(file: Path, text: str) -> bool:
     return True
 
 
-def hashed(token: str) -> str:
+def hash_token(token: str) -> str:
     """How a link's token is stored."""
     return hashlib.sha256(token.encode()).hexdigest()
 
@@ -119,8 +119,8 @@ class Keyring:
         self, name: str, roles: list[str], properties: list[str] | None, person: str | None
     ) -> tuple[Identity, str]:
         """A new key: who it names, and the word itself, which is stored nowhere."""
-        identity = _identity(new_id(), name, roles, properties, person)
-        return identity, _PREFIX + _text(self._keys.dumps(_plain(identity)))
+        identity = _from_list(new_id(), name, roles, properties, person)
+        return identity, _PREFIX + _text(self._keys.dumps(_to_list(identity)))
 
     def check(self, key: str) -> Identity:
         """Whom `key` names. Raises `NotSignedIn`."""
@@ -131,11 +131,11 @@ class Keyring:
 
     def _read(self, key: str) -> Identity:
         if self._bootstrap and hmac.compare_digest(key.encode(), self._bootstrap.encode()):
-            return admin("bootstrap")
+            return admin_identity("bootstrap")
         if not key.startswith(_PREFIX):
             raise NotSignedIn
         try:
-            identity = _identity(*self._keys.loads(key[len(_PREFIX) :]))
+            identity = _from_list(*self._keys.loads(key[len(_PREFIX) :]))
         except (BadData, TypeError, ValueError) as error:
             raise NotSignedIn from error
         self._known[key] = identity
@@ -145,7 +145,7 @@ class Keyring:
 
     def session(self, identity: Identity) -> str:
         """The value of a session cookie."""
-        return _text(self._sessions.dumps(_plain(identity)))
+        return _text(self._sessions.dumps(_to_list(identity)))
 
     def check_session(self, value: str) -> Identity:
         """Whom a session cookie names. Raises `NotSignedIn`."""
@@ -153,7 +153,7 @@ class Keyring:
 
     def code(self, identity: Identity) -> str:
         """A sign-in code for a link that is soon used."""
-        return _text(self._codes.dumps(_plain(identity)))
+        return _text(self._codes.dumps(_to_list(identity)))
 
     def check_code(self, value: str) -> Identity:
         """Whom a sign-in code names. Raises `NotSignedIn`."""
@@ -161,7 +161,7 @@ class Keyring:
 
     def _timed(self, serializer: URLSafeTimedSerializer, value: str, seconds: int) -> Identity:
         try:
-            identity = _identity(*serializer.loads(value, max_age=seconds))
+            identity = _from_list(*serializer.loads(value, max_age=seconds))
         except (BadData, TypeError, ValueError) as error:
             raise NotSignedIn from error
         if identity.key in self.revoked:
@@ -169,17 +169,17 @@ class Keyring:
         return identity
 
 
-def admin(key: str) -> Identity:
+def admin_identity(key: str) -> Identity:
     """The administrator of the installation."""
     return Identity(key=key, name="admin", roles=frozenset({"admin"}))
 
 
-def _plain(identity: Identity) -> list[Any]:
+def _to_list(identity: Identity) -> list[Any]:
     properties = None if identity.properties is None else sorted(identity.properties)
     return [identity.key, identity.name, sorted(identity.roles), properties, identity.person]
 
 
-def _identity(
+def _from_list(
     key: str, name: str, roles: list[str], properties: list[str] | None, person: str | None
 ) -> Identity:
     scope = None if properties is None else frozenset(properties)

@@ -13,7 +13,7 @@ class FieldError(msgspec.Struct, frozen=True):
     message: str
     message_zh: str = ""
 
-    def told_in(self, language: str) -> dict[str, str]:
+    def localize(self, language: str) -> dict[str, str]:
         """The entry of the problem document in `language` (`zh` or `en`)."""
         return {
             "path": self.path,
@@ -55,7 +55,7 @@ class Problem(Exception):
         if detail:
             body["detail"] = detail
         if self.errors:
-            body["errors"] = [error.told_in(language) for error in self.errors]
+            body["errors"] = [error.localize(language) for error in self.errors]
         return body | self.members()
 
 

@@ -10,7 +10,7 @@ def new_id() -> str:
     return str(uuid7())
 
 
-def uuid_of(text: str) -> str | None:
+def parse_uuid(text: str) -> str | None:
     """`text`, however it is written, as an identifier; None where it is none."""
     try:
         return str(UUID(text))

@@ -14,25 +14,27 @@ from sqlalchemy import MetaData, delete, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared import asyncapi, openapi
 from shared.auth import Keyring, Secret
-from shared.bus import Bus, BusDown, Consumer, Delivery
-from shared.bus.topology import INBOUND_QUEUE, QUEUES
 from shared.clock import Clock
-from shared.database import Database
-from shared.dead_letters import DeadLetters
+from shared.database.engine import Database
+from shared.database.migrations import upgrade
 from shared.errors import Unavailable
-from shared.gauges import MechanismGauges
-from shared.inbox import Inbox
-from shared.messages import Event, KeyRevoked
-from shared.migrations import upgrade
-from shared.outbox import Outbox
-from shared.properties import Property
-from shared.receiver import Receiver, Subscription, patiently
-from shared.relay import Relay
+from shared.http import openapi
+from shared.http.endpoints import Call, Endpoint, Reply
+from shared.messages import asyncapi
+from shared.messages.cloudevents import Event
+from shared.messages.events import KeyRevoked
+from shared.messaging.bus import Bus, BusDown, Consumer, Delivery
+from shared.messaging.consumer import EventConsumer, Subscription, retry_while_unavailable
+from shared.messaging.dead_letters import DeadLetters
+from shared.messaging.inbox import Inbox
+from shared.messaging.metrics import MessagingMetrics
+from shared.messaging.outbox import Outbox
+from shared.messaging.relay import Relay
+from shared.messaging.tables import MessagingTables
+from shared.messaging.topology import INBOUND_QUEUE, QUEUES
+from shared.properties.property import Property
 from shared.settings import Settings
-from shared.tables import Mechanism
-from shared.web import Answer, Call, Endpoint
 
 VERSION = "0.1.0"
 _log = structlog.get_logger(__name__)
@@ -44,7 +46,7 @@ Job = Callable[[], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class ServiceContext:
     """What a process gives to the services in it."""
 
     settings: Settings
@@ -67,9 +69,9 @@ class Service:
 
     name: ClassVar[str]
     metadata: ClassVar[MetaData]
-    mechanism: ClassVar[Mechanism]
+    messaging_tables: ClassVar[MessagingTables]
 
-    def __init__(self, around: Surroundings) -> None:
+    def __init__(self, around: ServiceContext) -> None:
         self.settings = around.settings
         self.clock = around.clock
         self.bus = around.bus
@@ -77,12 +79,12 @@ class Service:
         self.keyring = around.keyring
         self.properties = around.properties
         self.database = Database(self.name, around.settings.database_url, around.settings.data_dir)
-        self.outbox = Outbox(self.mechanism.outbox, around.clock)
-        self.inbox = Inbox(self.mechanism.inbox, around.clock)
-        self.dead_letters = DeadLetters(self.mechanism.dead_letters, around.clock)
+        self.outbox = Outbox(self.messaging_tables.outbox, around.clock)
+        self.inbox = Inbox(self.messaging_tables.inbox, around.clock)
+        self.dead_letters = DeadLetters(self.messaging_tables.dead_letters, around.clock)
         self.relay = Relay(self.database, self.outbox, around.bus, around.clock)
         self.registry = CollectorRegistry()
-        self._gauges = MechanismGauges(self.registry)
+        self._gauges = MessagingMetrics(self.registry)
         self._tasks: list[asyncio.Task[None]] = []
         self.leaving = asyncio.Event()
         self.ready = False
@@ -128,7 +130,7 @@ class Service:
     def consumers(self) -> dict[str, Consumer]:
         """The queues it consumes."""
         subscriptions = (*self.subscriptions(), *self._key_subscriptions())
-        known: dict[str, Consumer] = {s.queue: Receiver(self, s).take for s in subscriptions}
+        known: dict[str, Consumer] = {s.queue: EventConsumer(self, s).take for s in subscriptions}
         known |= self.raw_consumers()
         if not self.settings.amqp_url:
             return known
@@ -139,11 +141,11 @@ class Service:
         """What the broker gave up delivering comes to the table too."""
         letters = [(structs.replace(d, queue=queue), "delivered too often") for d in deliveries]
 
-        async def bury() -> None:
-            async with self.database.begin() as connection:
-                await self.dead_letters.bury(connection, letters)
+        async def store() -> None:
+            async with self.database.transaction() as connection:
+                await self.dead_letters.store(connection, letters)
 
-        await patiently(queue, bury)
+        await retry_while_unavailable(queue, store)
 
     def raw_consumers(self) -> dict[str, Consumer]:
         """Queues whose deliveries are not events of ours."""
@@ -151,7 +153,7 @@ class Service:
 
     async def start(self) -> None:
         """Migrate, make ready, begin to listen, relay and work; waits for a database that is away."""
-        await patiently(self.name, self.make_ready)
+        await retry_while_unavailable(self.name, self.make_ready)
         await self.bus.start(self.consumers())
         for job in (self.relay.run, self._clean, self._watch_keys, *self.jobs()):
             self._tasks.append(asyncio.create_task(self._kept_alive(job), name=f"{self.name} job"))
@@ -199,18 +201,20 @@ class Service:
 
     def _key_subscriptions(self) -> Sequence[Subscription]:
         queue = f"{self.name}.keys"
-        return [Subscription(queue, (KeyRevoked,), take_revoked)] if queue in QUEUES else []
+        return [Subscription(queue, (KeyRevoked,), handle_key_revoked)] if queue in QUEUES else []
 
     async def revoke(self, connection: AsyncConnection, keys: Sequence[str]) -> None:
         """These keys hold no longer, here and in every copy."""
         dialect = postgresql if self.database.is_postgres else sqlite
         rows = [{"key": key, "revoked_at": self.clock.now()} for key in keys]
-        await connection.execute(dialect.insert(self.mechanism.revoked_keys).on_conflict_do_nothing(), rows)
+        await connection.execute(
+            dialect.insert(self.messaging_tables.revoked_keys).on_conflict_do_nothing(), rows
+        )
         self.keyring.revoked.update(keys)
 
     async def _load_revoked(self) -> None:
-        async with self.database.read() as connection:
-            found = await connection.execute(select(self.mechanism.revoked_keys.c.key))
+        async with self.database.snapshot() as connection:
+            found = await connection.execute(select(self.messaging_tables.revoked_keys.c.key))
             self.keyring.revoked.update(found.scalars())
 
     async def _watch_keys(self) -> None:
@@ -228,10 +232,10 @@ class Service:
     async def _clean_once(self) -> None:
         while await self.relay.clean():
             pass
-        table = self.mechanism.inbox
+        table = self.messaging_tables.inbox
         old = select(table.c.consumer, table.c.source, table.c.id)
         old = old.where(table.c.received_at < self.clock.now() - _INBOX_KEEP).limit(2000)
-        async with self.database.begin() as connection:
+        async with self.database.transaction() as connection:
             await connection.execute(
                 delete(table).where(tuple_(table.c.consumer, table.c.source, table.c.id).in_(old))
             )
@@ -247,13 +251,13 @@ class Service:
     async def replay(self, queue: str | None = None, reason: str | None = None, limit: int = 1000) -> int:
         """Take dead letters once more, those of `queue` whose reason holds `reason`; how many."""
         consumers = self.consumers()
-        async with self.database.read() as connection:
-            letters = await self.dead_letters.listed(connection, queue, reason, limit)
+        async with self.database.snapshot() as connection:
+            letters = await self.dead_letters.list_pending(connection, queue, reason, limit)
         for letter in letters:
             delivery = Delivery(queue=letter.queue, body=letter.body, headers=letter.headers)
             await consumers[letter.queue]([delivery])
-            async with self.database.begin() as connection:
-                await self.dead_letters.settle(connection, [letter.id])
+            async with self.database.transaction() as connection:
+                await self.dead_letters.mark_replayed(connection, [letter.id])
         return len(letters)
 
     # Metrics and health.
@@ -261,8 +265,8 @@ class Service:
     async def scrape(self) -> None:
         """Bring all gauges up to date."""
         pending, oldest = await self.relay.backlog()
-        async with self.database.read() as connection:
-            dead = await self.dead_letters.counts(connection)
+        async with self.database.snapshot() as connection:
+            dead = await self.dead_letters.count_by_queue(connection)
         self._gauges.show(self.name, pending, oldest, {queue: dead.get(queue, 0) for queue in self.queues})
         await self.measure()
 
@@ -299,15 +303,15 @@ class Service:
         except BusDown as error:
             raise Unavailable("The bus does not answer.", "消息总线无响应。") from error
 
-    async def _openapi(self, _: Call) -> Answer:
+    async def _openapi(self, _: Call) -> Reply:
         endpoints = [*self.endpoints(), *self.common_endpoints()]
-        return Answer(openapi.document(f"Guanjia {self.name}", VERSION, endpoints))
+        return Reply(openapi.build_document(f"Guanjia {self.name}", VERSION, endpoints))
 
-    async def _asyncapi(self, _: Call) -> Answer:
-        return Answer(asyncapi.document(VERSION))
+    async def _asyncapi(self, _: Call) -> Reply:
+        return Reply(asyncapi.build_document(VERSION))
 
 
-async def take_revoked(service: Service, connection: AsyncConnection, events: Sequence[Event]) -> None:
+async def handle_key_revoked(service: Service, connection: AsyncConnection, events: Sequence[Event]) -> None:
     """Keys were revoked at intake."""
     await service.revoke(connection, [event.data.key for event in events])
 

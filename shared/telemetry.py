@@ -84,7 +84,7 @@ def current_trace() -> str | None:
     return _current.get()
 
 
-def accepted_trace(offered: str | None) -> str:
+def trace_or_new(offered: str | None) -> str:
     """`offered` where it is well formed, else a new trace."""
     if offered and _FORM.fullmatch(offered):
         return offered
@@ -95,7 +95,7 @@ def accepted_trace(offered: str | None) -> str:
 @contextmanager
 def traced(name: str, offered: str | None, kind: SpanKind = SpanKind.SERVER) -> Iterator[str]:
     """Do something within the trace `offered` (a `traceparent`), as a span where spans are exported."""
-    parent = accepted_trace(offered)
+    parent = trace_or_new(offered)
     token = _current.set(parent)
     try:
         if _exporting:

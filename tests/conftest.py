@@ -10,7 +10,7 @@ from sqlalchemy import MetaData
 from sqlalchemy.schema import CreateSchema
 
 from shared.clock import ManualClock
-from shared.database import Database
+from shared.database.engine import Database
 from shared.telemetry import configure_logging
 from tests.support import servers
 from tests.support.processes import Processes
@@ -54,7 +54,7 @@ async def database(store: Store) -> AsyncIterator[MakeDatabase]:
     async def make(service: str, metadata: MetaData) -> Database:
         db = Database(service, store.url, store.folder)
         made.append(db)
-        async with db.begin() as connection:
+        async with db.transaction() as connection:
             if db.is_postgres:
                 await connection.execute(CreateSchema(service, if_not_exists=True))
             await connection.run_sync(metadata.create_all)

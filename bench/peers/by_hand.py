@@ -17,7 +17,7 @@ import msgspec
 import uvloop
 
 from bench.payload import demand
-from bench.peers import business, course
+from bench.peers import business, workload
 
 QUEUE = "repairs"
 BATCH = 128
@@ -110,11 +110,11 @@ class Loop:
 
 async def main(chosen: argparse.Namespace) -> None:
     """Run courses."""
-    database = await asyncpg.connect(course.database_url())
+    database = await asyncpg.connect(workload.database_url())
     await database.execute(business.DDL)
-    speaking = await aio_pika.connect_robust(course.amqp_url())
+    speaking = await aio_pika.connect_robust(workload.amqp_url())
     exchange = (await speaking.channel(publisher_confirms=True)).default_exchange
-    hearing = await (await aiormq.connect(course.amqp_url())).channel(publisher_confirms=False)
+    hearing = await (await aiormq.connect(workload.amqp_url())).channel(publisher_confirms=False)
     await hearing.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
     await hearing.basic_qos(prefetch_count=3 * BATCH)
 
@@ -125,10 +125,10 @@ async def main(chosen: argparse.Namespace) -> None:
     loop = Loop(chosen.steps, publish, hearing, database)
     running = asyncio.create_task(loop.run())
     await hearing.basic_consume(QUEUE, loop.take)
-    await course.conduct(loop.begin, chosen)
-    course.leave()
+    await workload.conduct(loop.begin, chosen)
+    workload.leave()
     await running
 
 
 if __name__ == "__main__":
-    uvloop.run(main(course.options()))
+    uvloop.run(main(workload.options()))

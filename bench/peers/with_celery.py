@@ -16,7 +16,7 @@ import asyncpg
 from kombu import Connection, Consumer, Queue
 
 from bench.payload import demand_json
-from bench.peers import business, course
+from bench.peers import business, workload
 from bench.peers.celery_app import AMQP_URL, DONE, step
 
 WORKERS = 3
@@ -49,7 +49,7 @@ def _listen(loop: asyncio.AbstractEventLoop) -> None:
 
 async def main(chosen: argparse.Namespace) -> None:
     """Run courses."""
-    database = await asyncpg.connect(course.database_url())
+    database = await asyncpg.connect(workload.database_url())
     await database.execute(business.DDL)
     Connection(AMQP_URL).channel().queue_declare(DONE, durable=True, auto_delete=False)
     worker, loop, demand = _worker(), asyncio.get_running_loop(), demand_json(1)
@@ -65,12 +65,12 @@ async def main(chosen: argparse.Namespace) -> None:
         await finished
 
     try:
-        await course.conduct(whole, chosen)
+        await workload.conduct(whole, chosen)
     finally:
         worker.terminate()
         worker.wait(20)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(course.options()))
-    course.leave()
+    asyncio.run(main(workload.options()))
+    workload.leave()

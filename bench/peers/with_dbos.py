@@ -8,7 +8,7 @@ import uvloop
 from dbos import DBOS, SetWorkflowID
 
 from bench.payload import demand_json
-from bench.peers import business, course
+from bench.peers import business, workload
 
 POOL = 20
 _pool: Any = None
@@ -33,7 +33,7 @@ async def main(chosen: argparse.Namespace) -> None:
     """Run courses."""
     global _pool
     async with asyncpg.create_pool(
-        course.database_url(), min_size=8, max_size=8, init=None, reset=_keep
+        workload.database_url(), min_size=8, max_size=8, init=None, reset=_keep
     ) as _pool:
         await _pool.execute(business.DDL)
         demand = demand_json(1)
@@ -43,7 +43,7 @@ async def main(chosen: argparse.Namespace) -> None:
                 handle = await DBOS.start_workflow_async(repair, case, chosen.steps, demand)
             await handle.get_result()
 
-        await course.conduct(whole, chosen)
+        await workload.conduct(whole, chosen)
 
 
 async def _keep(_: Any) -> None:
@@ -54,12 +54,12 @@ if __name__ == "__main__":
     DBOS(
         config={
             "name": "repairs",
-            "system_database_url": course.database_url(),
+            "system_database_url": workload.database_url(),
             "sys_db_pool_size": POOL,
             "log_level": "ERROR",
             "enable_otlp": False,
         }
     )
     DBOS.launch()
-    uvloop.run(main(course.options()))
-    course.leave()
+    uvloop.run(main(workload.options()))
+    workload.leave()

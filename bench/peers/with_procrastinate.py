@@ -10,10 +10,12 @@ import procrastinate
 import uvloop
 
 from bench.payload import demand_json
-from bench.peers import business, course
+from bench.peers import business, workload
 
 CONCURRENCY = 16
-app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=course.database_url(), max_size=20))
+app = procrastinate.App(
+    connector=procrastinate.PsycopgConnector(conninfo=workload.database_url(), max_size=20)
+)
 _pool: Any = None
 _done: dict[str, asyncio.Future[None]] = {}
 
@@ -33,7 +35,7 @@ async def main(chosen: argparse.Namespace) -> None:
     global _pool
     logging.disable(logging.CRITICAL)
     async with (
-        asyncpg.create_pool(course.database_url(), min_size=8, max_size=8, reset=_keep) as _pool,
+        asyncpg.create_pool(workload.database_url(), min_size=8, max_size=8, reset=_keep) as _pool,
         app.open_async(),
     ):
         await _pool.execute(business.DDL)
@@ -51,8 +53,8 @@ async def main(chosen: argparse.Namespace) -> None:
             await step.defer_async(case=case, number=0, steps=chosen.steps, demand=demand)
             await finished
 
-        await course.conduct(whole, chosen)
-        course.leave()
+        await workload.conduct(whole, chosen)
+        workload.leave()
         await working
 
 
@@ -61,4 +63,4 @@ async def _keep(_: Any) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main(course.options()))
+    uvloop.run(main(workload.options()))

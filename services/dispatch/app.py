@@ -4,19 +4,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from services.dispatch import api, handlers, queries
-from services.dispatch.jobs import Watch, keep_matching
-from services.dispatch.metrics import Meters
-from services.dispatch.models import mechanism, metadata
-from services.dispatch.operations import Acting, load_rulebook
-from services.dispatch.pages import BoardPages
-from services.dispatch.rulebook import Rulebook
-from services.dispatch.stream import Stream
-from services.dispatch.workflow import load_workflows
-from shared.pages import Pages
-from shared.receiver import Subscription
-from shared.service import Job, Service, Surroundings
-from shared.web import Endpoint, Web
+from services.dispatch import handlers, queries
+from services.dispatch.api import cases
+from services.dispatch.domain.workflow.loader import load_workflows
+from services.dispatch.domain.workflow_catalog import WorkflowCatalog
+from services.dispatch.jobs import TimerWatch, match_withdrawals_forever
+from services.dispatch.metrics import DispatchMetrics
+from services.dispatch.models import messaging_tables, metadata
+from services.dispatch.operations.case_actions import CaseActions
+from services.dispatch.operations.change_stream import ChangeStream
+from services.dispatch.operations.workflow_versions import load_catalog
+from services.dispatch.pages.routes import BoardPages
+from shared.http.endpoints import Endpoint, EndpointServer
+from shared.messaging.consumer import Subscription
+from shared.pages.layout import PageRenderer
+from shared.service import Job, Service, ServiceContext
 
 HERE = Path(__file__).resolve().parent
 
@@ -26,31 +28,31 @@ class Dispatch(Service):
 
     name = "dispatch"
     metadata = metadata
-    mechanism = mechanism
+    messaging_tables = messaging_tables
 
-    def __init__(self, around: Surroundings) -> None:
+    def __init__(self, around: ServiceContext) -> None:
         super().__init__(around)
-        self.rules = Rulebook(load_workflows().values(), self.properties)
-        self.meters = Meters(self.registry)
-        self.acting = Acting(self)
-        self.watch = Watch(self)
-        self.stream = Stream(self.database, lambda: self.rules, self.clock.now, self.leaving)
+        self.rules = WorkflowCatalog(load_workflows().values(), self.properties)
+        self.meters = DispatchMetrics(self.registry)
+        self.acting = CaseActions(self)
+        self.watch = TimerWatch(self)
+        self.stream = ChangeStream(self.database, lambda: self.rules, self.clock.now, self.leaving)
 
     def subscriptions(self) -> Sequence[Subscription]:
         return handlers.SUBSCRIPTIONS
 
     def endpoints(self) -> Sequence[Endpoint]:
-        return api.endpoints
+        return cases.endpoints
 
     def pages(self) -> Sequence[Any]:
         """The board and the pages of cases."""
-        return BoardPages(self, Pages(Web(self, self.keyring), HERE)).routes()
+        return BoardPages(self, PageRenderer(EndpointServer(self, self.keyring), HERE / "pages")).routes()
 
     def jobs(self) -> Sequence[Job]:
         return (self.watch.run, self.stream.run, self._keep_matching)
 
     async def _keep_matching(self) -> None:
-        await keep_matching(self)
+        await match_withdrawals_forever(self)
 
     def committed(self) -> None:
         """Something was committed: to be relayed, to be told on the stream, and perhaps due soon."""
@@ -59,13 +61,13 @@ class Dispatch(Service):
         self.watch.wake()
 
     async def prepare(self) -> None:
-        async with self.database.begin() as connection:
-            self.rules = await load_rulebook(connection, self.properties, self.clock.now())
+        async with self.database.transaction() as connection:
+            self.rules = await load_catalog(connection, self.properties, self.clock.now())
 
     async def finish(self) -> None:
         await self.acting.finish()
 
     async def measure(self) -> None:
-        async with self.database.read() as connection:
-            counts: Sequence[Any] = await queries.open_counts(connection)
+        async with self.database.snapshot() as connection:
+            counts: Sequence[Any] = await queries.count_open_cases(connection)
         self.meters.show_open(counts)

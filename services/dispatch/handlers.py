@@ -5,50 +5,50 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.dispatch import operations
-from services.dispatch.commands import Conclude
+from services.dispatch.domain.commands import ConcludeFollowUp
+from services.dispatch.operations import demands, facts
+from services.dispatch.operations.case_commands import execute_commands
 from shared.errors import NotFound
 from shared.ids import new_id
-from shared.messages import (
-    DemandAccepted,
+from shared.messages.cloudevents import Event
+from shared.messages.events import DemandAccepted, FollowUpDone
+from shared.messages.facts import (
     DemandWithdrawn,
     EquipmentRegistered,
     EquipmentState,
-    Event,
-    FollowUpDone,
     InspectionRecorded,
     ResidentRegistered,
 )
-from shared.receiver import Retry, Subscription
+from shared.messaging.consumer import RetryLater, Subscription
 
 
-async def take_demands(service: Any, connection: AsyncConnection, events: Sequence[Event]) -> None:
+async def handle_demands(service: Any, connection: AsyncConnection, events: Sequence[Event]) -> None:
     """Demands were accepted or taken back."""
-    await operations.take_demands(connection, service, events, service.clock.now())
+    await demands.open_and_withdraw(connection, service, events, service.clock.now())
 
 
-async def take_facts(service: Any, connection: AsyncConnection, events: Sequence[Event]) -> None:
+async def handle_facts(service: Any, connection: AsyncConnection, events: Sequence[Event]) -> None:
     """Equipment, inspections, residents."""
-    await operations.take_facts(connection, service, events, service.clock.now())
+    await facts.record_facts(connection, service, events, service.clock.now())
 
 
-async def take_follow_ups(service: Any, connection: AsyncConnection, events: Sequence[Event]) -> None:
+async def handle_follow_ups(service: Any, connection: AsyncConnection, events: Sequence[Event]) -> None:
     """Follow-ups are done: their cases close, dissatisfied answers open reworks."""
-    commands = [Conclude(done=event.data, rework=new_id(), trace=event.trace) for event in events]
-    outcomes = await operations.apply(connection, service, commands, service.clock.now())
+    commands = [ConcludeFollowUp(done=event.data, rework=new_id(), trace=event.trace) for event in events]
+    outcomes = await execute_commands(connection, service, commands, service.clock.now())
     for outcome in outcomes:
         if isinstance(outcome, NotFound):
-            raise Retry("its case is not here yet")
+            raise RetryLater("its case is not here yet")
         if outcome is not None:
             raise outcome
 
 
 SUBSCRIPTIONS = (
-    Subscription("dispatch.demands", (DemandAccepted, DemandWithdrawn), take_demands),
+    Subscription("dispatch.demands", (DemandAccepted, DemandWithdrawn), handle_demands),
     Subscription(
         "dispatch.facts",
         (EquipmentRegistered, EquipmentState, InspectionRecorded, ResidentRegistered),
-        take_facts,
+        handle_facts,
     ),
-    Subscription("dispatch.followups", (FollowUpDone,), take_follow_ups),
+    Subscription("dispatch.followups", (FollowUpDone,), handle_follow_ups),
 )

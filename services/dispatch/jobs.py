@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import structlog
 from sqlalchemy import delete, update
 
-from services.dispatch import operations, queries
-from services.dispatch.commands import Look
+from services.dispatch import queries
+from services.dispatch.domain.commands import CheckDeadlines
 from services.dispatch.models import action_keys, timers
-from shared.database import is_transient
+from services.dispatch.operations.case_commands import execute_commands
+from services.dispatch.operations.demands import match_withdrawals
+from shared.database.engine import is_transient
 
 if TYPE_CHECKING:
     from services.dispatch.app import Dispatch
@@ -26,7 +28,7 @@ _CLEAN_SECONDS = 600
 _KEEP_KEYS = timedelta(days=7)
 
 
-class Watch:
+class TimerWatch:
     """Looks at cases when something of them is due; `wake` it after a commit."""
 
     def __init__(self, service: "Dispatch") -> None:
@@ -51,16 +53,16 @@ class Watch:
                 pause = min(2 * pause, 2.0)
 
     async def _look_and_rest(self) -> None:
-        async with self._service.database.glance() as connection:
-            due_at = await queries.next_due(connection)
+        async with self._service.database.autocommit() as connection:
+            due_at = await queries.next_due_at(connection)
         if due_at is None or due_at > self._service.clock.now() or await self.look() < _SET:
             await self._rest(due_at)
 
     async def look(self) -> int:
         """Look at a set of what is due now; how many cases that were."""
         service, now = self._service, self._service.clock.now()
-        async with service.database.glance() as connection:
-            ids = await queries.due(connection, now, _SET)
+        async with service.database.autocommit() as connection:
+            ids = await queries.due_cases(connection, now, _SET)
         if not ids:
             return 0
         try:
@@ -78,14 +80,14 @@ class Watch:
             await self._apply([case], now)
         except Exception as error:
             _log.error("a case could not be looked at", case=case, exc_info=error)
-            async with self._service.database.begin() as connection:
+            async with self._service.database.transaction() as connection:
                 later = update(timers).where(timers.c.case_id == case).values(due_at=now + _LATER)
                 await connection.execute(later)
 
     async def _apply(self, ids: list[str], now: datetime) -> None:
-        async with self._service.database.begin() as connection:
-            commands = [Look(case=case) for case in ids]
-            await operations.apply(connection, self._service, commands, now, skip_locked=True)
+        async with self._service.database.transaction() as connection:
+            commands = [CheckDeadlines(case=case) for case in ids]
+            await execute_commands(connection, self._service, commands, now, skip_locked=True)
 
     async def _rest(self, due_at: datetime | None) -> None:
         """Until the next timer is due by the service's clock, something is committed, or a second is over."""
@@ -102,15 +104,15 @@ class Watch:
                 wait.cancel()
 
 
-async def keep_matching(service: "Dispatch") -> None:
+async def match_withdrawals_forever(service: "Dispatch") -> None:
     """Withdraw, for ever, what was taken back before it came; and forget keys of actions after their time."""
     rounds = 0
     while True:
         await asyncio.sleep(2)
         rounds += 1
         try:
-            async with service.database.begin() as connection:
-                matched = await operations.match_withdrawals(connection, service, service.clock.now())
+            async with service.database.transaction() as connection:
+                matched = await match_withdrawals(connection, service, service.clock.now())
                 if rounds % (_CLEAN_SECONDS // 2) == 0:
                     old = action_keys.c.recorded_at < service.clock.now() - _KEEP_KEYS
                     await connection.execute(delete(action_keys).where(old))

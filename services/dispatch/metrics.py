@@ -5,12 +5,12 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from services.dispatch.desk import Desk, Step
+from services.dispatch.domain.decider import CaseDecider, DecidedStep
 
 _LEAD = (300, 900, 1800, 3600, 7200, 14400, 28800, 86400, 172800, 345600, 604800, 1209600)
 
 
-class Meters:
+class DispatchMetrics:
     """The service's own metrics."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -30,7 +30,7 @@ class Meters:
             registry=registry,
         )
 
-    def count(self, desk: Desk) -> None:
+    def count(self, desk: CaseDecider) -> None:
         """What a set of commands came to."""
         for notice in desk.notices:
             case = notice.case
@@ -38,7 +38,7 @@ class Meters:
         for step in desk.steps:
             self._count_step(step)
 
-    def _count_step(self, step: Step) -> None:
+    def _count_step(self, step: DecidedStep) -> None:
         before, after = step.transition.before, step.transition.after
         if before is None:
             return

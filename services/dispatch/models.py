@@ -17,11 +17,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from shared.database import Json, Key, UtcDateTime, metadata_for
-from shared.tables import mechanism_tables
+from shared.database.engine import Json, Key, UtcDateTime, metadata_for
+from shared.messaging.tables import define_messaging_tables
 
 metadata = metadata_for("dispatch")
-mechanism = mechanism_tables(metadata)
+messaging_tables = define_messaging_tables(metadata)
 _Position: TypeEngine[int] = BigInteger().with_variant(Integer(), "sqlite")
 
 workflow_versions = Table(

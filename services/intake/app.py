@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from functools import partial
 
 from services.intake import api, handlers, jobs, queries
-from services.intake.doors import Doors
-from services.intake.metrics import IntakeGauges
-from services.intake.models import mechanism, metadata
-from services.intake.operations import UNACCOUNTED_AFTER
-from shared.bus import Consumer, Delivery
-from shared.bus.topology import INBOUND_QUEUE
-from shared.receiver import Subscription, patiently
-from shared.service import Job, Service, Surroundings
-from shared.web import Endpoint
+from services.intake.metrics import IntakeMetrics
+from services.intake.models import messaging_tables, metadata
+from services.intake.operations.acceptance import UNACCOUNTED_AFTER
+from services.intake.operations.acceptor import Acceptor
+from shared.http.endpoints import Endpoint
+from shared.messaging.bus import Consumer, Delivery
+from shared.messaging.consumer import Subscription, retry_while_unavailable
+from shared.messaging.topology import INBOUND_QUEUE
+from shared.service import Job, Service, ServiceContext
 
 
 class Intake(Service):
@@ -20,13 +20,17 @@ class Intake(Service):
 
     name = "intake"
     metadata = metadata
-    mechanism = mechanism
+    messaging_tables = messaging_tables
 
-    def __init__(self, around: Surroundings) -> None:
+    def __init__(self, around: ServiceContext) -> None:
         super().__init__(around)
-        self.doors = Doors(self.database, self.outbox, self.clock, self.committed, self.settings.rate_limit)
-        self._inbound = handlers.InboundDoor(self.doors, self._bury, self.clock, self.properties)
-        self._own = IntakeGauges(self.registry)
+        self.doors = Acceptor(
+            self.database, self.outbox, self.clock, self.committed, self.settings.rate_limit
+        )
+        self._inbound = handlers.InboundConsumer(
+            self.doors, self._store_dead_letters, self.clock, self.properties
+        )
+        self._own = IntakeMetrics(self.registry)
 
     def subscriptions(self) -> Sequence[Subscription]:
         return handlers.SUBSCRIPTIONS
@@ -44,13 +48,13 @@ class Intake(Service):
         await self.doors.finish()
 
     async def measure(self) -> None:
-        async with self.database.read() as connection:
-            count = await queries.unaccounted(connection, self.clock.now(), UNACCOUNTED_AFTER)
+        async with self.database.snapshot() as connection:
+            count = await queries.count_unaccounted_demands(connection, self.clock.now(), UNACCOUNTED_AFTER)
         self._own.unaccounted.set(count)
 
     async def _take_inbound(self, deliveries: Sequence[Delivery]) -> None:
-        await patiently(INBOUND_QUEUE, lambda: self._inbound.take(deliveries))
+        await retry_while_unavailable(INBOUND_QUEUE, lambda: self._inbound.take(deliveries))
 
-    async def _bury(self, letters: Sequence[tuple[Delivery, str]]) -> None:
-        async with self.database.begin() as connection:
-            await self.dead_letters.bury(connection, letters)
+    async def _store_dead_letters(self, letters: Sequence[tuple[Delivery, str]]) -> None:
+        async with self.database.transaction() as connection:
+            await self.dead_letters.store(connection, letters)

@@ -5,7 +5,7 @@ from typing import Any
 
 import structlog
 
-from services.intake import operations
+from services.intake.operations import acceptance
 
 _log = structlog.get_logger(__name__)
 _EVERY_SECONDS = 10
@@ -13,8 +13,8 @@ _EVERY_SECONDS = 10
 
 async def reconcile_once(service: Any) -> int:
     """Send demands without a case once more; how many."""
-    async with service.database.begin() as connection:
-        count = await operations.ask_again(connection, service.outbox, service.clock.now())
+    async with service.database.transaction() as connection:
+        count = await acceptance.republish_lost_demands(connection, service.outbox, service.clock.now())
     if count:
         _log.warning("demands without a case are sent again", count=count)
         service.committed()

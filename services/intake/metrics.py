@@ -3,8 +3,8 @@
 from prometheus_client import CollectorRegistry, Gauge
 
 
-class IntakeGauges:
-    """What intake shows to the scraper beside the mechanism's gauges."""
+class IntakeMetrics:
+    """What intake shows to the scraper beside the gauges of messaging."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.unaccounted = Gauge(

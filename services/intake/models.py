@@ -2,11 +2,11 @@
 
 from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, Table, Text
 
-from shared.database import Identifier, Json, Key, UtcDateTime, metadata_for
-from shared.tables import mechanism_tables
+from shared.database.engine import Identifier, Json, Key, UtcDateTime, metadata_for
+from shared.messaging.tables import define_messaging_tables
 
 metadata = metadata_for("intake")
-mechanism = mechanism_tables(metadata)
+messaging_tables = define_messaging_tables(metadata)
 
 events = Table(
     "events",

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.intake.models import api_keys, case_states, demands, events
 
 
-async def demand(connection: AsyncConnection, demand_id: str) -> Row[Any] | None:
+async def get_demand(connection: AsyncConnection, demand_id: str) -> Row[Any] | None:
     """The demand with its event and the state of its case."""
     query = (
         select(
@@ -29,18 +29,18 @@ async def demand(connection: AsyncConnection, demand_id: str) -> Row[Any] | None
     return (await connection.execute(query)).one_or_none()
 
 
-async def unaccounted(connection: AsyncConnection, now: datetime, after: timedelta) -> int:
+async def count_unaccounted_demands(connection: AsyncConnection, now: datetime, after: timedelta) -> int:
     """How many demands were accepted more than `after` ago and have no case."""
     waiting = demands.c.opened_at.is_(None) & (demands.c.accepted_at < now - after)
     return int((await connection.execute(select(func.count()).where(waiting))).scalar_one())
 
 
-async def key(connection: AsyncConnection, key_id: str) -> Row[Any] | None:
+async def get_key(connection: AsyncConnection, key_id: str) -> Row[Any] | None:
     """A key that was issued."""
     return (await connection.execute(select(api_keys).where(api_keys.c.id == key_id))).one_or_none()
 
 
-async def keys(connection: AsyncConnection, after: str | None) -> Sequence[Row[Any]]:
+async def list_keys(connection: AsyncConnection, after: str | None) -> Sequence[Row[Any]]:
     """Issued keys in the order of their issue, those after `after`."""
     query = select(api_keys).order_by(api_keys.c.id)
     if after:

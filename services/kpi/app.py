@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from services.kpi.api import endpoints
+from services.kpi.api.rates import endpoints
 from services.kpi.handlers import SUBSCRIPTIONS
-from services.kpi.jobs import keep_fresh, refresh
-from services.kpi.metrics import RateGauges
-from services.kpi.models import mechanism, metadata
-from services.kpi.pages import RatePages
-from shared.pages import Pages
-from shared.receiver import Subscription
-from shared.service import Job, Service, Surroundings
-from shared.web import Endpoint, Web
+from services.kpi.jobs import keep_gauges_fresh, refresh_gauges
+from services.kpi.metrics import RateMetrics
+from services.kpi.models import messaging_tables, metadata
+from services.kpi.pages.rates import RatePages
+from shared.http.endpoints import Endpoint, EndpointServer
+from shared.messaging.consumer import Subscription
+from shared.pages.layout import PageRenderer
+from shared.service import Job, Service, ServiceContext
 
 HERE = Path(__file__).resolve().parent
 
@@ -23,11 +23,11 @@ class Kpi(Service):
 
     name = "kpi"
     metadata = metadata
-    mechanism = mechanism
+    messaging_tables = messaging_tables
 
-    def __init__(self, around: Surroundings) -> None:
+    def __init__(self, around: ServiceContext) -> None:
         super().__init__(around)
-        self.gauges = RateGauges()
+        self.gauges = RateMetrics()
 
     def subscriptions(self) -> Sequence[Subscription]:
         """Facts, follow-ups, cases."""
@@ -39,7 +39,7 @@ class Kpi(Service):
 
     def pages(self) -> Sequence[Any]:
         """The rates for people."""
-        return RatePages(self, Pages(Web(self, self.keyring), HERE)).routes()
+        return RatePages(self, PageRenderer(EndpointServer(self, self.keyring), HERE / "pages")).routes()
 
     def jobs(self) -> Sequence[Job]:
         """The gauges are kept fresh."""
@@ -51,8 +51,8 @@ class Kpi(Service):
 
     async def prepare(self) -> None:
         """The gauges tell the truth from the first scrape on."""
-        await refresh(self)
+        await refresh_gauges(self)
 
     async def keep_gauges_fresh(self) -> None:
         """For as long as the service runs."""
-        await keep_fresh(self)
+        await keep_gauges_fresh(self)

@@ -6,28 +6,28 @@ from datetime import datetime
 from prometheus_client import generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
-from services.kpi.figures import Board
-from services.kpi.rates import Figure
-from services.kpi.windows import Window
+from services.kpi.domain.rates import Figure
+from services.kpi.domain.windows import Window
+from services.kpi.queries.scorecards import Scorecard
 
 _RATE = ("property", "kpi", "window")
 
 
-class RateGauges:
+class RateMetrics:
     """Holds what was shown last; all figures of a property are of one instant."""
 
     def __init__(self) -> None:
         self.text = b""
 
-    def show(self, boards: Iterable[Board], now: datetime) -> None:
+    def show(self, boards: Iterable[Scorecard], now: datetime) -> None:
         """`text` is of these boards from now on, as Prometheus reads it."""
-        families = Families()
+        families = RateFamilies()
         for board in boards:
             families.add(board, now)
         self.text = generate_latest(families)
 
 
-class Families:
+class RateFamilies:
     """One scrape's worth of series in the making."""
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Families:
         """Every family, in the order of exposition."""
         yield from vars(self).values()
 
-    def add(self, board: Board, now: datetime) -> None:
+    def add(self, board: Scorecard, now: datetime) -> None:
         """The series of one property."""
         for window, figures in board.figures.items():
             for figure in figures:
@@ -88,7 +88,7 @@ class Families:
             self.ratio.add_metric(names, float(figure.ratio))
             self.met.add_metric(names, figure.met)
 
-    def _add_mood(self, board: Board, window: Window) -> None:
+    def _add_mood(self, board: Scorecard, window: Window) -> None:
         mood = board.moods[window]
         self.mouth.add_metric((board.property.id, window), mood.index)
         for reason, count in mood.reasons.items():

@@ -4,11 +4,11 @@ All text that names something compares by code points; instants are whole micros
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, Table
 
-from shared.database import Key, metadata_for
-from shared.tables import mechanism_tables
+from shared.database.engine import Key, metadata_for
+from shared.messaging.tables import define_messaging_tables
 
 metadata = metadata_for("kpi")
-mechanism = mechanism_tables(metadata)
+messaging_tables = define_messaging_tables(metadata)
 
 facts = Table(
     "facts",

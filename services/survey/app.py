@@ -5,18 +5,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from services.survey.api import endpoints
-from services.survey.followup import FollowUp
+from services.survey.api.followups import endpoints
+from services.survey.domain.followup import FollowUp
 from services.survey.handlers import SUBSCRIPTIONS
-from services.survey.metrics import SurveyGauges
-from services.survey.models import mechanism, metadata
-from services.survey.operations import Asked, record_attempts
-from services.survey.pages import FormPages
-from shared.pages import Pages
-from shared.receiver import Subscription
-from shared.service import Service, Surroundings
-from shared.sets import Sets
-from shared.web import Endpoint, Web
+from services.survey.metrics import SurveyMetrics
+from services.survey.models import messaging_tables, metadata
+from services.survey.operations.attempts import SubmittedAttempt, record_attempts
+from services.survey.pages.form import FormPages
+from shared.batcher import Batcher
+from shared.http.endpoints import Endpoint, EndpointServer
+from shared.messaging.consumer import Subscription
+from shared.pages.layout import PageRenderer
+from shared.service import Service, ServiceContext
 
 HERE = Path(__file__).resolve().parent
 
@@ -26,12 +26,12 @@ class Survey(Service):
 
     name = "survey"
     metadata = metadata
-    mechanism = mechanism
+    messaging_tables = messaging_tables
 
-    def __init__(self, around: Surroundings) -> None:
+    def __init__(self, around: ServiceContext) -> None:
         super().__init__(around)
-        self.attempts: Sets[Asked, FollowUp] = Sets(partial(record_attempts, self))
-        self.gauges = SurveyGauges(self.registry)
+        self.attempts: Batcher[SubmittedAttempt, FollowUp] = Batcher(partial(record_attempts, self))
+        self.gauges = SurveyMetrics(self.registry)
 
     def subscriptions(self) -> Sequence[Subscription]:
         """Cases."""
@@ -43,7 +43,7 @@ class Survey(Service):
 
     def pages(self) -> Sequence[Any]:
         """The resident's form."""
-        return FormPages(self, Pages(Web(self, self.keyring), HERE)).routes()
+        return FormPages(self, PageRenderer(EndpointServer(self, self.keyring), HERE / "pages")).routes()
 
     async def finish(self) -> None:
         """Attempts in hand are recorded."""

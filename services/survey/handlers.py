@@ -4,15 +4,16 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.survey import operations
-from shared.messages import CaseChanged, CaseClosed, CaseOpened, Event
-from shared.receiver import Subscription
+from services.survey.operations.followups import plan_followups
+from shared.messages.cloudevents import Event
+from shared.messages.events import CaseChanged, CaseClosed, CaseOpened
+from shared.messaging.consumer import Subscription
 from shared.service import Service
 
 
-async def take_cases(service: Service, connection: AsyncConnection, events: Sequence[Event]) -> None:
+async def handle_case_events(service: Service, connection: AsyncConnection, events: Sequence[Event]) -> None:
     """Cases took steps; those that are finished are owed a follow-up."""
-    await operations.plan_followups(service, connection, [event.data for event in events])
+    await plan_followups(service, connection, [event.data for event in events])
 
 
-SUBSCRIPTIONS = (Subscription("survey.cases", (CaseOpened, CaseChanged, CaseClosed), take_cases),)
+SUBSCRIPTIONS = (Subscription("survey.cases", (CaseOpened, CaseChanged, CaseClosed), handle_case_events),)

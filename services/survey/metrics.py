@@ -6,7 +6,7 @@ from services.survey import queries
 from shared.service import Service
 
 
-class SurveyGauges:
+class SurveyMetrics:
     """How many follow-ups are still to be done, and how many of these are late."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -18,8 +18,8 @@ class SurveyGauges:
 
     async def refresh(self, service: Service) -> None:
         """Read them anew; what has no follow-up open any more has no series."""
-        async with service.database.read() as connection:
-            counts = await queries.open_counts(connection, service.clock.now())
+        async with service.database.snapshot() as connection:
+            counts = await queries.count_open_followups(connection, service.clock.now())
         self.open.clear()
         self.overdue.clear()
         for property_id, kind, count, overdue in counts:

@@ -2,11 +2,11 @@
 
 from sqlalchemy import Column, Index, Integer, Table, Text
 
-from shared.database import Json, Key, UtcDateTime, metadata_for
-from shared.tables import mechanism_tables
+from shared.database.engine import Json, Key, UtcDateTime, metadata_for
+from shared.messaging.tables import define_messaging_tables
 
 metadata = metadata_for("survey")
-mechanism = mechanism_tables(metadata)
+messaging_tables = define_messaging_tables(metadata)
 
 followups = Table(
     "followups",

@@ -11,13 +11,13 @@ from sqlalchemy import Select, func, select, tuple_
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.survey.followup import Attempt, FollowUp, GivenAnswer
+from services.survey.domain.followup import Attempt, FollowUp, ResidentAnswer
 from services.survey.models import attempts, followups, form_links
-from shared.messages import Line
-from shared.rows import among
+from shared.database.bulk import any_of
+from shared.messages.facts import Line
 
 
-class Wanted(Struct, frozen=True, kw_only=True):
+class FollowUpFilter(Struct, frozen=True, kw_only=True):
     """Which follow-ups are looked for; `properties` None means those of every property."""
 
     properties: frozenset[str] | None
@@ -27,7 +27,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     after: tuple[datetime, str] | None = None
 
 
-class Planned(Struct, frozen=True):
+class PlannedFollowUp(Struct, frozen=True):
     """What was told of a follow-up when it was planned."""
 
     line: Line
@@ -35,7 +35,7 @@ class Planned(Struct, frozen=True):
     since: datetime
 
 
-class Earlier(Struct, frozen=True):
+class EarlierRequest(Struct, frozen=True):
     """A request that was carried out: the attempt that it told, and a digest of what it said."""
 
     followup: str
@@ -43,24 +43,24 @@ class Earlier(Struct, frozen=True):
     body_hash: str
 
 
-async def found(
+async def get_followups(
     connection: AsyncConnection, ids: Iterable[str], *, lock: bool = False
 ) -> dict[str, FollowUp]:
     """The follow-ups of these ids; with `lock` nobody else changes them until the transaction ends."""
     query = (
-        select(followups).where(among(connection, followups.c.id, sorted(set(ids)))).order_by(followups.c.id)
+        select(followups).where(any_of(connection, followups.c.id, sorted(set(ids)))).order_by(followups.c.id)
     )
     rows = (await connection.execute(query.with_for_update() if lock else query)).all()
-    return {followup.id: followup for followup in await whole(connection, rows)}
+    return {followup.id: followup for followup in await load_attempts(connection, rows)}
 
 
-async def page(connection: AsyncConnection, wanted: Wanted, limit: int) -> list[FollowUp]:
+async def list_followups(connection: AsyncConnection, wanted: FollowUpFilter, limit: int) -> list[FollowUp]:
     """The first `limit` follow-ups, by due time."""
     query = select(followups).order_by(followups.c.due_at, followups.c.id).limit(limit)
-    return await whole(connection, (await connection.execute(narrowed(query, wanted))).all())
+    return await load_attempts(connection, (await connection.execute(apply_filter(query, wanted))).all())
 
 
-def narrowed(query: Select[Any], wanted: Wanted) -> Select[Any]:
+def apply_filter(query: Select[Any], wanted: FollowUpFilter) -> Select[Any]:
     """`query` with the conditions of `wanted`."""
     table = followups.c
     if wanted.properties is not None:
@@ -77,26 +77,26 @@ def narrowed(query: Select[Any], wanted: Wanted) -> Select[Any]:
     return query
 
 
-async def of_cases(connection: AsyncConnection, cases: Iterable[str]) -> dict[str, Planned]:
+async def planned_by_case(connection: AsyncConnection, cases: Iterable[str]) -> dict[str, PlannedFollowUp]:
     """What is planned already for these cases, by case."""
     table = followups.c
     columns = (table.case_id, table.line, table.due_at, table.since)
     rows = await connection.execute(
-        select(*columns).where(among(connection, table.case_id, sorted(set(cases))))
+        select(*columns).where(any_of(connection, table.case_id, sorted(set(cases))))
     )
-    return {row.case_id: Planned(row.line, row.due_at, row.since) for row in rows}
+    return {row.case_id: PlannedFollowUp(row.line, row.due_at, row.since) for row in rows}
 
 
-async def by_token(connection: AsyncConnection, token_hash: str) -> FollowUp | None:
+async def find_by_token(connection: AsyncConnection, token_hash: str) -> FollowUp | None:
     """The follow-up whose form this token opens."""
     query = select(form_links.c.followup_id).where(form_links.c.token_hash == token_hash)
     followup_id = (await connection.execute(query)).scalar()
-    return (await found(connection, [followup_id])).get(followup_id) if followup_id else None
+    return (await get_followups(connection, [followup_id])).get(followup_id) if followup_id else None
 
 
-async def earlier(
+async def earlier_requests(
     connection: AsyncConnection, requests: Iterable[tuple[str, str]]
-) -> dict[tuple[str, str], Earlier]:
+) -> dict[tuple[str, str], EarlierRequest]:
     """Requests that were carried out, by caller and idempotency key."""
     pairs = sorted(set(requests))
     if not pairs:
@@ -105,11 +105,12 @@ async def earlier(
     query = select(table.caller, table.idempotency_key, table.followup_id, table.seq, table.body_hash)
     rows = await connection.execute(query.where(tuple_(table.caller, table.idempotency_key).in_(pairs)))
     return {
-        (row.caller, row.idempotency_key): Earlier(row.followup_id, row.seq, row.body_hash) for row in rows
+        (row.caller, row.idempotency_key): EarlierRequest(row.followup_id, row.seq, row.body_hash)
+        for row in rows
     }
 
 
-async def open_counts(connection: AsyncConnection, now: datetime) -> list[tuple[str, str, int, int]]:
+async def count_open_followups(connection: AsyncConnection, now: datetime) -> list[tuple[str, str, int, int]]:
     """By property and kind: how many follow-ups are not done, and how many of these should be."""
     table = followups.c
     overdue = func.count().filter(table.due_at <= now)
@@ -118,18 +119,18 @@ async def open_counts(connection: AsyncConnection, now: datetime) -> list[tuple[
     return [(name, kind, count, late) for name, kind, count, late in rows]
 
 
-async def whole(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> list[FollowUp]:
+async def load_attempts(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> list[FollowUp]:
     """Follow-ups with their attempts, in the order of `rows`."""
     if not rows:
         return []
     tried: dict[str, list[Attempt]] = defaultdict(list)
-    query = select(attempts).where(among(connection, attempts.c.followup_id, [row.id for row in rows]))
+    query = select(attempts).where(any_of(connection, attempts.c.followup_id, [row.id for row in rows]))
     for row in await connection.execute(query.order_by(attempts.c.followup_id, attempts.c.seq)):
-        tried[row.followup_id].append(attempt_of(row))
-    return [followup_of(row, tried[row.id]) for row in rows]
+        tried[row.followup_id].append(decode_attempt(row))
+    return [decode_followup(row, tried[row.id]) for row in rows]
 
 
-def followup_of(row: Row[Any], tried: Sequence[Attempt]) -> FollowUp:
+def decode_followup(row: Row[Any], tried: Sequence[Attempt]) -> FollowUp:
     """A follow-up from its row and attempts."""
     return FollowUp(
         id=row.id,
@@ -147,7 +148,7 @@ def followup_of(row: Row[Any], tried: Sequence[Attempt]) -> FollowUp:
     )
 
 
-def attempt_of(row: Row[Any]) -> Attempt:
+def decode_attempt(row: Row[Any]) -> Attempt:
     """An attempt from its row."""
     return Attempt(
         seq=row.seq,
@@ -157,7 +158,7 @@ def attempt_of(row: Row[Any]) -> Attempt:
         recorded_at=row.recorded_at,
         actor=row.actor,
         recorded_by=row.recorded_by,
-        answer=None if row.answer is None else msgspec.convert(row.answer, GivenAnswer),
+        answer=None if row.answer is None else msgspec.convert(row.answer, ResidentAnswer),
         state=row.state,
         result=row.result,
         version=row.version,

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from shared.ids import new_id
-from shared.messages.registry import TYPES, type_of
+from shared.messages.registry import TYPES, event_type_of
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -27,7 +27,12 @@ class Event(Struct, frozen=True, kw_only=True):
     ) -> "Event":
         """A new event around `data`; its type follows from the class of `data`."""
         return cls(
-            source=source, id=id or new_id(), type=type_of(type(data)), time=time, data=data, trace=trace
+            source=source,
+            id=id or new_id(),
+            type=event_type_of(type(data)),
+            time=time,
+            data=data,
+            trace=trace,
         )
 
 
@@ -73,25 +78,25 @@ def encode(event: Event) -> bytes:
 
 def decode(body: bytes | str) -> Event:
     """One of our own events. Raises `msgspec.ValidationError` or `DecodeError`."""
-    return _typed(_one.decode(body))
+    return _decode_data(_one.decode(body))
 
 
 def decode_batch(body: bytes | str) -> list[Event]:
     """An array of our own events."""
-    return [_typed(envelope) for envelope in _many.decode(body)]
+    return [_decode_data(envelope) for envelope in _many.decode(body)]
 
 
-def decode_any(body: bytes) -> Sequence[Event]:
+def decode_events(body: bytes) -> Sequence[Event]:
     """A set of events, packed or alone."""
     return decode_batch(body) if body[:1] == b"[" else [decode(body)]
 
 
-def members_of(body: bytes) -> list[bytes]:
+def split_batch(body: bytes) -> list[bytes]:
     """What `body` packs, each event by itself and unread. Raises `msgspec.DecodeError`."""
     return [bytes(raw) for raw in _members.decode(body)] if body[:1] == b"[" else [body]
 
 
-def _typed(envelope: _Envelope) -> Event:
+def _decode_data(envelope: _Envelope) -> Event:
     decoder = _data.get(envelope.type)
     if decoder is None:
         raise msgspec.ValidationError("Unknown event type - at `$.type`")

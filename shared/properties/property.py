@@ -8,11 +8,17 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Meta, Struct, field, structs
 
-from shared.calendar import BusinessHours, Calendar, Hours, PublicHolidays, RoundTheClock
 from shared.messages.facts import Priority
-from shared.properties.roster import Person, Shift, next_change, on_shift
+from shared.properties.calendar import BusinessHours, Calendar, Hours, PublicHolidays, RoundTheClock
+from shared.properties.roster import Person, Shift, next_shift_change, people_on_shift
 from shared.properties.scope import Scope
-from shared.properties.service_levels import CalendarName, LevelChange, PriorityOrAny, ServiceLevel, resolve
+from shared.properties.service_levels import (
+    CalendarName,
+    LevelChange,
+    PriorityOrAny,
+    ServiceLevel,
+    resolve_level,
+)
 from shared.properties.targets import BUILT_IN, Milestone, Milestones, Target, TargetName, parse_target
 from shared.properties.values import WEEKDAYS, Duration, Minute, Weekday
 
@@ -112,7 +118,7 @@ class Property(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, di
 
     @cached_property
     def _levels(self) -> Callable[[str, Priority], ServiceLevel]:
-        return lru_cache(maxsize=256)(partial(resolve, self.service_levels))
+        return lru_cache(maxsize=256)(partial(resolve_level, self.service_levels))
 
     @cached_property
     def people_by_id(self) -> Mapping[str, Person]:
@@ -121,11 +127,11 @@ class Property(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, di
 
     def on_shift(self, at: datetime) -> list[Person]:
         """Who is on duty at this instant; everybody where the file has no shifts."""
-        return on_shift(self.people, self.shifts, at, self.timezone)
+        return people_on_shift(self.people, self.shifts, at, self.timezone)
 
     def next_shift_change(self, at: datetime) -> datetime | None:
         """When somebody's duty begins or ends next, None without shifts."""
-        return next_change(self.shifts, at, self.timezone)
+        return next_shift_change(self.shifts, at, self.timezone)
 
     @cached_property
     def targets(self) -> Mapping[str, Target]:
@@ -143,27 +149,27 @@ class Property(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, di
         return at.astimezone(self.timezone).date()
 
 
-def mistakes(prop: Property) -> Iterator[tuple[str, str]]:
+def find_mistakes(prop: Property) -> Iterator[tuple[str, str]]:
     """What types alone don't tell: path and message of each mistake."""
-    yield from twice("people", [person.id for person in prop.people])
-    yield from twice("equipment", [equipment.id for equipment in prop.equipment])
+    yield from find_duplicates("people", [person.id for person in prop.people])
+    yield from find_duplicates("equipment", [equipment.id for equipment in prop.equipment])
     for number, shift in enumerate(prop.shifts):
         if not prop.people_by_id.keys() >= set(shift.people):
             yield f"shifts[{number}].people", "names somebody who is not among the people"
     for kpi, value in prop.target_changes.items():
-        yield from raised(f"targets.{kpi}", partial(parse_target, value))
-    yield from raised("calendar", lambda: prop.calendar("business"))
-    yield from raised("milestones", lambda: prop.milestones)
+        yield from find_error(f"targets.{kpi}", partial(parse_target, value))
+    yield from find_error("calendar", lambda: prop.calendar("business"))
+    yield from find_error("milestones", lambda: prop.milestones)
 
 
-def twice(table: str, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
+def find_duplicates(table: str, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Ids that stand for two things."""
     for number, name in enumerate(ids):
         if name in ids[:number]:
             yield f"{table}[{number}].id", "is used before in this file"
 
 
-def raised(path: str, attempt: Callable[[], object]) -> Iterator[tuple[str, str]]:
+def find_error(path: str, attempt: Callable[[], object]) -> Iterator[tuple[str, str]]:
     """The mistake that trying brings to light."""
     try:
         attempt()

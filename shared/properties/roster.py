@@ -53,7 +53,9 @@ class Shift(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
         return (today in self.days and minute >= self.from_) or (yesterday in self.days and minute < self.to)
 
 
-def on_shift(people: Sequence[Person], shifts: Sequence[Shift], at: datetime, zone: ZoneInfo) -> list[Person]:
+def people_on_shift(
+    people: Sequence[Person], shifts: Sequence[Shift], at: datetime, zone: ZoneInfo
+) -> list[Person]:
     """Who is on duty at this instant, in the file's order; without shifts everybody is, round the clock."""
     if not shifts:
         return list(people)
@@ -61,7 +63,7 @@ def on_shift(people: Sequence[Person], shifts: Sequence[Shift], at: datetime, zo
     return [person for person in people if person.id in present]
 
 
-def next_change(shifts: Sequence[Shift], at: datetime, zone: ZoneInfo) -> datetime | None:
+def next_shift_change(shifts: Sequence[Shift], at: datetime, zone: ZoneInfo) -> datetime | None:
     """The next instant (UTC) at which a shift begins or ends, None without shifts."""
     midnight = at.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     edges = {

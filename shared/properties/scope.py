@@ -15,7 +15,7 @@ class Excluded(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pass_on_to_en: str = ""
 
 
-class ScopeAnswer(Struct, frozen=True):
+class ScopeDecision(Struct, frozen=True):
     """Whether a place is served; where it is not, why, and who serves it."""
 
     served: bool
@@ -28,8 +28,8 @@ class ScopeAnswer(Struct, frozen=True):
         return self.served
 
 
-SERVED = ScopeAnswer(True)
-OUTSIDE = ScopeAnswer(False, "该位置不在本物业服务范围内", "This place is outside the served scope")
+SERVED = ScopeDecision(True)
+OUTSIDE = ScopeDecision(False, "该位置不在本物业服务范围内", "This place is outside the served scope")
 
 
 class Scope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,22 +39,22 @@ class Scope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     units: list[str] = []
     excluded: list[Excluded] = []
 
-    def serves(self, location: Location | None) -> ScopeAnswer:
+    def serves(self, location: Location | None) -> ScopeDecision:
         """Whether the place is served; where neither a floor nor a unit is known, people find out."""
         floor = floor_number(location.floor) if location else None
         unit = location.unit if location else None
         for outside in self.excluded:
             if (floor is not None and outside.floors.holds(floor)) or unit in outside.units:
-                return refusal(outside)
+                return refuse(outside)
         if floor is not None and self.floors and not self.floors.holds(floor):
             return OUTSIDE
         return OUTSIDE if unit is not None and self.units and unit not in self.units else SERVED
 
 
-def refusal(outside: Excluded) -> ScopeAnswer:
+def refuse(outside: Excluded) -> ScopeDecision:
     """Says who serves the place instead."""
     english = outside.pass_on_to_en or outside.pass_on_to
-    return ScopeAnswer(
+    return ScopeDecision(
         False,
         f"该位置不在本物业服务范围内，请转：{outside.pass_on_to}",
         f"This place is outside the served scope; please turn to: {english}",

@@ -141,7 +141,7 @@ BUILT_IN: Mapping[str, Mapping[Priority, tuple[dict[str, str], str]]] = {
 SAME_AS = {"visitor": "help"}
 
 
-def built_in(kind: str, priority: Priority) -> ServiceLevel:
+def built_in_level(kind: str, priority: Priority) -> ServiceLevel:
     """The promise where a property's file says nothing."""
     clocks, accept = BUILT_IN.get(SAME_AS.get(kind, kind), BUILT_IN[ANY])[priority]
     return ServiceLevel(
@@ -151,9 +151,9 @@ def built_in(kind: str, priority: Priority) -> ServiceLevel:
     )
 
 
-def resolve(changes: LevelChanges, kind: str, priority: Priority) -> ServiceLevel:
+def resolve_level(changes: LevelChanges, kind: str, priority: Priority) -> ServiceLevel:
     """The built-in promise, changed by what is said of any kind, then this; any priority, then this."""
-    level = built_in(kind, priority)
+    level = built_in_level(kind, priority)
     for of_kind in (changes.get(ANY, {}), changes.get(kind, {})):
         for change in (of_kind.get(ANY), of_kind.get(priority)):
             level = level.changed(change)

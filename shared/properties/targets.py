@@ -42,31 +42,41 @@ class Target(Struct, frozen=True):
     target: Decimal
 
 
-def row(kpi: TargetName, name: str, name_en: str, area: str, bound: Bound, value: str) -> Target:
+def make_target(kpi: TargetName, name: str, name_en: str, area: str, bound: Bound, value: str) -> Target:
     """One row of the table below."""
     return Target(kpi, name, name_en, area, bound, Decimal(value))
 
 
 BUILT_IN: tuple[Target, ...] = (
-    row(
+    make_target(
         "customer_satisfaction", "客户服务满意率", "Customer satisfaction", "customer_service", "min", "0.99"
     ),
-    row("valid_complaint", "有效投诉率", "Valid complaints", "customer_service", "max", "0.01"),
-    row("fee_collection", "物业管理费收缴率", "Fees collected", "customer_service", "min", "0.98"),
-    row("follow_up", "回访率", "Follow-ups done", "customer_service", "min", "1"),
-    row("major_incident", "重大管理责任事故发生率", "Major incidents", "security", "max", "0"),
-    row("general_incident", "一般管理责任事故发生率", "General incidents", "security", "max", "0.001"),
-    row("security_satisfaction", "安保服务满意率", "Satisfaction with security", "security", "min", "0.99"),
-    row("repair_timeliness", "维修及时率", "Repairs in time", "maintenance", "min", "1"),
-    row("repair_pass", "维修合格率", "Repairs passed", "maintenance", "min", "1"),
-    row("equipment_intact", "设备完好率", "Equipment intact", "maintenance", "min", "1"),
-    row("repair_follow_up", "维修回访率", "Repairs followed up", "maintenance", "min", "1"),
-    row("repair_satisfaction", "维修服务满意率", "Satisfaction with repairs", "maintenance", "min", "0.99"),
-    row("cleaning_pass", "保洁合格率", "Cleaning passed", "cleaning", "min", "1"),
-    row("cleaning_satisfaction", "保洁服务满意率", "Satisfaction with cleaning", "cleaning", "min", "0.99"),
-    row("greening_survival", "绿化成活率", "Plants alive", "greening", "min", "1"),
-    row("greening_pass", "绿化养护合格率", "Greening passed", "greening", "min", "1"),
-    row("greening_satisfaction", "绿化养护满意率", "Satisfaction with greening", "greening", "min", "0.99"),
+    make_target("valid_complaint", "有效投诉率", "Valid complaints", "customer_service", "max", "0.01"),
+    make_target("fee_collection", "物业管理费收缴率", "Fees collected", "customer_service", "min", "0.98"),
+    make_target("follow_up", "回访率", "Follow-ups done", "customer_service", "min", "1"),
+    make_target("major_incident", "重大管理责任事故发生率", "Major incidents", "security", "max", "0"),
+    make_target(
+        "general_incident", "一般管理责任事故发生率", "General incidents", "security", "max", "0.001"
+    ),
+    make_target(
+        "security_satisfaction", "安保服务满意率", "Satisfaction with security", "security", "min", "0.99"
+    ),
+    make_target("repair_timeliness", "维修及时率", "Repairs in time", "maintenance", "min", "1"),
+    make_target("repair_pass", "维修合格率", "Repairs passed", "maintenance", "min", "1"),
+    make_target("equipment_intact", "设备完好率", "Equipment intact", "maintenance", "min", "1"),
+    make_target("repair_follow_up", "维修回访率", "Repairs followed up", "maintenance", "min", "1"),
+    make_target(
+        "repair_satisfaction", "维修服务满意率", "Satisfaction with repairs", "maintenance", "min", "0.99"
+    ),
+    make_target("cleaning_pass", "保洁合格率", "Cleaning passed", "cleaning", "min", "1"),
+    make_target(
+        "cleaning_satisfaction", "保洁服务满意率", "Satisfaction with cleaning", "cleaning", "min", "0.99"
+    ),
+    make_target("greening_survival", "绿化成活率", "Plants alive", "greening", "min", "1"),
+    make_target("greening_pass", "绿化养护合格率", "Greening passed", "greening", "min", "1"),
+    make_target(
+        "greening_satisfaction", "绿化养护满意率", "Satisfaction with greening", "greening", "min", "0.99"
+    ),
 )
 
 
@@ -125,12 +135,14 @@ class Milestones(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         )
         taken_over = self.taken_over_on
         return [
-            milestone(name, zh, en, months_later(taken_over, months), entry.reached_on, zone)
+            make_milestone(name, zh, en, months_later(taken_over, months), entry.reached_on, zone)
             for name, zh, en, months, entry in rows
         ]
 
 
-def milestone(name: str, zh: str, en: str, on: date, reached_on: date | None, zone: ZoneInfo) -> Milestone:
+def make_milestone(
+    name: str, zh: str, en: str, on: date, reached_on: date | None, zone: ZoneInfo
+) -> Milestone:
     """With the deadline as an instant: the end of that local day."""
     midnight = datetime.combine(on + timedelta(days=1), time(), zone)
     return Milestone(name, zh, en, on, midnight.astimezone(ZoneInfo("UTC")), reached_on)

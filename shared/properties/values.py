@@ -76,7 +76,7 @@ def parse_zone(text: str) -> ZoneInfo:
 PARSERS = {Duration: parse_duration, Minute: parse_minute, Floors: parse_floors, ZoneInfo: parse_zone}
 
 
-def decode(kind: type, value: Any) -> Any:
+def decode_value(kind: type, value: Any) -> Any:
     """The hook by which msgspec reads the types of this module."""
     parse = PARSERS.get(kind) or getattr(kind, "parse", None)
     if parse is None:

@@ -10,12 +10,12 @@ from urllib.parse import urlsplit, urlunsplit
 import aio_pika
 import pytest
 
-from shared.bus import Bus, Consumer, Delivery, Message
-from shared.bus.embedded import EmbeddedBus
-from shared.bus.rabbit import RabbitBus
-from shared.bus.topology import INBOUND_QUEUE, QUEUES, RETRY_SECONDS
 from shared.clock import SystemClock
-from shared.database import Database
+from shared.database.engine import Database
+from shared.messaging.bus import Bus, Consumer, Delivery, Message
+from shared.messaging.embedded import EmbeddedBus
+from shared.messaging.rabbitmq import RabbitBus
+from shared.messaging.topology import INBOUND_QUEUE, QUEUES, RETRY_SECONDS
 from tests.support.proxy import FaultProxy
 from tests.support.stores import fresh_database, fresh_vhost, rows
 from tests.support.waiting import eventually

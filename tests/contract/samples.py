@@ -6,19 +6,18 @@ from datetime import UTC, datetime, timedelta
 from msgspec import Struct
 
 from shared.ids import new_id
-from shared.messages import (
+from shared.messages.cloudevents import Event
+from shared.messages.events import (
     CaseChanged,
     CaseFacts,
-    Deadline,
+    DeadlineStatus,
     DemandAccepted,
     Entry,
-    EquipmentRegistered,
-    Event,
-    FeeBilled,
     FollowUpDue,
     FollowUpPlan,
     WorkflowRef,
 )
+from shared.messages.facts import EquipmentRegistered, FeeBilled
 
 NOW = datetime(2026, 11, 23, 4, tzinfo=UTC)
 BEFORE = NOW - timedelta(hours=1)
@@ -61,7 +60,7 @@ def case(mark: str) -> CaseChanged:
         entry=Entry(
             seq=8, action="inspect", from_="completed", to="x", at=BEFORE, recorded_at=BEFORE, actor="zhao"
         ),
-        deadlines=[Deadline(clock="complete", due_at=DUE, met_at=BEFORE)],
+        deadlines=[DeadlineStatus(clock="complete", due_at=DUE, met_at=BEFORE)],
         facts=CaseFacts(completed_at=BEFORE, inspected_at=BEFORE, inspection_passed=True),
         follow_up=FollowUpPlan(line="maintenance", due_at=DUE, since=BEFORE, workers=["wang"]),
     )

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from shared.bus import Bus, BusDown
+from shared.messaging.bus import Bus, BusDown
 from tests.contract.conftest import DEMANDS, Place, Taker, messages, numbered, pings
 from tests.support.waiting import eventually
 
@@ -193,8 +193,8 @@ async def test_a_bus_that_starts_before_its_broker_goes_on_by_itself(place: Plac
 async def test_a_ping_on_a_stalled_link_ends(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     async with place.behind_a_proxy() as (there, proxy):
         bus = await there.started()
-        monkeypatch.setattr("shared.bus.rabbit._CALL_SECONDS", 1)
-        monkeypatch.setattr("shared.database.CONNECT_SECONDS", 1)
+        monkeypatch.setattr("shared.messaging.rabbitmq._CALL_SECONDS", 1)
+        monkeypatch.setattr("shared.database.engine.CONNECT_SECONDS", 1)
         proxy.stall()
         with pytest.raises(BusDown):
             await asyncio.wait_for(bus.ping(), 4)

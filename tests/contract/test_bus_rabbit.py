@@ -8,8 +8,8 @@ from pathlib import Path
 import aio_pika
 import pytest
 
-from shared.bus import Message
-from shared.bus.rabbit import ATTEMPT
+from shared.messaging.bus import Message
+from shared.messaging.rabbitmq import ATTEMPT
 from tests.contract.conftest import ACCEPTED, DEMANDS, Place, Taker, messages, numbered, pings
 from tests.support.rabbitmq import RabbitMQ
 from tests.support.waiting import eventually

@@ -11,16 +11,16 @@ from openapi_spec_validator import validate
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from guanjia.serve import SERVICES
+from guanjia.process import SERVICES
 from shared.auth import ROLES
-from shared.bus import Delivery
-from shared.database import Database
+from shared.database.engine import Database
+from shared.database.migrations import configuration, difference, upgrade
 from shared.ids import new_id
-from shared.messages import Event, encode
-from shared.migrations import configuration, difference, upgrade
-from shared.receiver import Receiver, Subscription
-from tests.contract.house import House, opened
+from shared.messages.cloudevents import Event, encode
+from shared.messaging.bus import Delivery
+from shared.messaging.consumer import EventConsumer, Subscription
 from tests.contract.samples import HEARD, told
+from tests.contract.service_driver import ServiceDriver, open_service
 from tests.support.stores import Store
 
 QUEUES = [(queue.partition(".")[0], queue) for queue in HEARD]
@@ -37,14 +37,14 @@ CANARIES = ("13800138000", "王小二", "wang@example")
 
 
 @pytest.fixture
-async def house(name: str, store: Store, properties_folder: Path) -> AsyncIterator[House]:
+async def house(name: str, store: Store, properties_folder: Path) -> AsyncIterator[ServiceDriver]:
     """The service under test, driven by hand."""
-    async with opened(name, store, properties_folder) as found:
+    async with open_service(name, store, properties_folder) as found:
         yield found
 
 
 @each
-async def test_health_documents_and_metrics_answer_without_a_key(house: House) -> None:
+async def test_health_documents_and_metrics_answer_without_a_key(house: ServiceDriver) -> None:
     for path in ("/livez", "/readyz", "/openapi.json", "/asyncapi", "/metrics"):
         answer = await house.http.get(path)
         assert answer.status_code == 200, (path, answer.text)
@@ -60,7 +60,7 @@ async def test_health_documents_and_metrics_answer_without_a_key(house: House) -
 
 @each
 async def test_a_service_whose_database_is_away_is_alive_and_not_ready(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: ServiceDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away() -> None:
         raise ConnectionRefusedError
@@ -73,7 +73,7 @@ async def test_a_service_whose_database_is_away_is_alive_and_not_ready(
 
 
 @each
-async def test_whoever_has_no_key_or_no_role_is_refused_everywhere(house: House) -> None:
+async def test_whoever_has_no_key_or_no_role_is_refused_everywhere(house: ServiceDriver) -> None:
     for endpoint in house.service.endpoints():
         path = endpoint.path.replace("{id}", new_id()).replace(":path}", "}")
         for part in ("{token}", "{kpi}", "{case}"):
@@ -93,28 +93,30 @@ async def test_whoever_has_no_key_or_no_role_is_refused_everywhere(house: House)
 
 
 @each
-async def test_a_method_that_is_not_offered_says_which_are(house: House) -> None:
+async def test_a_method_that_is_not_offered_says_which_are(house: ServiceDriver) -> None:
     answer = await house.http.delete("/livez")
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
     assert (await house.http.get("/nowhere")).status_code == 404
 
 
 @each
-async def test_tables_made_by_the_migrations_are_those_of_the_models(house: House) -> None:
+async def test_tables_made_by_the_migrations_are_those_of_the_models(house: ServiceDriver) -> None:
     service = house.service
-    async with service.database.begin() as connection:
+    async with service.database.transaction() as connection:
         assert await connection.run_sync(difference, service.name, service.metadata) == []
 
 
 @each
-async def test_migrations_can_be_applied_twice_and_by_copies_at_once(house: House, store: Store) -> None:
+async def test_migrations_can_be_applied_twice_and_by_copies_at_once(
+    house: ServiceDriver, store: Store
+) -> None:
     service = house.service
     copies = [Database(service.name, store.url, store.folder) for _ in range(3)]
-    async with service.database.begin() as connection:
+    async with service.database.transaction() as connection:
         await connection.run_sync(downgraded, service.name, service.metadata)
     await asyncio.gather(*(upgrade(copy, service.metadata) for copy in copies))
     await upgrade(service.database, service.metadata)
-    async with service.database.begin() as connection:
+    async with service.database.transaction() as connection:
         assert await connection.run_sync(difference, service.name, service.metadata) == []
     for copy in copies:
         await copy.dispose()
@@ -126,7 +128,7 @@ def downgraded(connection: Connection, name: str, metadata: Any) -> None:
 
 @hearing
 async def test_a_second_delivery_changes_nothing_not_even_after_a_restart(
-    house: House, queue: str, store: Store, properties_folder: Path
+    house: ServiceDriver, queue: str, store: Store, properties_folder: Path
 ) -> None:
     events = [told(queue, new_id()) for _ in range(5)]
     await house.deliver(queue, *events)
@@ -134,7 +136,7 @@ async def test_a_second_delivery_changes_nothing_not_even_after_a_restart(
     await house.deliver(queue, *events, *events)
     await house.deliver(queue, events[3])
     assert await house.state() == before
-    async with opened(house.service.name, store, properties_folder) as restarted:
+    async with open_service(house.service.name, store, properties_folder) as restarted:
         as_started = await restarted.state()
         await restarted.deliver(queue, *reversed(events))
         assert await restarted.state() == as_started
@@ -144,10 +146,10 @@ async def test_a_second_delivery_changes_nothing_not_even_after_a_restart(
 
 @hearing
 async def test_copies_that_take_the_same_set_at_once_effect_it_once(
-    house: House, queue: str, store: Store, properties_folder: Path
+    house: ServiceDriver, queue: str, store: Store, properties_folder: Path
 ) -> None:
     events = [told(queue, new_id()) for _ in range(20)]
-    async with opened(house.service.name, store, properties_folder) as copy:
+    async with open_service(house.service.name, store, properties_folder) as copy:
         await asyncio.gather(house.deliver(queue, *events), copy.deliver(queue, *reversed(events)))
     assert not await house.letters()
     before = await house.state()
@@ -157,7 +159,7 @@ async def test_copies_that_take_the_same_set_at_once_effect_it_once(
 
 @hearing
 async def test_poison_is_kept_with_a_reason_that_tells_nothing_and_the_others_are_effected(
-    house: House, queue: str
+    house: ServiceDriver, queue: str
 ) -> None:
     good, mark = told(queue, new_id()), new_id()
     wrong = encode(told(queue, mark)).replace(b'"property":"tower"', b'"property":["13800138000"]')
@@ -177,7 +179,7 @@ async def test_poison_is_kept_with_a_reason_that_tells_nothing_and_the_others_ar
 
 @hearing
 async def test_one_unreadable_event_of_a_packed_message_does_not_spoil_the_others(
-    house: House, queue: str
+    house: ServiceDriver, queue: str
 ) -> None:
     good = [told(queue, new_id()) for _ in range(3)]
     bodies = [encode(event) for event in good]
@@ -189,12 +191,12 @@ async def test_one_unreadable_event_of_a_packed_message_does_not_spoil_the_other
 
 
 @hearing
-async def test_dead_letters_are_taken_again_by_a_replay(house: House, queue: str) -> None:
+async def test_dead_letters_are_taken_again_by_a_replay(house: ServiceDriver, queue: str) -> None:
     event, service = told(queue, new_id()), house.service
     await house.deliver(queue, b"still bad")
-    async with service.database.begin() as connection:
+    async with service.database.transaction() as connection:
         lost = Delivery(queue=queue, body=encode(event))
-        await service.dead_letters.bury(connection, [(lost, "RuntimeError")])
+        await service.dead_letters.store(connection, [(lost, "RuntimeError")])
     before = await house.state()
     assert await service.replay(queue, "Runtime") == 1
     after = await house.state()
@@ -207,7 +209,7 @@ async def test_dead_letters_are_taken_again_by_a_replay(house: House, queue: str
 
 @hearing
 async def test_a_handler_that_fails_in_a_set_leaves_nothing_of_its_member_and_all_of_the_others(
-    house: House, queue: str
+    house: ServiceDriver, queue: str
 ) -> None:
     service, marks = house.service, [new_id() for _ in range(9)]
     events = [told(queue, mark) for mark in marks]
@@ -218,7 +220,7 @@ async def test_a_handler_that_fails_in_a_set_leaves_nothing_of_its_member_and_al
         if events[4] in members:
             raise RuntimeError("13800138000")
 
-    receiver = Receiver(service, Subscription(queue, real.types, failing))
+    receiver = EventConsumer(service, Subscription(queue, real.types, failing))
     await receiver.take([Delivery(queue=queue, body=encode(event)) for event in events])
     letters = await house.letters()
     assert [(letter["body"], letter["reason"]) for letter in letters] == [(encode(events[4]), "RuntimeError")]
@@ -228,7 +230,7 @@ async def test_a_handler_that_fails_in_a_set_leaves_nothing_of_its_member_and_al
     assert await mentions(house, marks[4])
 
 
-async def mentions(house: House, mark: str) -> bool:
+async def mentions(house: ServiceDriver, mark: str) -> bool:
     """Whether anything in the service's own tables or its outbox tells of that thing."""
     state = await house.state()
     texts = [row for rows in state.values() for row in rows]

@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 
-from guanjia.simulate.keeping import keep
-from guanjia.simulate.place import PROPERTY as PROPERTY
+from guanjia.simulation.simulated_property import PROPERTY
+from guanjia.simulation.storage import keep
 from shared.ids import new_id
 from shared.settings import Settings
 from tests.support.children import ChildFailed, plain_environment, spawn, tail

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from guanjia.simulate.place import PROPERTY
+from guanjia.simulation.simulated_property import PROPERTY
 from shared.settings import PROJECT
 
 DASHBOARDS = PROJECT / "deploy" / "grafana" / "dashboards"

@@ -17,7 +17,7 @@ from tests.deploy.proxy import tool
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # the kit would have us use its newest kind of board
-    from guanjia.dashboards import dashboards
+    from guanjia.dashboards.documents import dashboards
     from tests.deploy.schema import misfits
 
 PROMETHEUS = PROJECT / "deploy" / "prometheus"

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from guanjia.serve import SERVICES, Process
+from guanjia.process import SERVICES, Process
 from shared.settings import PROJECT, Settings
 from tests.deploy.compose import OURS
 from tests.deploy.proxy import proxy

@@ -16,10 +16,10 @@ import asyncpg
 import httpx
 import pytest
 
-from guanjia.simulate.place import write_property
+from guanjia.simulation.simulated_property import PROPERTY, write_property
 from shared.settings import PROJECT
 from tests.deploy.compose import OURS, services
-from tests.deploy.life import PROPERTY, Life, Month
+from tests.deploy.life import Life, Month
 from tests.deploy.monitoring import MAY_BE_ZERO, Asked, answered, boards, queries, targets
 from tests.deploy.proxy import tool
 from tests.deploy.stack import COPIES, KEY, Stack

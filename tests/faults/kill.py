@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.faults import books
+from tests.faults import checks
 from tests.faults.lives import PROPERTY, Clients, Town
 from tests.support import servers
 from tests.support.processes import Processes, Serving
@@ -45,8 +45,8 @@ async def campaign(
         try:
             town = Town(clients, seed)
             await _kill_while_living(town, running, victims, times, seed, lives)
-            took = await books.settled(clients)
-            counted = await books.check(clients, town.lives)
+            took = await checks.settled(clients)
+            counted = await checks.check(clients, town.lives)
             return counted | {"kills": times * len(victims), "settled_after_seconds": round(took)}
         finally:
             await clients.close()

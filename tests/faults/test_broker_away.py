@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import books
+from tests.faults import checks
 from tests.faults.kill import ready
 from tests.faults.lives import PROPERTY, Clients, Town
 from tests.support.processes import Processes
@@ -49,8 +49,8 @@ async def test_a_demand_posted_while_rabbitmq_is_down_arrives_once_after_it_retu
                 for life in lives:
                     await town.until_assigned(life)
                 await town.one()
-                await books.settled(clients)
-                counted = await books.check(clients, town.lives)
+                await checks.settled(clients)
+                counted = await checks.check(clients, town.lives)
                 await clients.close()
             finally:
                 group.close()
@@ -79,8 +79,8 @@ async def test_services_that_start_before_rabbitmq_take_demands_and_deliver_them
                 broker.restart()
                 for life in lives:
                     await town.until_assigned(life)
-                await books.settled(clients)
-                assert (await books.check(clients, town.lives))["demands"] == 5
+                await checks.settled(clients)
+                assert (await checks.check(clients, town.lives))["demands"] == 5
                 await clients.close()
             finally:
                 group.close()

@@ -13,8 +13,8 @@ from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 
-from guanjia.simulate.life import Lived
-from services.kpi.windows import WINDOWS
+from guanjia.simulation.life import Lived
+from services.kpi.domain.windows import WINDOWS
 from shared.telemetry import configure_logging
 from tests.simulation.spans import UNTIL, Taken, live
 from tests.unit.kpi.oracle import recount

@@ -10,18 +10,18 @@ from typing import Any
 import msgspec
 from sqlalchemy import delete, select
 
-from guanjia.simulate.life import Lived
-from guanjia.simulate.living import Rates, Span, lived
-from services.dispatch.case import Case
+from guanjia.simulation.life import Lived
+from guanjia.simulation.span import Rates, Span, lived
+from services.dispatch.domain.case import Case
 from services.dispatch.models import case_history
 from services.dispatch.models import cases as dispatch_cases
 from services.intake.models import demands, events
 from services.kpi.models import items
-from services.kpi.operations import rebuild
-from services.survey.operations.rules import SOURCE as SURVEY
-from shared.messages import DemandRaised, DemandWithdrawn, Event, decode
-from shared.messages.facts import DATA_DECODERS
-from shared.properties import Property
+from services.kpi.operations.items import rebuild_items
+from services.survey.operations.property_rules import SOURCE as SURVEY
+from shared.messages.cloudevents import Event, decode
+from shared.messages.facts import DATA_DECODERS, DemandRaised, DemandWithdrawn
+from shared.properties.property import Property
 from shared.service import Service
 from shared.settings import Settings
 from tests.unit.kpi.oracle import History, World
@@ -69,20 +69,20 @@ async def _live(folder: Path, seed: int, days: float, until: datetime, report: R
 
 
 async def _recounted(span: Span, kpi: Service) -> Rates:
-    async with kpi.database.begin() as connection:
+    async with kpi.database.transaction() as connection:
         await connection.execute(delete(items))
-    await rebuild(kpi)
+    await rebuild_items(kpi)
     return await span.rates()
 
 
 async def _ids(service: Service, table: Any) -> list[str]:
-    async with service.database.read() as connection:
+    async with service.database.snapshot() as connection:
         return sorted((await connection.execute(select(table.c.id))).scalars())
 
 
 async def _facts(intake: Service) -> list[Event]:
     query = select(events.c.source, events.c.id, events.c.type, events.c.time, events.c.data)
-    async with intake.database.read() as connection:
+    async with intake.database.snapshot() as connection:
         told = [
             Event(source=row.source, id=row.id, type=row.type, time=row.time,
                   data=DATA_DECODERS[row.type].decode(row.data))
@@ -94,7 +94,7 @@ async def _facts(intake: Service) -> list[Event]:
 async def _histories(dispatch: Service, prop: Property) -> list[History]:
     query = select(case_history).order_by(case_history.c.case_id, case_history.c.seq)
     found: dict[str, History] = {}
-    async with dispatch.database.read() as connection:
+    async with dispatch.database.snapshot() as connection:
         for case in (await connection.execute(select(dispatch_cases.c.id, dispatch_cases.c.body))).all():
             found[case.id] = _history(prop, case.id, case.body)
         for row in await connection.execute(query):
@@ -112,7 +112,7 @@ def _history(prop: Property, id_: str, body: bytes) -> History:
 
 async def _follow_ups(survey: Service) -> list[Event]:
     table = survey.outbox.table
-    async with survey.database.read() as connection:
+    async with survey.database.snapshot() as connection:
         told = [decode(body) for body in (await connection.execute(select(table.c.body))).scalars()]
     return [event for event in told if event.source == SURVEY]
 

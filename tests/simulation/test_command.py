@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from guanjia.simulate.place import PROPERTY
+from guanjia.simulation.simulated_property import PROPERTY
 from tests.support.children import end, free_port, plain_environment, spawn
 from tests.support.waiting import eventually_now
 

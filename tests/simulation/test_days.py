@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.kpi.windows import WINDOWS
+from services.kpi.domain.windows import WINDOWS
 from tests.simulation.spans import UNTIL, Taken, live
 from tests.unit.kpi.oracle import recount
 

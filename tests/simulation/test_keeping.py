@@ -10,14 +10,14 @@ import httpx
 import pytest
 from sqlalchemy import Connection, inspect, text
 
-from guanjia.serve import SERVICES, Process
-from guanjia.simulate import keeping
-from guanjia.simulate.keeping import found, keep, remove
-from guanjia.simulate.place import PROPERTY, known_properties, write_property
-from guanjia.simulate.running import Refused, simulate, take_away
-from guanjia.simulate.world import World
+from guanjia.process import SERVICES, Process
+from guanjia.simulation import storage
+from guanjia.simulation.run import Refused, simulate, take_away
+from guanjia.simulation.simulated_property import PROPERTY, load_all_properties, write_property
+from guanjia.simulation.storage import found, keep, remove
+from guanjia.simulation.virtual_process import VirtualProcess
 from shared.clock import ManualClock
-from shared.database import Database
+from shared.database.engine import Database
 from shared.settings import Settings
 from tests.simulation.spans import UNTIL, Taken, live
 from tests.support.properties import write_property as write_tower
@@ -45,7 +45,7 @@ def settings(tmp_path: Path, store: Store) -> Iterator[Settings]:
 
 async def _post(settings: Settings, prop: str) -> None:
     clock = ManualClock(datetime(2026, 11, 20, tzinfo=UTC))
-    async with World(Process(list(SERVICES), settings, clock), clock) as world:
+    async with VirtualProcess(Process(list(SERVICES), settings, clock), clock) as world:
         body = {"property": prop, "kind": "repair", "summary": "It leaks"}
         answer = await world.http.post("/v1/demands", json=body, headers={"Authorization": f"Bearer {KEY}"})
         assert answer.status_code == 202, answer.text
@@ -57,7 +57,7 @@ async def rows(settings: Settings) -> dict[str, list[Any]]:
     told: dict[str, list[Any]] = {}
     for service in ("bus", *SERVICES):
         database = Database(service, settings.database_url, settings.data_dir)
-        async with database.read() as connection:
+        async with database.snapshot() as connection:
             for table in sorted(await connection.run_sync(_tables, service)):
                 if table != "workflow_versions":
                     place = f'{service}."{table}"' if database.is_postgres else f'"{table}"'
@@ -75,10 +75,10 @@ def _tables(connection: Connection, service: str) -> list[str]:
 
 async def test_it_is_served_with_the_same_rates_and_marked(settings: Settings, day: Taken) -> None:
     await keep(day.settings, settings)
-    assert "模拟" in known_properties(settings)[PROPERTY].name
+    assert "模拟" in load_all_properties(settings)[PROPERTY].name
     clock = ManualClock(UNTIL)
     headers = {"Authorization": f"Bearer {KEY}"}
-    async with World(Process(list(SERVICES), settings, clock), clock) as world:
+    async with VirtualProcess(Process(list(SERVICES), settings, clock), clock) as world:
         assert await _rates(world.http, headers) == day.rates["month"]
         cases = (await world.http.get(f"/v1/cases?property={PROPERTY}&limit=200", headers=headers)).json()
         assert {case["id"] for case in cases["items"]} == set(day.cases)
@@ -96,13 +96,13 @@ async def test_removing_leaves_nothing_and_touches_nothing_else(settings: Settin
     assert (await found(settings)).simulated == day.counts["events"]
     assert await remove(settings) > day.counts["events"]
     assert await rows(settings) == before
-    assert PROPERTY not in known_properties(settings)
+    assert PROPERTY not in load_all_properties(settings)
 
 
 async def test_removing_leaves_nothing_of_what_came_of_it_later(settings: Settings, day: Taken) -> None:
     await keep(day.settings, settings)
     clock = ManualClock(UNTIL)
-    async with World(Process(list(SERVICES), settings, clock), clock, slow=["kpi.cases"]) as world:
+    async with VirtualProcess(Process(list(SERVICES), settings, clock), clock, slow=["kpi.cases"]) as world:
         await world.advance(timedelta(days=1))
         assert (await world.left())["bus"] > 0
     await remove(settings)
@@ -140,7 +140,7 @@ async def test_what_was_kept_in_part_is_a_simulation_too_and_is_removed_whole(
     settings: Settings, day: Taken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, left = await rows(settings), 11
-    copy = keeping._copy
+    copy = storage._copy
 
     async def fails_later(*told: Any) -> None:
         nonlocal left
@@ -149,7 +149,7 @@ async def test_what_was_kept_in_part_is_a_simulation_too_and_is_removed_whole(
             raise KeyboardInterrupt
         await copy(*told)
 
-    monkeypatch.setattr(keeping, "_copy", fails_later)
+    monkeypatch.setattr(storage, "_copy", fails_later)
     with pytest.raises(KeyboardInterrupt):
         await keep(day.settings, settings)
     assert await rows(settings) != before

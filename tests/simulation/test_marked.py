@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from guanjia.serve import SERVICES, Process
-from guanjia.simulate.keeping import keep
-from guanjia.simulate.place import PROPERTY
-from guanjia.simulate.world import World
+from guanjia.process import SERVICES, Process
+from guanjia.simulation.simulated_property import PROPERTY
+from guanjia.simulation.storage import keep
+from guanjia.simulation.virtual_process import VirtualProcess
 from shared.clock import ManualClock
 from shared.settings import Settings
 from tests.simulation.spans import UNTIL, live
@@ -37,7 +37,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 async def http(kept: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """A client that is signed in, for pages and for answers."""
     clock = ManualClock(UNTIL)
-    async with World(Process(list(SERVICES), kept, clock), clock) as world:
+    async with VirtualProcess(Process(list(SERVICES), kept, clock), clock) as world:
         world.http.headers["Authorization"] = f"Bearer {KEY}"
         signed = await world.http.post(
             "/sign-in", data={"key": KEY, "next": "/"}, headers={"Sec-Fetch-Site": "same-origin"}

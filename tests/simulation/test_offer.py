@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from rich.prompt import Confirm
 
-from guanjia import simulate_cli
+from guanjia.cli import simulate
 from shared.settings import Settings
 
 
@@ -35,7 +35,7 @@ def test_a_person_is_asked_at_the_first_start(
     tmp_path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at_a_terminal(monkeypatch, True)
-    simulate_cli.offer(settings(tmp_path))
+    simulate.offer(settings(tmp_path))
     assert len(asked) == 1
 
 
@@ -43,7 +43,7 @@ def test_nobody_is_asked_where_nobody_sits(
     tmp_path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at_a_terminal(monkeypatch, False)
-    simulate_cli.offer(settings(tmp_path))
+    simulate.offer(settings(tmp_path))
     assert asked == []
 
 
@@ -52,5 +52,5 @@ def test_nobody_is_asked_a_second_time(
 ) -> None:
     at_a_terminal(monkeypatch, True)
     (tmp_path / "intake.db").touch()
-    simulate_cli.offer(settings(tmp_path))
+    simulate.offer(settings(tmp_path))
     assert asked == []

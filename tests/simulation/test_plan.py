@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from guanjia.simulate.demands import DEMANDS
-from guanjia.simulate.facts import FACTS
-from guanjia.simulate.place import PROPERTY, write_property
-from guanjia.simulate.plan import planned, setting
-from shared.properties import Property, load_properties
+from guanjia.simulation.demands import DEMANDS
+from guanjia.simulation.facts import FACTS
+from guanjia.simulation.plan import planned, setting
+from guanjia.simulation.simulated_property import PROPERTY, write_property
+from shared.properties.loader import load_properties
+from shared.properties.property import Property
 
 EVENING = datetime(2026, 11, 20, 10, 10, tzinfo=UTC)
 """18:10 in Wuxi."""

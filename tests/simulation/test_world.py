@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from guanjia.serve import SERVICES, Process
-from guanjia.simulate.world import World
+from guanjia.process import SERVICES, Process
+from guanjia.simulation.virtual_process import VirtualProcess
 from shared.clock import ManualClock
 from shared.settings import Settings
 
@@ -17,15 +17,15 @@ ADMIN = {"Authorization": "Bearer the-admin-key"}
 
 
 @asynccontextmanager
-async def a_world(folder: Path, properties: Path) -> AsyncIterator[World]:
+async def a_world(folder: Path, properties: Path) -> AsyncIterator[VirtualProcess]:
     told = {"data_dir": folder / "data", "properties_dir": properties, "bootstrap_key": "the-admin-key",
             "database_url": "", "amqp_url": ""}  # fmt: skip
     clock = ManualClock(START)
-    async with World(Process(list(SERVICES), Settings.model_validate(told), clock), clock) as world:
+    async with VirtualProcess(Process(list(SERVICES), Settings.model_validate(told), clock), clock) as world:
         yield world
 
 
-async def raised(world: World) -> str:
+async def raised(world: VirtualProcess) -> str:
     body = {"property": "tower", "kind": "repair", "summary": "It leaks", "priority": "normal"}
     answer = await world.http.post("/v1/demands", json=body, headers=ADMIN)
     assert answer.status_code == 202, answer.text
@@ -33,7 +33,7 @@ async def raised(world: World) -> str:
     return str(answer.json()["demand"])
 
 
-async def history(world: World, case: str) -> list[dict[str, Any]]:
+async def history(world: VirtualProcess, case: str) -> list[dict[str, Any]]:
     answer = await world.http.get(f"/v1/cases/{case}", headers=ADMIN)
     assert answer.status_code == 200, answer.text
     return list(answer.json()["history"])
@@ -70,7 +70,7 @@ async def test_slow_consumers_take_what_is_there_when_it_settles(
     process = Process(list(SERVICES), Settings.model_validate(told), clock)
     heard: list[str] = []
     listening = {"kpi.cases": lambda events: heard.extend(event.type for event in events)}
-    async with World(process, clock, heard=listening, slow=["kpi.cases"]) as world:
+    async with VirtualProcess(process, clock, heard=listening, slow=["kpi.cases"]) as world:
         await raised(world)
         assert heard == ["guanjia.case.opened.v1", "guanjia.case.changed.v1"]
         assert await world.left() == {"bus": 1}, "both in one message"

@@ -4,13 +4,12 @@ import re
 from functools import cache
 from typing import Any, get_args
 
-from services.dispatch.workflow import load_workflows
-from services.kpi.definitions import DEFINITIONS
+from services.dispatch.domain.workflow.loader import load_workflows
+from services.kpi.domain.definitions import DEFINITIONS
 from shared.auth import Role
-from shared.messages import Kind, Line
-from shared.pages import load_texts
-from shared.properties import TargetName
-from shared.properties.targets import BUILT_IN
+from shared.messages.facts import Kind, Line
+from shared.pages.layout import load_texts
+from shared.properties.targets import BUILT_IN, TargetName
 from shared.settings import PROJECT
 
 FILES = sorted(PROJECT.glob("services/*/texts.toml"))

@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 import uvicorn
 
-from guanjia.serve import SERVICES, Process, listening
-from guanjia.simulate.living import lived
-from guanjia.simulate.place import PROPERTY
+from guanjia.process import SERVICES, Process, listening
+from guanjia.simulation.simulated_property import PROPERTY
+from guanjia.simulation.span import lived
 from shared.clock import ManualClock
-from shared.properties import Property
+from shared.properties.property import Property
 from shared.settings import Settings
 from tests.support.children import free_port
 from tests.support.processes import KEY

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 import services.dispatch.app
-from services.dispatch.pages.wording import Reader
-from services.dispatch.rulebook import Rulebook
-from services.dispatch.workflow import load_workflows
-from shared.pages import load_texts
+from services.dispatch.domain.workflow.loader import load_workflows
+from services.dispatch.domain.workflow_catalog import WorkflowCatalog
+from services.dispatch.pages.localizer import Localizer
+from shared.pages.layout import load_texts
 from tests.web.conftest import House, Visit
 
 NOW = datetime(2026, 11, 23, 1, tzinfo=UTC)
@@ -25,8 +25,10 @@ WORDS = [
 ]
 
 
-def reader(language: str) -> Reader:
-    return Reader(language=language, texts=TEXTS, rules=Rulebook(load_workflows().values(), {}), now=NOW)
+def reader(language: str) -> Localizer:
+    return Localizer(
+        language=language, texts=TEXTS, rules=WorkflowCatalog(load_workflows().values(), {}), now=NOW
+    )
 
 
 @pytest.mark.parametrize(("ahead", "chinese", "english"), WORDS)

@@ -8,39 +8,42 @@ from sqlalchemy import ColumnElement, delete, or_, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.dispatch.case import Actor, NewCase
-from services.dispatch.commands import Command, Open, Papers, TakeBack
+from services.dispatch.domain.case import Actor
+from services.dispatch.domain.commands import CaseRequest, Command, OpenCase, WithdrawCase
+from services.dispatch.domain.opening import NewCase
+from services.dispatch.domain.workflow_catalog import WorkflowCatalog
 from services.dispatch.models import cases, residents, withdrawals
-from services.dispatch.operations.apply import House, apply, raise_refusal
-from services.dispatch.rulebook import Rulebook
-from shared.messages import DemandAccepted, DemandWithdrawn, Event
+from services.dispatch.operations.case_commands import CommandHost, execute_commands, raise_refusal
+from shared.messages.cloudevents import Event
+from shared.messages.events import DemandAccepted
+from shared.messages.facts import DemandWithdrawn
 
 RESIDENT = "resident"
 """How whoever asked stands in a history: no name."""
 Tiers = dict[tuple[str, str], tuple[str | None, str | None]]
 
 
-async def take_demands(
-    connection: AsyncConnection, house: House, events: Sequence[Event], now: datetime
+async def open_and_withdraw(
+    connection: AsyncConnection, house: CommandHost, events: Sequence[Event], now: datetime
 ) -> None:
     """Open a case for every accepted demand; withdraw those taken back; keep what can't be matched yet."""
     accepted = [event for event in events if isinstance(event.data, DemandAccepted)]
     withdrawn = [event for event in events if isinstance(event.data, DemandWithdrawn)]
     tiers = await _tiers(connection, [event.data for event in accepted])
-    commands: list[Command] = [opening(house.rules, event, tiers) for event in accepted]
+    commands: list[Command] = [opening_command(house.rules, event, tiers) for event in accepted]
     if withdrawn:
-        await _keep(connection, withdrawn, now)
-    kept = await _kept(connection, [event.data for event in accepted]) if accepted else []
+        await _save_withdrawals(connection, withdrawn, now)
+    kept = await _get_withdrawals(connection, [event.data for event in accepted]) if accepted else []
     opened = {_reference(event.data): event.data.demand for event in accepted}
     matched = [(row, row.demand or opened.get((row.property, row.source, row.reference))) for row in kept]
-    commands += [_take_back(row, case) for row, case in matched if case is not None]
-    raise_refusal(await apply(connection, house, commands, now))
-    await _forget(connection, [row for row, case in matched if case is not None])
+    commands += [_withdrawal_command(row, case) for row, case in matched if case is not None]
+    raise_refusal(await execute_commands(connection, house, commands, now))
+    await _delete_withdrawals(connection, [row for row, case in matched if case is not None])
     if withdrawn:
         await match_withdrawals(connection, house, now)
 
 
-async def match_withdrawals(connection: AsyncConnection, house: House, now: datetime) -> int:
+async def match_withdrawals(connection: AsyncConnection, house: CommandHost, now: datetime) -> int:
     """Withdraw the cases of demands that were taken back before they came; how many were matched."""
     by_id = (withdrawals.c.demand == cases.c.id) & (withdrawals.c.property == cases.c.property)
     by_reference = (
@@ -52,12 +55,14 @@ async def match_withdrawals(connection: AsyncConnection, house: House, now: date
     query = select(withdrawals, cases.c.id.label("case_id")).where(or_(by_id, by_reference)).limit(200)
     rows = (await connection.execute(query)).all()
     if rows:
-        await apply(connection, house, [_take_back(row, row.case_id) for row in rows], now)
-        await _forget(connection, rows)
+        await execute_commands(
+            connection, house, [_withdrawal_command(row, row.case_id) for row in rows], now
+        )
+        await _delete_withdrawals(connection, rows)
     return len(rows)
 
 
-def opening(rules: Rulebook, event: Event, tiers: Tiers) -> Open:
+def opening_command(rules: WorkflowCatalog, event: Event, tiers: Tiers) -> OpenCase:
     """The command that opens the case of an accepted demand."""
     data: DemandAccepted = event.data
     prop = rules.property(data.property)
@@ -78,11 +83,11 @@ def opening(rules: Rulebook, event: Event, tiers: Tiers) -> Open:
         language=(who.language if who else None) or language,
         outside=None if answer else (answer.reason if prop.language == "zh-CN" else answer.reason_en),
     )
-    return Open(new=new, papers=_papers(data), trace=event.trace)
+    return OpenCase(new=new, papers=_case_request(data), trace=event.trace)
 
 
-def _papers(data: DemandAccepted) -> Papers:
-    return Papers(
+def _case_request(data: DemandAccepted) -> CaseRequest:
+    return CaseRequest(
         summary=data.summary,
         source=data.source,
         description=data.description,
@@ -99,8 +104,8 @@ def _reference(data: DemandAccepted) -> tuple[str, str, str | None]:
     return data.property, data.source, data.reference
 
 
-def _take_back(row: Any, case: str) -> TakeBack:
-    return TakeBack(case=case, by=RESIDENT, at=row.at, reason=row.reason)
+def _withdrawal_command(row: Any, case: str) -> WithdrawCase:
+    return WithdrawCase(case=case, by=RESIDENT, at=row.at, reason=row.reason)
 
 
 async def _tiers(connection: AsyncConnection, demands: Iterable[DemandAccepted]) -> Tiers:
@@ -112,7 +117,7 @@ async def _tiers(connection: AsyncConnection, demands: Iterable[DemandAccepted])
     return {(row.property, row.resident): (row.tier, row.language) for row in rows}
 
 
-async def _keep(connection: AsyncConnection, events: Iterable[Event], now: datetime) -> None:
+async def _save_withdrawals(connection: AsyncConnection, events: Iterable[Event], now: datetime) -> None:
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     rows = [
         {
@@ -130,7 +135,7 @@ async def _keep(connection: AsyncConnection, events: Iterable[Event], now: datet
     await connection.execute(dialect.insert(withdrawals).on_conflict_do_nothing(), rows)
 
 
-async def _kept(connection: AsyncConnection, demands: Sequence[DemandAccepted]) -> Sequence[Any]:
+async def _get_withdrawals(connection: AsyncConnection, demands: Sequence[DemandAccepted]) -> Sequence[Any]:
     ids = [data.demand for data in demands]
     references = sorted({(d.property, d.source, d.reference) for d in demands if d.reference is not None})
     named: ColumnElement[bool] = withdrawals.c.demand.in_(ids)
@@ -140,7 +145,7 @@ async def _kept(connection: AsyncConnection, demands: Sequence[DemandAccepted]) 
     return (await connection.execute(select(withdrawals).where(named))).all()
 
 
-async def _forget(connection: AsyncConnection, rows: Sequence[Any]) -> None:
+async def _delete_withdrawals(connection: AsyncConnection, rows: Sequence[Any]) -> None:
     names = [(row.source, row.event) for row in rows]
     if names:
         columns = tuple_(withdrawals.c.source, withdrawals.c.event)

@@ -10,15 +10,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.dispatch import queries
-from services.dispatch.alarms import ENDS, SUBJECTS, StateTold, all_clears, openings
-from services.dispatch.case import Actor, NewCase
-from services.dispatch.commands import Command, Open, Papers, Tell
+from services.dispatch.domain.alarms import ENDS, SUBJECTS, EquipmentStateEntry, all_clears, faults_to_open
+from services.dispatch.domain.case import Actor
+from services.dispatch.domain.commands import CaseRequest, Command, OpenCase, RecordSystemAction
+from services.dispatch.domain.opening import NewCase
+from services.dispatch.domain.workflow.definition import FOLDED
 from services.dispatch.models import equipment, equipment_states
-from services.dispatch.operations.apply import House, apply, raise_refusal
-from services.dispatch.workflow.definition import FOLDED
+from services.dispatch.operations.case_commands import CommandHost, execute_commands, raise_refusal
 from shared.ids import new_id
-from shared.messages import Event
-from shared.properties import Property
+from shared.messages.cloudevents import Event
+from shared.properties.property import Property
 
 Name = tuple[str, str]
 
@@ -51,8 +52,8 @@ async def register_equipment(connection: AsyncConnection, events: Sequence[Event
     await connection.execute(statement, rows)
 
 
-async def take_states(
-    connection: AsyncConnection, house: House, events: Sequence[Event], now: datetime
+async def record_equipment_states(
+    connection: AsyncConnection, house: CommandHost, events: Sequence[Event], now: datetime
 ) -> None:
     """Keep the states; open and tell what follows from them."""
     if not events:
@@ -60,16 +61,18 @@ async def take_states(
     by_name: dict[Name, list[Event]] = {}
     for event in events:
         by_name.setdefault((event.data.property, event.data.equipment), []).append(event)
-    known = await _hold(connection, by_name)
-    await _keep(connection, events)
+    known = await _lock_equipment(connection, by_name)
+    await _save_states(connection, events)
     commands: list[Command] = []
     for name, told in sorted(by_name.items()):
         prop = house.rules.property(name[0])
-        commands += await _follow(connection, house, prop, known[name], min(event.time for event in told))
-    raise_refusal(await apply(connection, house, commands, now))
+        commands += await _commands_for(
+            connection, house, prop, known[name], min(event.time for event in told)
+        )
+    raise_refusal(await execute_commands(connection, house, commands, now))
 
 
-async def _hold(connection: AsyncConnection, names: Iterable[Name]) -> dict[Name, Any]:
+async def _lock_equipment(connection: AsyncConnection, names: Iterable[Name]) -> dict[Name, Any]:
     """The rows of the equipment, made where they are missing, held: copies take turns on one piece."""
     ordered = sorted(names)
     rows = [{"property": prop, "equipment": name, "critical": False} for prop, name in ordered]
@@ -79,7 +82,7 @@ async def _hold(connection: AsyncConnection, names: Iterable[Name]) -> dict[Name
     return {(row.property, row.equipment): row for row in await connection.execute(query)}
 
 
-async def _keep(connection: AsyncConnection, events: Iterable[Event]) -> None:
+async def _save_states(connection: AsyncConnection, events: Iterable[Event]) -> None:
     rows = [
         {
             "property": event.data.property,
@@ -95,25 +98,25 @@ async def _keep(connection: AsyncConnection, events: Iterable[Event]) -> None:
     await connection.execute(_insert(connection, equipment_states).on_conflict_do_nothing(), rows)
 
 
-async def _follow(
-    connection: AsyncConnection, house: House, prop: Property, row: Any, since: datetime
+async def _commands_for(
+    connection: AsyncConnection, house: CommandHost, prop: Property, row: Any, since: datetime
 ) -> list[Command]:
     """What the states of one piece of equipment, from `since` on, call for."""
     states = await _states(connection, row, since)
     finished = await _finished(connection, house, [state.case for state in states if state.case])
     commands: list[Command] = []
-    for fault in openings(states, finished):
-        opened = _opening(prop, row, fault)
+    for fault in faults_to_open(states, finished):
+        opened = _opening_command(prop, row, fault)
         commands.append(opened)
         states = [replace(s, case=opened.new.id) if s.place == fault.place else s for s in states]
-        await _mark(connection, row, fault, opened.new.id)
+        await _link_state_to_case(connection, row, fault, opened.new.id)
     for state, case in all_clears(states):
-        commands.append(Tell(case=case, action="all_clear", at=state.at))
-        await _mark(connection, row, state, case)
+        commands.append(RecordSystemAction(case=case, action="all_clear", at=state.at))
+        await _link_state_to_case(connection, row, state, case)
     return commands
 
 
-async def _states(connection: AsyncConnection, row: Any, since: datetime) -> list[StateTold]:
+async def _states(connection: AsyncConnection, row: Any, since: datetime) -> list[EquipmentStateEntry]:
     """The states from the last end before `since` on: no alarm reaches further back."""
     table = equipment_states
     this = (table.c.property == row.property) & (table.c.equipment == row.equipment)
@@ -123,14 +126,18 @@ async def _states(connection: AsyncConnection, row: Any, since: datetime) -> lis
     if last is not None:
         query = query.where(table.c.at >= last)
     return [
-        StateTold(at=s.at, source=s.source, event=s.event, state=s.state, alarm=s.alarm, case=s.case_id)
+        EquipmentStateEntry(
+            at=s.at, source=s.source, event=s.event, state=s.state, alarm=s.alarm, case=s.case_id
+        )
         for s in await connection.execute(query)
     ]
 
 
-async def _finished(connection: AsyncConnection, house: House, ids: Sequence[str]) -> dict[str, datetime]:
+async def _finished(
+    connection: AsyncConnection, house: CommandHost, ids: Sequence[str]
+) -> dict[str, datetime]:
     """Since when those of the repairs are finished that are."""
-    found = await queries.some(connection, ids) if ids else []
+    found = await queries.get_cases(connection, ids) if ids else []
     done = {}
     for case, _ in found:
         workflow = house.rules.of(case)
@@ -140,7 +147,7 @@ async def _finished(connection: AsyncConnection, house: House, ids: Sequence[str
     return done
 
 
-def _opening(prop: Property, row: Any, fault: StateTold) -> Open:
+def _opening_command(prop: Property, row: Any, fault: EquipmentStateEntry) -> OpenCase:
     listed = next((item for item in prop.equipment if item.id == row.equipment), None)
     system = row.system or (listed.system if listed else None)
     critical = row.critical or (listed is not None and listed.critical)
@@ -160,10 +167,14 @@ def _opening(prop: Property, row: Any, fault: StateTold) -> Open:
     )
     summary = f"设备告警：{zh}" if prop.language == "zh-CN" else f"Equipment alarm: {en}"
     told = {"equipment": row.equipment, "system": system}
-    return Open(new=new, papers=Papers(summary=summary, source=fault.source, channel="alarm", details=told))
+    return OpenCase(
+        new=new, papers=CaseRequest(summary=summary, source=fault.source, channel="alarm", details=told)
+    )
 
 
-async def _mark(connection: AsyncConnection, row: Any, state: StateTold, case: str) -> None:
+async def _link_state_to_case(
+    connection: AsyncConnection, row: Any, state: EquipmentStateEntry, case: str
+) -> None:
     table = equipment_states
     this = (
         (table.c.property == row.property)

@@ -5,27 +5,22 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.dispatch.operations.apply import House
-from services.dispatch.operations.equipment import register_equipment, take_states
-from services.dispatch.operations.inspections import take_inspections
+from services.dispatch.operations.case_commands import CommandHost
+from services.dispatch.operations.equipment import record_equipment_states, register_equipment
+from services.dispatch.operations.inspections import record_inspections
 from services.dispatch.operations.residents import register_residents
-from shared.messages import (
-    EquipmentRegistered,
-    EquipmentState,
-    Event,
-    InspectionRecorded,
-    ResidentRegistered,
-)
+from shared.messages.cloudevents import Event
+from shared.messages.facts import EquipmentRegistered, EquipmentState, InspectionRecorded, ResidentRegistered
 
 
-async def take_facts(
-    connection: AsyncConnection, house: House, events: Sequence[Event], now: datetime
+async def record_facts(
+    connection: AsyncConnection, house: CommandHost, events: Sequence[Event], now: datetime
 ) -> None:
     """Take every fact of a set; the order among them makes no difference."""
     await register_residents(connection, _of(events, ResidentRegistered))
     await register_equipment(connection, _of(events, EquipmentRegistered))
-    await take_states(connection, house, _of(events, EquipmentState), now)
-    await take_inspections(connection, house, _of(events, InspectionRecorded), now)
+    await record_equipment_states(connection, house, _of(events, EquipmentState), now)
+    await record_inspections(connection, house, _of(events, InspectionRecorded), now)
 
 
 def _of(events: Iterable[Event], shape: type) -> list[Event]:

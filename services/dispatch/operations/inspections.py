@@ -8,13 +8,15 @@ from sqlalchemy import select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.dispatch.case import Actor, NewCase
-from services.dispatch.commands import Command, Open, Papers, Tell
+from services.dispatch.domain.case import Actor
+from services.dispatch.domain.commands import CaseRequest, Command, OpenCase, RecordSystemAction
+from services.dispatch.domain.opening import NewCase
 from services.dispatch.models import inspections
-from services.dispatch.operations.apply import House, apply, raise_refusal
+from services.dispatch.operations.case_commands import CommandHost, execute_commands, raise_refusal
 from shared.ids import new_id
-from shared.messages import Event, InspectionRecorded
-from shared.properties import Property
+from shared.messages.cloudevents import Event
+from shared.messages.facts import InspectionRecorded
+from shared.properties.property import Property
 
 Name = tuple[str, str]
 _LINES = {
@@ -24,45 +26,47 @@ _LINES = {
 }
 
 
-async def take_inspections(
-    connection: AsyncConnection, house: House, events: Sequence[Event], now: datetime
+async def record_inspections(
+    connection: AsyncConnection, house: CommandHost, events: Sequence[Event], now: datetime
 ) -> None:
     """Take the latest of each inspection, by its time; what was heard late and is older changes nothing."""
     latest: dict[Name, Event] = {}
-    for event in sorted(events, key=_place):
+    for event in sorted(events, key=_event_order):
         latest[event.data.property, event.data.inspection] = event
     if not latest:
         return
-    known = await _hold(connection, latest)
+    known = await _lock_inspections(connection, latest)
     commands: list[Command] = []
     for name, event in sorted(latest.items()):
         row = known[name]
-        if row.at is None or _place(event) > (row.at, row.source, row.event):
-            commands += await _take(connection, house, row, event)
-    raise_refusal(await apply(connection, house, commands, now))
+        if row.at is None or _event_order(event) > (row.at, row.source, row.event):
+            commands += await _record_inspection(connection, house, row, event)
+    raise_refusal(await execute_commands(connection, house, commands, now))
 
 
-def _place(event: Event) -> tuple[datetime, str, str]:
+def _event_order(event: Event) -> tuple[datetime, str, str]:
     return event.time, event.source, event.id
 
 
-async def _take(connection: AsyncConnection, house: House, row: Any, event: Event) -> list[Command]:
+async def _record_inspection(
+    connection: AsyncConnection, house: CommandHost, row: Any, event: Event
+) -> list[Command]:
     data: InspectionRecorded = event.data
     case: str | None = row.case_id
     commands: list[Command] = []
     if data.passed < data.checked and case is None:
-        opened = _opening(house.rules.property(data.property), event)
+        opened = _opening_command(house.rules.property(data.property), event)
         case = opened.new.id
         commands.append(opened)
     elif data.passed == data.checked and case is not None:
-        commands.append(Tell(case=case, action="all_clear", at=event.time, trace=event.trace))
+        commands.append(RecordSystemAction(case=case, action="all_clear", at=event.time, trace=event.trace))
     values = {"at": event.time, "source": event.source, "event": event.id, "case_id": case}
     this = (inspections.c.property == row.property) & (inspections.c.inspection == row.inspection)
     await connection.execute(update(inspections).where(this).values(values))
     return commands
 
 
-def _opening(prop: Property, event: Event) -> Open:
+def _opening_command(prop: Property, event: Event) -> OpenCase:
     """A request of the management office: what was found wanting is put right and followed up."""
     data: InspectionRecorded = event.data
     zh, en = _LINES[data.line]
@@ -84,11 +88,11 @@ def _opening(prop: Property, event: Event) -> Open:
         else f"{left} points of {en} did not pass inspection: to be put right"
     )
     told = {"inspection": data.inspection, "checked": data.checked, "passed": data.passed}
-    papers = Papers(summary=summary, source=event.source, channel="inspection", details=told)
-    return Open(new=new, papers=papers, trace=event.trace)
+    papers = CaseRequest(summary=summary, source=event.source, channel="inspection", details=told)
+    return OpenCase(new=new, papers=papers, trace=event.trace)
 
 
-async def _hold(connection: AsyncConnection, names: Iterable[Name]) -> dict[Name, Any]:
+async def _lock_inspections(connection: AsyncConnection, names: Iterable[Name]) -> dict[Name, Any]:
     ordered = sorted(names)
     rows = [{"property": prop, "inspection": name} for prop, name in ordered]
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite

@@ -6,7 +6,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.dispatch.models import residents
-from shared.messages import Event
+from shared.messages.cloudevents import Event
 
 
 async def register_residents(connection: AsyncConnection, events: Sequence[Event]) -> None:

@@ -1,7 +1,7 @@
 """intake over HTTP: events and demands come in, what became of a demand, keys, people."""
 
 from services.intake.api import alertmanager, demands, events, keys, people
-from shared.web import Endpoint
+from shared.http.endpoints import Endpoint
 
 endpoints: list[Endpoint] = [
     *events.endpoints,

@@ -4,12 +4,12 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from services.intake.api.answers import BatchAnswer, accept_each
 from services.intake.api.events import BATCH, BATCH_BYTES
-from services.intake.offers import Offer, alarm, make_offer
+from services.intake.api.replies import BatchReply, accept_each
+from services.intake.domain.incoming_event import IncomingEvent, make_event, read_alert
 from shared.errors import InvalidInput, Problem, TooLarge
+from shared.http.endpoints import Call, Endpoints, Reply, language_of
 from shared.messages.facts import Id, Instant, Word
-from shared.web import Answer, Call, Endpoints, language_of
 
 endpoints = Endpoints()
 
@@ -38,11 +38,11 @@ class AlertmanagerQuery(Struct, forbid_unknown_fields=True):
 
 
 @endpoints.add(
-    "POST", "/v1/alertmanager", roles=("source",), body=AlertmanagerPost, answer=BatchAnswer,
+    "POST", "/v1/alertmanager", roles=("source",), body=AlertmanagerPost, answer=BatchReply,
     limit=BATCH_BYTES, query=AlertmanagerQuery,
     summary=("Alertmanager 告警接入", "Take Alertmanager alerts"),
 )  # fmt: skip
-async def post_alertmanager(call: Call) -> Answer:
+async def post_alertmanager(call: Call) -> Reply:
     alerts: list[Alert] = call.body.alerts
     if len(alerts) > BATCH:
         raise TooLarge
@@ -51,25 +51,25 @@ async def post_alertmanager(call: Call) -> Answer:
     if read and all(isinstance(outcome, Problem) for outcome in read):
         raise next(outcome for outcome in read if isinstance(outcome, Problem))
     results: list[Any] = list(await accept_each(call.service.doors, read, language_of(call.request)))
-    return Answer({"results": results})
+    return Reply({"results": results})
 
 
-def _try_read(call: Call, alert: Alert, index: int) -> Offer | Problem:
+def _try_read(call: Call, alert: Alert, index: int) -> IncomingEvent | Problem:
     try:
         return _offer(call, alert, index)
     except Problem as problem:
         return problem
 
 
-def _offer(call: Call, alert: Alert, index: int) -> Offer:
+def _offer(call: Call, alert: Alert, index: int) -> IncomingEvent:
     service, identity = call.service, call.identity
     property_id = _property_of(call, alert)
     if property_id is None:
         path = f"alerts[{index}].labels.property"
         raise InvalidInput.of(path, "This label is required", "缺少 property 标签")
     identity.require_property(property_id)
-    id_, at, data = alarm(alert, property_id)
-    return make_offer(f"alertmanager/{identity.name}", id_, "guanjia.equipment.state.v1", at, data,
+    id_, at, data = read_alert(alert, property_id)
+    return make_event(f"alertmanager/{identity.name}", id_, "guanjia.equipment.state.v1", at, data,
                       by=identity.name, now=service.clock.now(), properties=service.properties)  # fmt: skip
 
 

@@ -6,11 +6,11 @@ from urllib.parse import unquote
 import msgspec
 from starlette.datastructures import Headers
 
-from services.intake.api.answers import POSTERS, BatchAnswer, Taken, accept_each, single
-from services.intake.offers import Envelope, Offer, read_event
+from services.intake.api.replies import POSTERS, BatchReply, EventReply, accept_each, single_reply
+from services.intake.domain.incoming_event import Envelope, IncomingEvent, read_event
 from shared.errors import InvalidInput, Problem, TooLarge, WrongMediaType
-from shared.reading import cleaned, decoded
-from shared.web import BODY_LIMIT, JSON, Answer, Call, Endpoints, language_of, media_type
+from shared.http.endpoints import BODY_LIMIT, JSON, Call, Endpoints, Reply, language_of, media_type
+from shared.http.json_input import decode, sanitize
 
 BATCH = 1000
 BATCH_BYTES = 1024 * 1024
@@ -23,10 +23,10 @@ _ATTRIBUTES = set(Envelope.__struct_fields__) - {"data", "data_base64", "datacon
 
 @endpoints.add(
     "POST", "/v1/events", roles=POSTERS, body=bytes, limit=BATCH_BYTES, status=202,
-    answer=Taken, other_answers={200: BatchAnswer}, types=(STRUCTURED, BATCHED, JSON),
+    answer=EventReply, other_answers={200: BatchReply}, types=(STRUCTURED, BATCHED, JSON),
     summary=("提交事件（CloudEvents 1.0）", "Post events (CloudEvents 1.0)"),
 )  # fmt: skip
-async def post_events(call: Call) -> Answer:
+async def post_events(call: Call) -> Reply:
     headers = call.request.headers
     kind = media_type(call.request)
     if kind == BATCHED:
@@ -40,11 +40,11 @@ async def post_events(call: Call) -> Answer:
     else:
         raise WrongMediaType
     call.service.doors.check_rate(call.identity, 1)
-    return single(await call.service.doors.accept(_read(call, envelope)))
+    return single_reply(await call.service.doors.accept(_read(call, envelope)))
 
 
 def _structured(raw: bytes) -> Envelope:
-    envelope: Envelope = decoded(cleaned(raw), Envelope)
+    envelope: Envelope = decode(sanitize(raw), Envelope)
     return envelope
 
 
@@ -53,36 +53,36 @@ def _binary(headers: Headers, kind: str, raw: bytes) -> Envelope:
     if kind != JSON and not kind.endswith("+json"):
         raise WrongMediaType
     told = {name[3:]: value for name, value in headers.items() if name.startswith("ce-")}
-    attributes = {name: _plain(name, value) for name, value in told.items() if name in _ATTRIBUTES}
-    envelope: Envelope = decoded(cleaned(msgspec.json.encode(attributes)), Envelope)
-    return msgspec.structs.replace(envelope, datacontenttype=kind, data=msgspec.Raw(cleaned(raw)))
+    attributes = {name: _decode_header(name, value) for name, value in told.items() if name in _ATTRIBUTES}
+    envelope: Envelope = decode(sanitize(msgspec.json.encode(attributes)), Envelope)
+    return msgspec.structs.replace(envelope, datacontenttype=kind, data=msgspec.Raw(sanitize(raw)))
 
 
-def _plain(name: str, value: str) -> str:
+def _decode_header(name: str, value: str) -> str:
     try:
         return unquote(value, errors="strict")
     except UnicodeDecodeError:
         raise InvalidInput.of(name, "This is not percent-encoded UTF-8", "不是百分号编码的 UTF-8") from None
 
 
-def _read(call: Call, envelope: Envelope) -> Offer:
+def _read(call: Call, envelope: Envelope) -> IncomingEvent:
     service, by = call.service, call.identity.name
     offer = read_event(envelope, by=by, now=service.clock.now(), properties=service.properties)
     call.identity.require_property(offer.data.property)
     return offer
 
 
-async def _post_batch(call: Call) -> Answer:
-    members: list[msgspec.Raw] = decoded(call.raw, list[msgspec.Raw])
+async def _post_batch(call: Call) -> Reply:
+    members: list[msgspec.Raw] = decode(call.raw, list[msgspec.Raw])
     if len(members) > BATCH:
         raise TooLarge(f"A batch holds {BATCH} events at most.", f"一批最多 {BATCH} 个事件。")
     call.service.doors.check_rate(call.identity, len(members))
     read = [_try_read(call, bytes(raw)) for raw in members]
     results: list[Any] = list(await accept_each(call.service.doors, read, language_of(call.request)))
-    return Answer({"results": results})
+    return Reply({"results": results})
 
 
-def _try_read(call: Call, raw: bytes) -> Offer | Problem:
+def _try_read(call: Call, raw: bytes) -> IncomingEvent | Problem:
     try:
         if len(raw) > BODY_LIMIT:
             raise TooLarge

@@ -5,12 +5,13 @@ from typing import Any
 
 from msgspec import Struct
 
-from services.intake import operations, queries
+from services.intake import queries
+from services.intake.operations import acceptance
 from shared.auth import Identity, Role
 from shared.errors import InvalidInput, NotAllowed, NotFound
-from shared.ids import uuid_of
+from shared.http.endpoints import Call, Endpoints, Reply
+from shared.ids import parse_uuid
 from shared.messages.facts import Id, Name, Word
-from shared.web import Answer, Call, Endpoints
 
 endpoints = Endpoints()
 PAGE = 200
@@ -25,7 +26,7 @@ class KeyRequest(Struct, forbid_unknown_fields=True):
     person: Id | None = None
 
 
-class KeyView(Struct):
+class KeySummary(Struct):
     """A key that was issued."""
 
     id: str
@@ -37,7 +38,7 @@ class KeyView(Struct):
     revoked_at: datetime | None = None
 
 
-class NewKey(KeyView):
+class IssuedKey(KeySummary):
     """A new key with its word, which is shown this once."""
 
     key: str = ""
@@ -46,7 +47,7 @@ class NewKey(KeyView):
 class KeyPage(Struct):
     """Keys, and where to go on."""
 
-    items: list[KeyView]
+    items: list[KeySummary]
     next: str | None
 
 
@@ -65,17 +66,19 @@ def page_limit(limit: int) -> int:
 
 
 @endpoints.add(
-    "POST", "/v1/keys", roles=("admin",), body=KeyRequest, answer=NewKey, status=201,
+    "POST", "/v1/keys", roles=("admin",), body=KeyRequest, answer=IssuedKey, status=201,
     summary=("签发密钥", "Issue a key"),
 )  # fmt: skip
-async def post_key(call: Call) -> NewKey:
+async def post_key(call: Call) -> IssuedKey:
     service, asked = call.service, call.body
     _check(service, call.identity, asked)
     identity, key = service.keyring.issue(asked.name, asked.roles, asked.properties, asked.person)
     now = service.clock.now()
-    async with service.database.begin() as connection:
-        await operations.store_key(connection, identity, call.identity.actor, now)
-    return NewKey(identity.key, asked.name, list(asked.roles), asked.properties, asked.person, now, None, key)
+    async with service.database.transaction() as connection:
+        await acceptance.store_key(connection, identity, call.identity.actor, now)
+    return IssuedKey(
+        identity.key, asked.name, list(asked.roles), asked.properties, asked.person, now, None, key
+    )
 
 
 def _check(service: Any, caller: Identity, asked: KeyRequest) -> None:
@@ -95,16 +98,16 @@ def _check(service: Any, caller: Identity, asked: KeyRequest) -> None:
 )  # fmt: skip
 async def get_keys(call: Call) -> KeyPage:
     limit, after = page_limit(call.query.limit), None
-    if call.query.cursor and (after := uuid_of(call.query.cursor)) is None:
+    if call.query.cursor and (after := parse_uuid(call.query.cursor)) is None:
         raise InvalidInput.of("cursor", "This is no cursor of this list", "游标无效")
-    async with call.service.database.read() as connection:
-        rows = await queries.keys(connection, after)
+    async with call.service.database.snapshot() as connection:
+        rows = await queries.list_keys(connection, after)
     views = [_view(row) for row in rows if _within(row.properties, call.identity)]
     return KeyPage(views[:limit], views[limit - 1].id if len(views) > limit else None)
 
 
-def _view(row: Any) -> KeyView:
-    return KeyView(row.id, row.name, row.roles, row.properties, row.person, row.issued_at, row.revoked_at)
+def _view(row: Any) -> KeySummary:
+    return KeySummary(row.id, row.name, row.roles, row.properties, row.person, row.issued_at, row.revoked_at)
 
 
 def _within(properties: list[str] | None, caller: Identity) -> bool:
@@ -115,13 +118,13 @@ def _within(properties: list[str] | None, caller: Identity) -> bool:
 
 
 @endpoints.add("DELETE", "/v1/keys/{id}", roles=("admin",), status=204, summary=("吊销密钥", "Revoke a key"))
-async def delete_key(call: Call) -> Answer:
-    service, key = call.service, uuid_of(call.path["id"])
-    async with service.database.begin() as connection:
-        row = await queries.key(connection, key) if key else None
+async def delete_key(call: Call) -> Reply:
+    service, key = call.service, parse_uuid(call.path["id"])
+    async with service.database.transaction() as connection:
+        row = await queries.get_key(connection, key) if key else None
         if key is None or row is None or not _within(row.properties, call.identity):
             raise NotFound
-        await operations.revoke_key(connection, service.outbox, key, service.clock.now())
+        await acceptance.revoke_key(connection, service.outbox, key, service.clock.now())
         await service.revoke(connection, [key])
     service.committed()
-    return Answer(None, 204)
+    return Reply(None, 204)

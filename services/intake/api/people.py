@@ -4,12 +4,12 @@ from msgspec import Struct
 
 from services.intake.api.keys import page_limit
 from shared.errors import InvalidInput
-from shared.web import Call, Endpoints
+from shared.http.endpoints import Call, Endpoints
 
 endpoints = Endpoints()
 
 
-class PersonView(Struct):
+class PersonSummary(Struct):
     """A person of a property's file."""
 
     id: str
@@ -21,7 +21,7 @@ class PersonView(Struct):
 class PeoplePage(Struct):
     """The people of a property."""
 
-    items: list[PersonView]
+    items: list[PersonSummary]
     next: str | None
 
 
@@ -47,5 +47,5 @@ async def get_people(call: Call) -> PeoplePage:
     limit = page_limit(asked.limit)
     wanted = [p for p in property_.people if asked.role is None or asked.role in p.roles]
     rest = sorted((p for p in wanted if p.id > (asked.cursor or "")), key=lambda person: person.id)
-    items = [PersonView(p.id, p.name, list(p.roles), list(p.skills)) for p in rest[:limit]]
+    items = [PersonSummary(p.id, p.name, list(p.roles), list(p.skills)) for p in rest[:limit]]
     return PeoplePage(items, items[-1].id if len(rest) > limit else None)

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Row, and_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.kpi.items import micros
+from services.kpi.domain.items import to_micros
+from services.kpi.domain.rates import Part, Rate, Side
 from services.kpi.models import cases, items
-from services.kpi.queries.log import row_of
-from services.kpi.queries.sums import contribution, inside
-from services.kpi.rates import Part, Rate, Side
+from services.kpi.queries.fact_log import row_value
+from services.kpi.queries.sums import contribution, is_inside
 
 
-class Position(NamedTuple):
+class EvidencePosition(NamedTuple):
     """Where a page of evidence ends."""
 
     counted_at: int
@@ -23,7 +23,7 @@ class Position(NamedTuple):
     seq: int
 
 
-class Evidence(NamedTuple):
+class EvidenceFilter(NamedTuple):
     """Which items are asked for. The shortfall is what keeps a rate from its best: what is not good, or what
     counts against it."""
 
@@ -34,30 +34,30 @@ class Evidence(NamedTuple):
     now: datetime
 
 
-async def evidence(
-    connection: AsyncConnection, asked: Evidence, after: Position | None, limit: int
+async def list_evidence_rows(
+    connection: AsyncConnection, asked: EvidenceFilter, after: EvidencePosition | None, limit: int
 ) -> Sequence[Row[Any]]:
     """The items that were counted, the latest first; `came_to` and `good_of_it` are what each contributed."""
     part, wanted = _side(asked.rate, asked.side)
-    start, now = micros(asked.start), micros(asked.now)
+    start, now = to_micros(asked.start), to_micros(asked.now)
     weight, good = contribution(part.how, start, now)
     place = tuple_(items.c.counted_at, items.c.kind, items.c.thing, items.c.seq)
     case_of = and_(cases.c.property == items.c.property, cases.c.case_id == items.c.case_id)
     query = (
         select(items, weight.label("came_to"), good.label("good_of_it"), cases.c.number)
         .outerjoin_from(items, cases, case_of)
-        .where(inside(part.how, part.families, asked.property_id, start, now), wanted)
+        .where(is_inside(part.how, part.families, asked.property_id, start, now), wanted)
         .order_by(*(column.desc() for column in place.clauses))
         .limit(limit)
     )
     if after is not None:
-        query = query.where(place < row_of(place, after))
+        query = query.where(place < row_value(place, after))
     return (await connection.execute(query)).all()
 
 
-def position(row: Row[Any]) -> Position:
+def position_of(row: Row[Any]) -> EvidencePosition:
     """Where a row of evidence stands."""
-    return Position(row.counted_at, row.kind, row.thing, row.seq)
+    return EvidencePosition(row.counted_at, row.kind, row.thing, row.seq)
 
 
 def _side(rate: Rate, side: Side) -> tuple[Part, ColumnElement[bool]]:

@@ -8,22 +8,22 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import BigInteger, ColumnElement, Select, and_, case, func, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.kpi.items import micros
+from services.kpi.domain.items import to_micros
+from services.kpi.domain.rates import How, Sums, families_by
+from services.kpi.domain.windows import WINDOWS, Window, window_starts
+from services.kpi.domain.word_of_mouth import FAMILIES
 from services.kpi.models import items
-from services.kpi.mood import FAMILIES
-from services.kpi.rates import How, Sums, families_by
-from services.kpi.windows import WINDOWS, Window, window_starts
 
 Number = ColumnElement[int]
 
 
-async def sums(connection: AsyncConnection, property_id: str, now: datetime, zone: ZoneInfo) -> Sums:
+async def sum_families(connection: AsyncConnection, property_id: str, now: datetime, zone: ZoneInfo) -> Sums:
     """What every family comes to in every window that ends at `now`: one statement."""
-    starts = {window: micros(start) for window, start in window_starts(now, zone).items()}
+    starts = {window: to_micros(start) for window, start in window_starts(now, zone).items()}
     statement = union_all(
-        _summed("counted", [*families_by("counted"), *FAMILIES], property_id, starts, micros(now)),
-        _summed("standing", families_by("standing"), property_id, starts, micros(now)),
-        _summed("spanning", families_by("spanning"), property_id, starts, micros(now)),
+        _sum_in_windows("counted", [*families_by("counted"), *FAMILIES], property_id, starts, to_micros(now)),
+        _sum_in_windows("standing", families_by("standing"), property_id, starts, to_micros(now)),
+        _sum_in_windows("spanning", families_by("spanning"), property_id, starts, to_micros(now)),
     )
     return {
         (row[0], window): (int(row[1 + 2 * place]), int(row[2 + 2 * place]))
@@ -32,7 +32,7 @@ async def sums(connection: AsyncConnection, property_id: str, now: datetime, zon
     }
 
 
-def _summed(
+def _sum_in_windows(
     how: How, families: Sequence[str], property_id: str, starts: Mapping[Window, int], now: int
 ) -> Select[Any]:
     columns = [
@@ -40,11 +40,13 @@ def _summed(
         for window in WINDOWS
         for part in contribution(how, starts[window], now)
     ]
-    counted = inside(how, families, property_id, min(starts.values()), now)
+    counted = is_inside(how, families, property_id, min(starts.values()), now)
     return select(items.c.family, *columns).where(counted).group_by(items.c.family)
 
 
-def inside(how: How, families: Sequence[str], property_id: str, start: int, now: int) -> ColumnElement[bool]:
+def is_inside(
+    how: How, families: Sequence[str], property_id: str, start: int, now: int
+) -> ColumnElement[bool]:
     """Items that may contribute as of `now` in a window that begins at `start`."""
     conditions = [items.c.property == property_id, items.c.family.in_(families)]
     if how == "spanning":

@@ -14,16 +14,17 @@ from starlette.applications import Starlette
 
 from guanjia.buses import make_bus
 from services.dispatch.app import Dispatch
-from shared.bus import Delivery
-from shared.bus.topology import queues_of
 from shared.clock import ManualClock
+from shared.database.migrations import upgrade
+from shared.http.endpoints import EndpointServer, unknown_path
 from shared.ids import new_id
-from shared.messages import Answer, DemandAccepted, Event, FollowUpDone, decode, encode
-from shared.migrations import upgrade
-from shared.properties import load_properties
-from shared.service import Surroundings, secret_and_keyring
+from shared.messages.cloudevents import Event, decode, encode
+from shared.messages.events import Answer, DemandAccepted, FollowUpDone
+from shared.messaging.bus import Delivery
+from shared.messaging.topology import queues_for
+from shared.properties.loader import load_properties
+from shared.service import ServiceContext, secret_and_keyring
 from shared.settings import Settings
-from shared.web import Web, unknown_path
 from tests.support.properties import TOWER, write_property
 from tests.support.stores import Store
 
@@ -49,7 +50,7 @@ class DispatchDesk:
         """Deliver events in one set for each queue."""
         sets: dict[str, list[Delivery]] = {}
         for event in events:
-            for queue in queues_of(event.type):
+            for queue in queues_for(event.type):
                 if queue.startswith("dispatch."):
                     sets.setdefault(queue, []).append(Delivery(queue=queue, body=encode(event)))
         consumers = self.service.consumers()
@@ -164,15 +165,15 @@ class DispatchDesk:
 
     async def spoken(self, name: str) -> list[Event]:
         """The events of this type that were recorded to be sent, in their order."""
-        outbox = self.service.mechanism.outbox
-        async with self.service.database.read() as connection:
+        outbox = self.service.messaging_tables.outbox
+        async with self.service.database.snapshot() as connection:
             query = select(outbox.c.body).where(outbox.c.type == name).order_by(outbox.c.id)
             return [decode(body) for body in (await connection.execute(query)).scalars()]
 
     async def dead_letters(self) -> dict[str, int]:
         """How many events were set aside, by queue."""
-        async with self.service.database.read() as connection:
-            return await self.service.dead_letters.counts(connection)
+        async with self.service.database.snapshot() as connection:
+            return await self.service.dead_letters.count_by_queue(connection)
 
 
 def settings_of(store: Store, folder: Path) -> Settings:
@@ -181,11 +182,11 @@ def settings_of(store: Store, folder: Path) -> Settings:
     return Settings.model_validate(told)
 
 
-def surroundings(settings: Settings, clock: ManualClock) -> Surroundings:
+def surroundings(settings: Settings, clock: ManualClock) -> ServiceContext:
     """What a process on these settings gives to its services."""
     secret, keyring = secret_and_keyring(settings)
     properties = load_properties(settings.properties_dir)
-    return Surroundings(settings, clock, make_bus(settings, clock), secret, keyring, properties)
+    return ServiceContext(settings, clock, make_bus(settings, clock), secret, keyring, properties)
 
 
 @pytest.fixture
@@ -206,7 +207,7 @@ async def desk(store: Store, tmp_path: Path) -> AsyncIterator[DispatchDesk]:
     await upgrade(service.database, service.metadata)
     await service.prepare()
     await around.bus.start({})
-    app = Starlette(routes=Web(service, around.keyring).routes(service.endpoints()))
+    app = Starlette(routes=EndpointServer(service, around.keyring).routes(service.endpoints()))
     app.router.default = unknown_path
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
         yield DispatchDesk(service, clock, http, store, settings)

@@ -5,11 +5,11 @@ from itertools import permutations
 
 import pytest
 
-from shared.messages import (
+from shared.messages.cloudevents import Event
+from shared.messages.facts import (
     DemandWithdrawn,
     EquipmentRegistered,
     EquipmentState,
-    Event,
     InspectionRecorded,
     ResidentRegistered,
 )

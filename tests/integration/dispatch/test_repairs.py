@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from services.dispatch.models import metadata
-from shared.migrations import difference
+from shared.database.migrations import difference
 from tests.integration.dispatch.conftest import NOW, DispatchDesk
 
 
@@ -169,5 +169,5 @@ async def test_it_is_not_folded_into_itself_a_stranger_or_one_that_is_folded(des
 
 
 async def test_migrations_equal_models(desk: DispatchDesk) -> None:
-    async with desk.service.database.begin() as connection:
+    async with desk.service.database.transaction() as connection:
         assert await connection.run_sync(difference, "dispatch", metadata) == []

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.dispatch.stream import place_of
+from services.dispatch.operations.change_stream import parse_position
 from shared.errors import InvalidInput
 from tests.integration.dispatch.conftest import DispatchDesk
 from tests.support.waiting import eventually
@@ -21,7 +21,7 @@ class Watcher:
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.joined = asyncio.Event()
         self.ended = False
-        self._source = desk.service.stream.watch(place_of(after), sees)
+        self._source = desk.service.stream.watch(parse_position(after), sees)
 
     async def run(self) -> None:
         async for chunk in self._source:
@@ -102,7 +102,7 @@ async def test_only_the_properties_that_are_seen_are_told(
 async def test_what_commits_late_is_not_passed_over(desk: DispatchDesk, reading: asyncio.Task[None]) -> None:
     """A transaction that began first and commits last comes in its place. (SQLite has one writer.)"""
     async with watching(desk) as watcher:
-        async with desk.service.database.begin() as slow:
+        async with desk.service.database.transaction() as slow:
             await slow.exec_driver_sql("SELECT pg_current_xact_id()")
             case_id = await desk.demand()
             await asyncio.sleep(0.1)
@@ -144,5 +144,5 @@ async def test_over_http_a_bad_place_is_refused(desk: DispatchDesk) -> None:
     headers = desk.key("dispatcher") | {"Last-Event-ID": "yesterday"}
     assert (await desk.http.get("/v1/cases/stream", headers=headers)).status_code == 422
     with pytest.raises(InvalidInput):
-        place_of("1-x")
-    assert place_of("12-34") == (12, 34)
+        parse_position("1-x")
+    assert parse_position("12-34") == (12, 34)

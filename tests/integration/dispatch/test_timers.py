@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from services.dispatch.app import Dispatch
-from services.dispatch.queries import next_due
+from services.dispatch.queries import next_due_at
 from tests.integration.dispatch.conftest import NOW, DispatchDesk, surroundings
 
 
@@ -77,8 +77,8 @@ async def test_while_nobody_is_there_it_looks_again_every_minute_and_climbs(desk
         await desk.look()
     case = await desk.case(case_id)
     assert (case["state"], case["level"]) == ("reported", 1)
-    async with desk.service.database.read() as connection:
-        assert await next_due(connection) == NOW + timedelta(minutes=1)
+    async with desk.service.database.snapshot() as connection:
+        assert await next_due_at(connection) == NOW + timedelta(minutes=1)
     await desk.pass_time(minutes=1)
     assert (await desk.case(case_id))["level"] == 1
     await desk.pass_time(minutes=15)
@@ -88,8 +88,8 @@ async def test_while_nobody_is_there_it_looks_again_every_minute_and_climbs(desk
 async def test_a_closed_case_has_no_timers_left(desk: DispatchDesk) -> None:
     case_id = await desk.demand()
     await desk.act(case_id, "cancel")
-    async with desk.service.database.read() as connection:
-        assert await next_due(connection) is None
+    async with desk.service.database.snapshot() as connection:
+        assert await next_due_at(connection) is None
 
 
 async def test_two_copies_fire_each_timer_once(desk: DispatchDesk) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from guanjia.importer import Counts, import_log
-from guanjia.importer_door import ImportStopped
+from guanjia.importer.client import ImportStopped
+from guanjia.importer.log_import import Counts, import_log
 from tests.support.children import end, plain_environment, spawn
 from tests.support.imports import LOG, MAPPING
 from tests.support.processes import KEY, Processes, Serving

@@ -12,9 +12,9 @@ from msgspec import Struct
 from services.intake.app import Intake
 from services.intake.models import demands, events
 from shared.clock import ManualClock
-from shared.messages import Event, decode
-from tests.contract.house import House, opened
+from shared.messages.cloudevents import Event, decode
 from tests.contract.samples import NOW
+from tests.contract.service_driver import ServiceDriver, open_service
 from tests.support.properties import write_property
 from tests.support.stores import Store
 
@@ -26,7 +26,7 @@ DEMAND = {"property": "tower", "kind": "repair", "summary": "厨房水管漏水"
 class Desk:
     """intake and how other systems talk to it."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: ServiceDriver) -> None:
         service, clock = house.service, house.process.clock
         assert isinstance(service, Intake)
         assert isinstance(clock, ManualClock)
@@ -59,7 +59,7 @@ class Desk:
 
     async def said(self) -> list[Event]:
         """All that the outbox holds, in its order."""
-        rows = await self.house.rows(self.service.mechanism.outbox)
+        rows = await self.house.rows(self.service.messaging_tables.outbox)
         return [decode(row["body"]) for row in sorted(rows, key=lambda row: int(row["id"]))]
 
     async def told(self, kind: type[Struct]) -> list[Any]:
@@ -97,6 +97,6 @@ async def opened_desk(store: Store, folder: Path, **settings: Any) -> AsyncItera
     """The same with other settings."""
     for name in ("tower", "annex"):
         write_property(folder / "properties", name)
-    async with opened("intake", store, folder / "properties", **settings) as house:
+    async with open_service("intake", store, folder / "properties", **settings) as house:
         assert house.process.clock.now() == NOW
         yield Desk(house)

@@ -10,7 +10,8 @@ import pytest
 
 from services.intake.jobs import reconcile_once
 from shared.ids import new_id
-from shared.messages import Deadline, DemandAccepted, Event, decode, encode
+from shared.messages.cloudevents import Event, decode, encode
+from shared.messages.events import DeadlineStatus, DemandAccepted
 from tests.contract.samples import case
 from tests.integration.intake.conftest import BATCHED, DEMAND, STRUCTURED, Desk, event, fee
 
@@ -80,9 +81,9 @@ async def test_a_demand_tells_its_case_and_the_next_deadline_whatever_the_order(
     demand = await posted(desk)
     due = desk.clock.now() + timedelta(hours=1)
     deadlines = [
-        Deadline(clock="respond", due_at=due - timedelta(minutes=50), met_at=due),
-        Deadline(clock="complete", due_at=due + timedelta(hours=7)),
-        Deadline(clock="arrive", due_at=due),
+        DeadlineStatus(clock="respond", due_at=due - timedelta(minutes=50), met_at=due),
+        DeadlineStatus(clock="complete", due_at=due + timedelta(hours=7)),
+        DeadlineStatus(clock="arrive", due_at=due),
     ]
     newest = msgspec.structs.replace(case(demand), version=3, state="accepted", deadlines=deadlines)
     older = msgspec.structs.replace(case(demand), version=2, state="reported")
@@ -102,7 +103,7 @@ async def test_a_closed_case_has_no_next_deadline(desk: Desk) -> None:
         case(demand),
         state="closed",
         open=False,
-        deadlines=[Deadline(clock="complete", due_at=desk.clock.now())],
+        deadlines=[DeadlineStatus(clock="complete", due_at=desk.clock.now())],
     )
     await desk.house.deliver("intake.cases", Event.of(closed, source="dispatch", time=desk.clock.now()))
     assert (await desk.get(f"/v1/demands/{demand}")).json()["case"]["next_deadline"] is None
@@ -171,7 +172,7 @@ async def test_two_hundred_posts_at_once_share_commits_and_each_is_accepted_once
         transactions += 1
         return await really(members)
 
-    desk.service.doors._sets._work = counted
+    desk.service.doors._batcher._work = counted
     ids = [f"e-{number % 120}" for number in range(200)]
     answers = await asyncio.gather(*(desk.post_event(event(id_)) for id_ in ids))
     assert {answer.status_code for answer in answers} == {202}

@@ -10,8 +10,9 @@ import aio_pika
 import pytest
 
 from services.intake.models import api_keys, events
-from shared.messages import EquipmentState, KeyRevoked
-from tests.contract.house import House
+from shared.messages.events import KeyRevoked
+from shared.messages.facts import EquipmentState
+from tests.contract.service_driver import ServiceDriver
 from tests.integration.intake.conftest import DEMAND, Desk, event, fee, opened_desk
 from tests.support.stores import Store, fresh_store, fresh_vhost
 from tests.support.waiting import eventually
@@ -148,7 +149,7 @@ async def test_malformed_events_from_rabbitmq_are_kept_with_their_reason_and_rep
 
 
 @pytest.fixture
-async def on_rabbitmq(tmp_path: Path) -> AsyncIterator[tuple[House, str]]:
+async def on_rabbitmq(tmp_path: Path) -> AsyncIterator[tuple[ServiceDriver, str]]:
     """intake that consumes what others publish to a real RabbitMQ."""
     with fresh_vhost() as url, fresh_store("sqlite", tmp_path / "data") as store:
         async with opened_desk(store, tmp_path, amqp_url=url) as desk:
@@ -163,7 +164,7 @@ async def ready(desk: Desk) -> bool:
 
 
 async def test_events_published_to_rabbitmq_are_accepted_once_and_bad_ones_buried(
-    on_rabbitmq: tuple[House, str],
+    on_rabbitmq: tuple[ServiceDriver, str],
 ) -> None:
     house, url = on_rabbitmq
     connection = await aio_pika.connect(url)
@@ -272,14 +273,14 @@ async def test_the_people_of_a_property_are_listed_by_role_to_those_who_work_the
 
 
 async def test_a_database_that_is_away_is_told_and_nothing_is_accepted(desk: Desk) -> None:
-    really = desk.service.database.begin
+    really = desk.service.database.transaction
 
     def away() -> Any:
         raise ConnectionRefusedError
 
-    desk.service.database.begin = away  # type: ignore[method-assign]
+    desk.service.database.transaction = away  # type: ignore[method-assign]
     answers = await asyncio.gather(*(desk.post_event(fee(f"f-{number}")) for number in range(5)))
     assert {answer.status_code for answer in answers} == {503}
     assert all("retry-after" in answer.headers for answer in answers)
-    desk.service.database.begin = really  # type: ignore[method-assign]
+    desk.service.database.transaction = really  # type: ignore[method-assign]
     assert (await desk.post_event(fee("f-1"))).json()["status"] == "accepted"

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from shared.messages import DemandAccepted, FeePaid
+from shared.messages.events import DemandAccepted
+from shared.messages.facts import FeePaid
 from tests.integration.intake.conftest import BATCHED, DEMAND, STRUCTURED, Desk, event, fee
 
 CANARY = "13800138000"

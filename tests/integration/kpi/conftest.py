@@ -12,15 +12,15 @@ from starlette.applications import Starlette
 
 from guanjia.buses import make_bus
 from services.kpi.app import Kpi
-from shared.bus import Delivery
 from shared.clock import ManualClock
-from shared.messages import Event, encode
-from shared.migrations import upgrade
-from shared.pages import Pages, common_pages
-from shared.properties import load_properties
-from shared.service import Surroundings, secret_and_keyring
+from shared.database.migrations import upgrade
+from shared.http.endpoints import EndpointServer, unknown_path
+from shared.messages.cloudevents import Event, encode
+from shared.messaging.bus import Delivery
+from shared.pages.layout import PageRenderer, sign_in_routes
+from shared.properties.loader import load_properties
+from shared.service import ServiceContext, secret_and_keyring
 from shared.settings import Settings
-from shared.web import Web, unknown_path
 from tests.support.properties import TOWER, write_property
 from tests.support.stores import Store
 
@@ -71,7 +71,7 @@ async def desk(store: Store, tmp_path: Path) -> AsyncIterator[KpiDesk]:
     settings = Settings.model_validate(told)
     clock = ManualClock(NOW)
     bus = make_bus(settings, clock)
-    around = Surroundings(settings, clock, bus, *secret_and_keyring(settings), load_properties(folder))
+    around = ServiceContext(settings, clock, bus, *secret_and_keyring(settings), load_properties(folder))
     service, other = Kpi(around), Kpi(around)
     await upgrade(service.database, service.metadata)
     async with httpx.AsyncClient(
@@ -85,8 +85,8 @@ async def desk(store: Store, tmp_path: Path) -> AsyncIterator[KpiDesk]:
 
 def origin(service: Kpi) -> Starlette:
     """What the service answers."""
-    web = Web(service, service.keyring)
-    pages = [*service.pages(), *common_pages(Pages(web), service.keyring)]
+    web = EndpointServer(service, service.keyring)
+    pages = [*service.pages(), *sign_in_routes(PageRenderer(web), service.keyring)]
     app = Starlette(routes=[*web.routes(service.endpoints()), *pages])
     app.router.default = unknown_path
     return app

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.kpi.rates import RATES
+from services.kpi.domain.rates import RATES
 from tests.integration.kpi.conftest import KpiDesk
 from tests.unit.kpi.facts import answered, billed, incident, inspected, occupied, on, paid
 from tests.unit.kpi.worlds import WorldMaker

@@ -8,11 +8,11 @@ from random import Random
 import pytest
 from sqlalchemy import delete, insert, select, update
 
-from services.kpi import operations
-from services.kpi.figures import board_of
+from services.kpi.domain.windows import WINDOWS
 from services.kpi.models import items
-from services.kpi.windows import WINDOWS
-from shared.messages import Event
+from services.kpi.operations.items import rebuild_items
+from services.kpi.queries.scorecards import load_scorecard
+from shared.messages.cloudevents import Event
 from tests.integration.kpi.conftest import KpiDesk
 from tests.unit.kpi.counting import Exact, exact_of
 from tests.unit.kpi.oracle import World, recount
@@ -45,8 +45,8 @@ async def tell_in_sets(desk: KpiDesk, told: Sequence[Event], random: Random) -> 
 
 async def shown(desk: KpiDesk, at: datetime, property_id: str = "tower") -> dict[str, Exact]:
     """Window → kpi → numerator and denominator, from the tables."""
-    async with desk.service.database.read() as connection:
-        board = await board_of(connection, desk.service.properties[property_id], at)
+    async with desk.service.database.snapshot() as connection:
+        board = await load_scorecard(connection, desk.service.properties[property_id], at)
     return {window: exact_of(board.figures[window]) for window in WINDOWS}
 
 
@@ -82,15 +82,15 @@ async def test_a_rebuild_gives_the_same_items_and_mends_what_was_bent(desk: KpiD
     world = WorldMaker(5, 80).make()
     await tell_in_sets(desk, news_of(world, random), random)
     before = await every_item(desk)
-    assert await operations.rebuild(desk.service) > 50
+    assert await rebuild_items(desk.service) > 50
     assert await every_item(desk) == before
-    async with database.begin() as connection:
+    async with database.transaction() as connection:
         await connection.execute(update(items).where(items.c.kind == "bill").values(good=items.c.good + 1))
         await connection.execute(delete(items).where(items.c.kind == "case"))
         await connection.execute(
             insert(items).values(dict(before[0]) | {"kind": "incident", "thing": "invented"})
         )
-    await operations.rebuild(desk.service)
+    await rebuild_items(desk.service)
     assert await every_item(desk) == before
 
 
@@ -99,7 +99,7 @@ async def test_a_rebuild_goes_on_beside_arrivals(desk: KpiDesk) -> None:
     world = WorldMaker(6, 60).make()
     told = news_of(world, random)
     await tell_in_sets(desk, told[: len(told) // 2], random)
-    await asyncio.gather(operations.rebuild(desk.other), tell_in_sets(desk, told[len(told) // 2 :], random))
+    await asyncio.gather(rebuild_items(desk.other), tell_in_sets(desk, told[len(told) // 2 :], random))
     at = desk.clock.now()
     assert await shown(desk, at) == {window: recount(world, at, window) for window in WINDOWS}
 
@@ -107,7 +107,7 @@ async def test_a_rebuild_goes_on_beside_arrivals(desk: KpiDesk) -> None:
 async def every_item(desk: KpiDesk) -> list[dict[str, object]]:
     """All rows of items."""
     order = (items.c.property, items.c.kind, items.c.thing, items.c.seq)
-    async with desk.service.database.read() as connection:
+    async with desk.service.database.snapshot() as connection:
         return [dict(row) for row in (await connection.execute(select(items).order_by(*order))).mappings()]
 
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import select
 
-from services.kpi.jobs import refresh
-from services.kpi.models import mechanism
-from shared.messages import Event, decode
+from services.kpi.jobs import refresh_gauges
+from services.kpi.models import messaging_tables
+from shared.messages.cloudevents import Event, decode
 from tests.integration.kpi.conftest import KpiDesk
 from tests.unit.kpi.facts import answered, inspected, on
 
@@ -17,7 +17,7 @@ Labels = dict[str, str]
 
 async def scraped(desk: KpiDesk, name: str, **labels: str) -> list[tuple[Labels, float]]:
     """Samples of a gauge that have these labels, after a refresh."""
-    await refresh(desk.service)
+    await refresh_gauges(desk.service)
     text = desk.service.written_metrics().decode()
     return [
         (sample.labels, sample.value)
@@ -66,15 +66,15 @@ async def test_the_word_of_mouth_weighs_the_dissatisfied_tenfold(desk: KpiDesk) 
 
 async def spoken(desk: KpiDesk) -> list[tuple[str, str, str]]:
     """(type, kpi, numerator) of what the outbox holds."""
-    async with desk.service.database.read() as connection:
-        query = select(mechanism.outbox.c.body).order_by(mechanism.outbox.c.id)
+    async with desk.service.database.snapshot() as connection:
+        query = select(messaging_tables.outbox.c.body).order_by(messaging_tables.outbox.c.id)
         told: list[Event] = [decode(body) for body in await connection.scalars(query)]
     return [(event.type, event.data.kpi, event.data.numerator) for event in told]
 
 
 async def test_a_breach_and_a_recovery_are_told_once_each(desk: KpiDesk) -> None:
     await desk.tell(inspected("k1", "cleaning", 10, 10, on("05")))
-    await refresh(desk.service)
+    await refresh_gauges(desk.service)
     assert await spoken(desk) == []
     await desk.tell(inspected("k1", "cleaning", 10, 9, on("06")))
     await later(desk)
@@ -88,19 +88,19 @@ async def test_a_breach_and_a_recovery_are_told_once_each(desk: KpiDesk) -> None
 
 async def test_a_month_without_a_sample_is_no_recovery(desk: KpiDesk) -> None:
     await desk.tell(inspected("k1", "cleaning", 10, 9, on("05")))
-    await refresh(desk.service)
+    await refresh_gauges(desk.service)
     desk.clock.advance(on("24").replace(month=12) - desk.clock.now())
-    await refresh(desk.service)
+    await refresh_gauges(desk.service)
     assert [name for name, _, _ in await spoken(desk)] == ["guanjia.kpi.breached.v1"]
 
 
 async def test_several_copies_tell_a_flip_once(desk: KpiDesk) -> None:
     await desk.tell(inspected("k1", "cleaning", 10, 9, on("05")))
-    await asyncio.gather(*(refresh(copy) for copy in (desk.service, desk.other) * 3))
+    await asyncio.gather(*(refresh_gauges(copy) for copy in (desk.service, desk.other) * 3))
     assert len(await spoken(desk)) == 1
     await desk.tell(inspected("k1", "cleaning", 10, 10, on("06")))
     desk.clock.advance(timedelta(seconds=1))
-    await asyncio.gather(*(refresh(copy) for copy in (desk.service, desk.other) * 3))
+    await asyncio.gather(*(refresh_gauges(copy) for copy in (desk.service, desk.other) * 3))
     assert [name for name, _, _ in await spoken(desk)] == [
         "guanjia.kpi.breached.v1",
         "guanjia.kpi.recovered.v1",
@@ -110,4 +110,4 @@ async def test_several_copies_tell_a_flip_once(desk: KpiDesk) -> None:
 async def later(desk: KpiDesk) -> None:
     """A refresh a moment later."""
     desk.clock.advance(timedelta(minutes=1))
-    await refresh(desk.service)
+    await refresh_gauges(desk.service)

@@ -1,4 +1,4 @@
-"""A service's mechanism by itself: its tables, a bus that can refuse, and no service around."""
+"""A service's messaging by itself: its tables, a bus that can refuse, and no service around."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -7,19 +7,20 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, select
 
-from shared.bus import Bus, BusDown, Delivery, Message
 from shared.clock import ManualClock
-from shared.database import Database, metadata_for
-from shared.dead_letters import DeadLetters
-from shared.inbox import Inbox
-from shared.messages import Event, FeeReversed
-from shared.outbox import Outbox
-from shared.relay import Relay
-from shared.tables import mechanism_tables
+from shared.database.engine import Database, metadata_for
+from shared.messages.cloudevents import Event
+from shared.messages.facts import FeeReversed
+from shared.messaging.bus import Bus, BusDown, Delivery, Message
+from shared.messaging.dead_letters import DeadLetters
+from shared.messaging.inbox import Inbox
+from shared.messaging.outbox import Outbox
+from shared.messaging.relay import Relay
+from shared.messaging.tables import define_messaging_tables
 from tests.conftest import MakeDatabase
 
 METADATA = metadata_for("tester")
-TABLES = mechanism_tables(METADATA)
+TABLES = define_messaging_tables(METADATA)
 
 
 @dataclass
@@ -60,7 +61,7 @@ class Wire:
 
 @dataclass
 class Bench:
-    """The mechanism on one database."""
+    """Messaging on one database."""
 
     database: Database
     clock: ManualClock
@@ -78,12 +79,12 @@ class Bench:
 
     async def record(self, *events: Event) -> None:
         """Record events in a transaction of their own."""
-        async with self.database.begin() as connection:
+        async with self.database.transaction() as connection:
             await self.outbox.record(connection, *events)
 
     async def rows(self, table: Table) -> list[Any]:
         """All rows of a table."""
-        async with self.database.read() as connection:
+        async with self.database.snapshot() as connection:
             return list((await connection.execute(select(table))).all())
 
     def copy(self) -> Relay:
@@ -93,7 +94,7 @@ class Bench:
 
 @pytest.fixture
 async def bench(database: MakeDatabase, clock: ManualClock) -> AsyncIterator[Bench]:
-    """The mechanism's tables, empty."""
+    """The tables of messaging, empty."""
     db, wire = await database("tester", METADATA), Wire()
     outbox = Outbox(TABLES.outbox, clock)
     inbox, letters = Inbox(TABLES.inbox, clock), DeadLetters(TABLES.dead_letters, clock)

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Column, Integer, Table, Text, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError, StatementError
 
-from shared.database import Database, Json, Key, UtcDateTime, is_transient, metadata_for
+from shared.database.engine import Database, Json, Key, UtcDateTime, is_transient, metadata_for
 from tests.conftest import MakeDatabase
 from tests.support.stores import Store
 
@@ -32,60 +32,60 @@ async def db(database: MakeDatabase) -> Database:
 
 
 async def test_concurrent_updates_lose_none(db: Database, store: Store) -> None:
-    async with db.begin() as connection:
+    async with db.transaction() as connection:
         await connection.execute(insert(THINGS).values(id="a"))
     copies = [db, Database("tester", store.url, store.folder)]
 
     async def add(copy: Database) -> None:
-        async with copy.begin() as connection:
+        async with copy.transaction() as connection:
             await connection.execute(update(THINGS).values(count=THINGS.c.count + 1))
 
     await asyncio.gather(*(add(copies[number % 2]) for number in range(100)))
-    async with db.read() as connection:
+    async with db.snapshot() as connection:
         assert (await connection.execute(select(THINGS.c.count))).scalar_one() == 100
     await copies[1].dispose()
 
 
 async def test_what_failed_left_nothing(db: Database) -> None:
     with pytest.raises(IntegrityError):
-        async with db.begin() as connection:
+        async with db.transaction() as connection:
             await connection.execute(insert(THINGS).values(id="a"))
             await connection.execute(insert(THINGS).values(id="a"))
-    async with db.read() as connection:
+    async with db.snapshot() as connection:
         assert (await connection.execute(select(THINGS.c.id))).all() == []
 
 
 async def test_a_reader_sees_one_snapshot_and_does_not_wait_for_a_writer(db: Database) -> None:
-    async with db.read() as reader:
+    async with db.snapshot() as reader:
         assert (await reader.execute(select(THINGS.c.id))).all() == []
-        async with db.begin() as writer:
+        async with db.transaction() as writer:
             await writer.execute(insert(THINGS).values(id="a"))
-            async with db.read() as other:
+            async with db.snapshot() as other:
                 assert (await other.execute(select(THINGS.c.id))).all() == []
         assert (await reader.execute(select(THINGS.c.id))).all() == []
-    async with db.read() as reader:
+    async with db.snapshot() as reader:
         assert len((await reader.execute(select(THINGS.c.id))).all()) == 1
 
 
 async def test_instants_documents_and_order_are_the_same_on_both(db: Database) -> None:
     at = datetime(2026, 11, 23, 12, 0, 0, 123456, timezone(timedelta(hours=8)))
     document = {"名": ["é", None, 1.5, {"deep": True}]}
-    async with db.begin() as connection:
+    async with db.transaction() as connection:
         rows = [{"id": name, "at": at, "more": document} for name in ("b", "a", "Z", "é", "_", "王")]
         await connection.execute(insert(THINGS), rows)
-    async with db.read() as connection:
+    async with db.snapshot() as connection:
         found = (await connection.execute(select(THINGS).order_by(THINGS.c.id))).all()
     assert [row.id for row in found] == ["Z", "_", "a", "b", "é", "王"]
     assert (found[0].at, found[0].at.tzinfo, found[0].more) == (at, UTC, document)
     with pytest.raises(StatementError):
-        async with db.begin() as connection:
+        async with db.transaction() as connection:
             await connection.execute(insert(THINGS).values(id="x", at=datetime(2026, 11, 23)))  # noqa: DTZ001
 
 
 async def test_an_error_does_not_tell_what_was_to_be_stored(db: Database) -> None:
     for _ in range(2):
         try:
-            async with db.begin() as connection:
+            async with db.transaction() as connection:
                 await connection.execute(insert(THINGS).values(id="a", words="13800138000"))
         except IntegrityError as error:
             assert "13800138000" not in str(error)
@@ -98,13 +98,13 @@ async def test_errors_of_the_work_do_not_pass_by_themselves(db: Database) -> Non
     statements += ["INSERT INTO tester.things (id, count) VALUES ('x', NULL)"] if db.is_postgres else []
     for statement in [*statements, "SELEC"]:
         with pytest.raises(SQLAlchemyError) as caught:
-            async with db.begin() as connection:
+            async with db.transaction() as connection:
                 await connection.execute(text(statement))
         assert db.is_postgres is False or not is_transient(caught.value)
     if db.is_postgres:
         for values in ({"id": "a\x00"}, {"id": "x", "count": 2**40}):
             with pytest.raises(SQLAlchemyError) as caught:
-                async with db.begin() as connection:
+                async with db.transaction() as connection:
                     await connection.execute(insert(THINGS).values(**values))
             assert not is_transient(caught.value)
 
@@ -118,7 +118,7 @@ async def test_errors_of_the_server_do(store: Store) -> None:
     if store.url:
         db = Database("tester", store.url, store.folder)
         with pytest.raises(SQLAlchemyError) as caught:
-            async with db.begin() as connection:
+            async with db.transaction() as connection:
                 await connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
         assert is_transient(caught.value)
         await db.dispose()
@@ -127,7 +127,7 @@ async def test_errors_of_the_server_do(store: Store) -> None:
 async def test_a_full_or_locked_sqlite_file_passes_by_itself(tmp_path: Path) -> None:
     db = Database("tester", "", tmp_path)
     with pytest.raises(SQLAlchemyError) as caught:
-        async with db.begin() as connection:
+        async with db.transaction() as connection:
             await connection.run_sync(METADATA.create_all)
             await connection.exec_driver_sql("PRAGMA max_page_count = 12")
             for number in range(100):
@@ -141,15 +141,15 @@ async def test_whoever_writes_to_sqlite_waits_for_another_process_and_holds_nobo
         ours, theirs = Database("tester", "", tmp_path), Database("tester", "", tmp_path)
         for db in (ours, theirs):
             stack.push_async_callback(db.dispose)
-        async with ours.begin() as connection:
+        async with ours.transaction() as connection:
             await connection.run_sync(METADATA.create_all)
         order = []
 
         async def write() -> None:
-            async with ours.begin():
+            async with ours.transaction():
                 order.append("ours")
 
-        async with theirs.begin():
+        async with theirs.transaction():
             writing = asyncio.create_task(write())
             for _ in range(20):
                 await ours.ping()

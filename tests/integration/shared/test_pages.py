@@ -6,9 +6,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from shared.auth import admin
-from shared.web import SESSION_COOKIE
-from tests.contract.house import House, opened
+from shared.auth import admin_identity
+from shared.http.endpoints import SESSION_COOKIE
+from tests.contract.service_driver import ServiceDriver, open_service
 from tests.support.stores import fresh_store
 
 OURS = {"Sec-Fetch-Site": "same-origin"}
@@ -19,10 +19,10 @@ KEY = "a-bootstrap-key-of-some-length"
 @pytest.fixture(params=["intake", "kpi"])
 async def house(
     request: pytest.FixtureRequest, tmp_path: Path, properties_folder: Path
-) -> AsyncIterator[House]:
+) -> AsyncIterator[ServiceDriver]:
     """A service without pages of its own but these, and one that has some."""
     with fresh_store("sqlite", tmp_path / "data") as store:
-        async with opened(request.param, store, properties_folder, bootstrap_key=KEY) as found:
+        async with open_service(request.param, store, properties_folder, bootstrap_key=KEY) as found:
             yield found
 
 
@@ -30,13 +30,13 @@ only_kpi = pytest.mark.parametrize("house", ["kpi"], indirect=True)
 only_intake = pytest.mark.parametrize("house", ["intake"], indirect=True)
 
 
-async def sign_in(house: House, **form: str) -> httpx.Response:
+async def sign_in(house: ServiceDriver, **form: str) -> httpx.Response:
     """Send the form of the sign-in page."""
     return await house.http.post("/sign-in", data=form, headers=OURS)
 
 
-async def test_a_key_or_a_link_opens_a_session_and_leads_where_one_was_going(house: House) -> None:
-    code = house.process.keyring.code(admin("sign-in"))
+async def test_a_key_or_a_link_opens_a_session_and_leads_where_one_was_going(house: ServiceDriver) -> None:
+    code = house.process.keyring.code(admin_identity("sign-in"))
     for word in ({"key": KEY}, {"key": f" {KEY} "}, {"code": code, "key": ""}):
         house.http.cookies.clear()
         answer = await sign_in(house, next="/rates?property=tower", **word)
@@ -48,7 +48,7 @@ async def test_a_key_or_a_link_opens_a_session_and_leads_where_one_was_going(hou
         assert KEY not in cookie
 
 
-async def test_wrong_keys_and_links_look_alike(house: House) -> None:
+async def test_wrong_keys_and_links_look_alike(house: ServiceDriver) -> None:
     _, revoked = house.process.keyring.issue("old", ["admin"], None, None)
     house.process.keyring.revoked.add(house.process.keyring.check(revoked).key)
     keys: tuple[dict[str, str], ...] = (
@@ -65,7 +65,7 @@ async def test_wrong_keys_and_links_look_alike(house: House) -> None:
     assert not any("set-cookie" in answer.headers for answer in answers)
 
 
-async def test_another_sites_form_signs_nobody_in_or_out(house: House) -> None:
+async def test_another_sites_form_signs_nobody_in_or_out(house: ServiceDriver) -> None:
     strange: tuple[dict[str, str], ...] = (
         {},
         {"Sec-Fetch-Site": "cross-site"},
@@ -99,7 +99,7 @@ async def test_another_sites_form_signs_nobody_in_or_out(house: House) -> None:
         "",
     ],
 )
-async def test_nobody_is_led_to_another_site(house: House, target: str) -> None:
+async def test_nobody_is_led_to_another_site(house: ServiceDriver, target: str) -> None:
     answer = await sign_in(house, key=KEY, next=target)
     place = answer.headers["location"]
     assert place.startswith("/")
@@ -107,12 +107,12 @@ async def test_nobody_is_led_to_another_site(house: House, target: str) -> None:
     assert httpx.URL("http://test/sign-in").join(place).host == "test"
 
 
-async def test_what_one_was_going_to_is_written_as_text(house: House) -> None:
+async def test_what_one_was_going_to_is_written_as_text(house: ServiceDriver) -> None:
     page = await house.http.get("/sign-in", params={"next": '/"><script>alert(1)</script>'})
     assert "<script>alert" not in page.text
 
 
-async def test_every_page_forbids_what_it_does_not_need(house: House) -> None:
+async def test_every_page_forbids_what_it_does_not_need(house: ServiceDriver) -> None:
     for answer in (await house.http.get("/sign-in"), await sign_in(house, key="wrong")):
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy
@@ -123,7 +123,7 @@ async def test_every_page_forbids_what_it_does_not_need(house: House) -> None:
         assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_pages_are_in_chinese_unless_the_reader_wants_english(house: House) -> None:
+async def test_pages_are_in_chinese_unless_the_reader_wants_english(house: ServiceDriver) -> None:
     for headers, params, language in (
         ({}, {}, "zh-CN"),
         ({"accept-language": "en-GB,en;q=0.9"}, {}, "en"),
@@ -140,7 +140,7 @@ async def test_pages_are_in_chinese_unless_the_reader_wants_english(house: House
 
 
 @only_kpi
-async def test_a_page_without_a_session_leads_to_the_sign_in_and_back(house: House) -> None:
+async def test_a_page_without_a_session_leads_to_the_sign_in_and_back(house: ServiceDriver) -> None:
     answer = await house.http.get("/rates", params={"property": "tower"})
     assert answer.status_code == 303
     place = httpx.URL(answer.headers["location"])
@@ -150,7 +150,7 @@ async def test_a_page_without_a_session_leads_to_the_sign_in_and_back(house: Hou
 
 
 @only_kpi
-async def test_a_page_for_others_says_so(house: House) -> None:
+async def test_a_page_for_others_says_so(house: ServiceDriver) -> None:
     _, key = house.process.keyring.issue("app", ["source"], ["tower"], None)
     await sign_in(house, key=key)
     answer = await house.http.get("/rates", headers={"accept-language": "en"})
@@ -159,7 +159,7 @@ async def test_a_page_for_others_says_so(house: House) -> None:
 
 
 @only_intake
-async def test_a_session_may_act_from_our_own_pages_and_from_no_other(house: House) -> None:
+async def test_a_session_may_act_from_our_own_pages_and_from_no_other(house: ServiceDriver) -> None:
     await sign_in(house, key=KEY)
     for headers, status in (
         ({}, 403),
@@ -176,12 +176,12 @@ async def test_a_session_may_act_from_our_own_pages_and_from_no_other(house: Hou
     assert (await house.http.get("/v1/people?property=tower")).status_code == 200, "reading is free"
 
 
-async def test_a_form_beyond_all_measure_is_refused(house: House) -> None:
+async def test_a_form_beyond_all_measure_is_refused(house: ServiceDriver) -> None:
     answer = await house.http.post("/sign-in", content=b"key=" + b"x" * 70_000, headers=OURS)
     assert answer.status_code == 413
 
 
-async def test_scripts_and_styles_are_our_own(house: House) -> None:
+async def test_scripts_and_styles_are_our_own(house: ServiceDriver) -> None:
     page = (await house.http.get("/sign-in")).text
     for place in ("/static/guanjia.css", "/static/sign-in.js", "/static/icon.svg"):
         assert place in page

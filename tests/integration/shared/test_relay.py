@@ -8,10 +8,11 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
-from shared.bus import BusDown, Message
 from shared.ids import new_id
-from shared.messages import CaseChanged, Event, decode_batch
-from shared.relay import Relay
+from shared.messages.cloudevents import Event, decode_batch
+from shared.messages.events import CaseChanged
+from shared.messaging.bus import BusDown, Message
+from shared.messaging.relay import Relay
 from tests.contract.samples import case, demand
 from tests.integration.shared.conftest import TABLES, Bench, Wire, fact
 from tests.support.waiting import eventually
@@ -24,7 +25,7 @@ WRITING = text(
 
 async def test_what_was_not_committed_is_never_sent(bench: Bench) -> None:
     with pytest.raises(RuntimeError):
-        async with bench.database.begin() as connection:
+        async with bench.database.transaction() as connection:
             await bench.outbox.record(connection, fact("1", bench.clock))
             raise RuntimeError
     assert await bench.relay.send_batch() == 0
@@ -155,7 +156,7 @@ async def test_while_one_copy_waits_for_the_broker_no_other_sends_and_nothing_wr
     await slow.asked.wait()
     if bench.database.is_postgres:
         assert await bench.copy().send_batch() is None
-        async with bench.database.glance() as connection:
+        async with bench.database.autocommit() as connection:
             assert (await connection.execute(WRITING)).scalar_one() == 0
     slow.confirms.set()
     assert await sending == 1

@@ -3,7 +3,7 @@
 import aio_pika
 from sqlalchemy import Column, Table, Text, insert, select
 
-from shared.database import metadata_for
+from shared.database.engine import metadata_for
 from tests.conftest import MakeDatabase
 from tests.support import stores
 
@@ -13,9 +13,9 @@ WORDS = Table("words", METADATA, Column("word", Text, primary_key=True))
 
 async def test_a_test_has_an_empty_database_of_its_own(database: MakeDatabase) -> None:
     db = await database("intake", METADATA)
-    async with db.begin() as connection:
+    async with db.transaction() as connection:
         await connection.execute(insert(WORDS).values(word="one"))
-    async with db.read() as connection:
+    async with db.snapshot() as connection:
         assert (await connection.execute(select(WORDS.c.word))).scalars().all() == ["one"]
 
 

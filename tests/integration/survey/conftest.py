@@ -14,25 +14,17 @@ from starlette.applications import Starlette
 
 from guanjia.buses import make_bus
 from services.survey.app import Survey
-from shared.bus import Delivery
 from shared.clock import ManualClock
+from shared.database.migrations import upgrade
+from shared.http.endpoints import EndpointServer, unknown_path
 from shared.ids import new_id
-from shared.messages import (
-    CaseChanged,
-    CaseFacts,
-    Entry,
-    Event,
-    FollowUpPlan,
-    WorkflowRef,
-    decode,
-    encode,
-)
-from shared.migrations import upgrade
-from shared.pages import Pages, common_pages
-from shared.properties import load_properties
-from shared.service import Surroundings, secret_and_keyring
+from shared.messages.cloudevents import Event, decode, encode
+from shared.messages.events import CaseChanged, CaseFacts, Entry, FollowUpPlan, WorkflowRef
+from shared.messaging.bus import Delivery
+from shared.pages.layout import PageRenderer, sign_in_routes
+from shared.properties.loader import load_properties
+from shared.service import ServiceContext, secret_and_keyring
 from shared.settings import Settings
-from shared.web import Web, unknown_path
 from tests.support.properties import write_property
 from tests.support.stores import Store
 
@@ -136,8 +128,8 @@ class SurveyDesk:
 
     async def spoken(self, name: str) -> list[Event]:
         """The events of this type that were recorded to be sent, in their order."""
-        outbox = self.service.mechanism.outbox
-        async with self.service.database.read() as connection:
+        outbox = self.service.messaging_tables.outbox
+        async with self.service.database.snapshot() as connection:
             rows = await connection.execute(
                 select(outbox.c.body).where(outbox.c.type == name).order_by(outbox.c.id)
             )
@@ -145,12 +137,12 @@ class SurveyDesk:
 
 
 @asynccontextmanager
-async def running(around: Surroundings) -> AsyncIterator[SurveyDesk]:
+async def running(around: ServiceContext) -> AsyncIterator[SurveyDesk]:
     """A copy of the service, with its endpoints and pages."""
     service = Survey(around)
     await upgrade(service.database, service.metadata)
-    web = Web(service, around.keyring)
-    pages = [*service.pages(), *common_pages(Pages(web), around.keyring)]
+    web = EndpointServer(service, around.keyring)
+    pages = [*service.pages(), *sign_in_routes(PageRenderer(web), around.keyring)]
     app = Starlette(routes=[*web.routes(service.endpoints()), *pages])
     app.router.default = unknown_path
     transport = httpx.ASGITransport(app=app)
@@ -160,7 +152,7 @@ async def running(around: Surroundings) -> AsyncIterator[SurveyDesk]:
 
 
 @pytest.fixture
-async def around(store: Store, tmp_path: Path) -> AsyncIterator[Surroundings]:
+async def around(store: Store, tmp_path: Path) -> AsyncIterator[ServiceContext]:
     """What copies of the service share: two properties, `tower` and `annex`, a clock, a secret, a store."""
     folder = tmp_path / "properties"
     write_property(folder, "tower")
@@ -170,19 +162,19 @@ async def around(store: Store, tmp_path: Path) -> AsyncIterator[Surroundings]:
     secret, keyring = secret_and_keyring(settings)
     clock = ManualClock(NOW)
     bus = make_bus(settings, clock)
-    yield Surroundings(settings, clock, bus, secret, keyring, load_properties(folder))
+    yield ServiceContext(settings, clock, bus, secret, keyring, load_properties(folder))
     await bus.stop()
 
 
 @pytest.fixture
-async def desk(around: Surroundings) -> AsyncIterator[SurveyDesk]:
+async def desk(around: ServiceContext) -> AsyncIterator[SurveyDesk]:
     """The survey service."""
     async with running(around) as copy:
         yield copy
 
 
 @pytest.fixture
-async def other_desk(around: Surroundings, desk: SurveyDesk) -> AsyncIterator[SurveyDesk]:
+async def other_desk(around: ServiceContext, desk: SurveyDesk) -> AsyncIterator[SurveyDesk]:
     """Another copy of it on the same data."""
     async with running(around) as copy:
         yield copy

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.messages import Event
+from shared.messages.cloudevents import Event
 from tests.integration.survey.conftest import NOW, SurveyDesk
 
 ANSWER = {"rating": 5, "expected": 3, "perceived": 5, "surprised": True, "comment": "王师傅很细心"}

@@ -96,7 +96,7 @@ async def test_the_token_is_stored_nowhere_and_cannot_be_guessed(desk: SurveyDes
     followup = await desk.planned()
     token = urlsplit(followup["link"]).path.removeprefix("/f/")
     assert len(token) * 6 >= 128
-    async with desk.service.database.read() as connection:
+    async with desk.service.database.snapshot() as connection:
         for table in desk.service.metadata.sorted_tables:
             rows = (await connection.execute(table.select())).all()
             assert token not in str(rows)

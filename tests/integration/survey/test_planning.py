@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import inspect
 
-from shared.messages import Event
-from shared.migrations import difference, upgrade
+from shared.database.migrations import difference, upgrade
+from shared.messages.cloudevents import Event
 from tests.integration.survey.conftest import NOW, SurveyDesk, case
 
 
@@ -69,7 +69,7 @@ async def test_copies_that_hear_of_the_same_cases_at_once_plan_them_once(
 
 async def test_migrations_equal_the_models(desk: SurveyDesk) -> None:
     await upgrade(desk.service.database, desk.service.metadata)
-    async with desk.service.database.begin() as connection:
+    async with desk.service.database.transaction() as connection:
         assert await connection.run_sync(difference, "survey", desk.service.metadata) == []
         schema = "survey" if desk.service.database.is_postgres else None
         tables = await connection.run_sync(lambda sync: inspect(sync).get_table_names(schema=schema))

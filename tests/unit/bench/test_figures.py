@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from bench.meter import CLIENT, Meter
-from bench.outcomes import Outcome, typical
-from bench.peers.course import percentiles
+from bench.cpu_meter import CLIENT, Meter
+from bench.peers.workload import percentiles
 from bench.report import Report
+from bench.results import Outcome, typical
 from bench.rounds import interleaved
 from bench.wrk import _script
 

@@ -5,10 +5,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from services.dispatch.case import Act, Actor, Case, NewCase, Terms, Transition, advance, open_case
-from services.dispatch.workflow import Workflow, load_workflows
-from shared.messages import Kind
-from shared.properties import Person, Property
+from services.dispatch.domain.case import Actor, Case, CaseTerms, ReportedAction, Transition
+from services.dispatch.domain.opening import NewCase, open_case
+from services.dispatch.domain.transition import advance
+from services.dispatch.domain.workflow.definition import Workflow
+from services.dispatch.domain.workflow.loader import load_workflows
+from shared.messages.facts import Kind
+from shared.properties.property import Property
+from shared.properties.roster import Person
 
 WORKFLOWS = load_workflows()
 START = datetime(2026, 11, 23, 1, tzinfo=UTC)
@@ -56,10 +60,10 @@ class Story:
 
     def step(self, who: Actor, action: str, after: timedelta = MINUTE, /, **data: Any) -> Transition:
         self.now += after
-        return self.take(Act(action=action, actor=who, data=data))
+        return self.take(ReportedAction(action=action, actor=who, data=data))
 
-    def take(self, act: Act) -> Transition:
-        terms = Terms.of(self.prop, self.case.kind, self.case.priority)
+    def take(self, act: ReportedAction) -> Transition:
+        terms = CaseTerms.of(self.prop, self.case.kind, self.case.priority)
         transition = advance(self.workflow, self.case, act, terms, self.now)
         self.case = transition.after
         return transition

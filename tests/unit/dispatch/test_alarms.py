@@ -4,14 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from services.dispatch.alarms import StateTold, alarms_in, all_clears, openings
+from services.dispatch.domain.alarms import EquipmentStateEntry, alarms_in, all_clears, faults_to_open
 from tests.unit.dispatch.support import MINUTE, START
 
 KINDS = (("faulty", True), ("faulty", False), ("intact", False), ("under_repair", False))
 
 
-def told(minute: int, what: str, alarm: bool = True, case: str | None = None) -> StateTold:
-    return StateTold(
+def told(minute: int, what: str, alarm: bool = True, case: str | None = None) -> EquipmentStateEntry:
+    return EquipmentStateEntry(
         at=START + minute * MINUTE, source="bms", event=str(minute), state=what, alarm=alarm, case=case
     )
 
@@ -23,9 +23,9 @@ def test_faults_until_the_next_intact_are_one_alarm() -> None:
 
 def test_an_alarm_has_its_repair_until_that_is_finished() -> None:
     states = [told(1, "faulty", case="a"), told(5, "faulty")]
-    assert openings(states, {}) == []
-    assert openings(states, {"a": START + 3 * MINUTE}) == [states[1]]
-    assert openings(states, {"a": START + 9 * MINUTE}) == []
+    assert faults_to_open(states, {}) == []
+    assert faults_to_open(states, {"a": START + 3 * MINUTE}) == [states[1]]
+    assert faults_to_open(states, {"a": START + 9 * MINUTE}) == []
 
 
 def test_the_all_clear_is_told_once() -> None:
@@ -39,10 +39,10 @@ def test_as_many_repairs_as_alarms_in_any_order(kinds: list[int], luck: object) 
     states = [told(minute, *KINDS[kind]) for minute, kind in enumerate(kinds)]
     shuffled = list(states)
     luck.shuffle(shuffled)  # type: ignore[attr-defined]
-    known: list[StateTold] = []
+    known: list[EquipmentStateEntry] = []
     for state in shuffled:
         known.append(state)
-        for fault in openings(known, {}):
+        for fault in faults_to_open(known, {}):
             known[known.index(fault)] = replace(fault, case=fault.event)
     opened = sum(state.case is not None for state in known)
     assert opened == len(list(alarms_in(states)))

@@ -2,7 +2,9 @@
 
 import pytest
 
-from services.dispatch.case import SYSTEM, Act, ActionNotAllowed, NotYours, allowed_actions
+from services.dispatch.domain.case import SYSTEM, ReportedAction
+from services.dispatch.domain.errors import ActionNotAllowed, NotYours
+from services.dispatch.domain.transition import allowed_actions
 from shared.errors import InvalidInput
 from tests.unit.dispatch.support import QIAN, WANG, ZHAO, Story, actor
 
@@ -90,4 +92,4 @@ def test_withdrawn_before_a_proposal_only() -> None:
     later.step(WANG, "handle")
     later.step(WANG, "propose", resolution="done")
     with pytest.raises(ActionNotAllowed):
-        later.take(Act(action="withdraw", actor=ZHAO))
+        later.take(ReportedAction(action="withdraw", actor=ZHAO))

@@ -5,7 +5,10 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from services.dispatch.case import SYSTEM, Act, ActionNotAllowed, NotYours, allowed_actions, timers_of
+from services.dispatch.domain.case import SYSTEM, ReportedAction
+from services.dispatch.domain.errors import ActionNotAllowed, NotYours
+from services.dispatch.domain.timers import timers_for
+from services.dispatch.domain.transition import allowed_actions
 from shared.errors import InvalidInput, NotAllowed
 from shared.properties.property import Dispatch
 from tests.unit.dispatch.support import HOUR, LI, MINUTE, QIAN, START, TOWER, WANG, ZHAO, Story, opened
@@ -130,7 +133,7 @@ def test_assigning_to_somebody_unknown_is_refused_by_field() -> None:
 def test_fields_are_checked_by_name(data: dict[str, object], paths: list[str]) -> None:
     story = worked_on()
     with pytest.raises(InvalidInput) as refused:
-        story.take(Act(action="wait", actor=WANG, data=data))
+        story.take(ReportedAction(action="wait", actor=WANG, data=data))
     assert [error.path for error in refused.value.errors] == paths
 
 
@@ -138,7 +141,7 @@ def test_an_offline_phone_is_judged_by_when_it_happened() -> None:
     story = Story("repair")
     story.step(SYSTEM, "assign", timedelta(), engineer="wang")
     story.now = START + 5 * HOUR
-    case = story.take(Act(action="accept", actor=WANG, at=START + 10 * MINUTE)).after
+    case = story.take(ReportedAction(action="accept", actor=WANG, at=START + 10 * MINUTE)).after
     assert story.deadline("respond").missed_at is None
     assert case.at == START + 10 * MINUTE
 
@@ -148,7 +151,7 @@ def test_at_is_neither_before_the_last_entry_nor_in_the_future(at: object) -> No
     story = Story("repair")
     story.now = START + HOUR
     with pytest.raises(InvalidInput) as refused:
-        story.take(Act(action="note", actor=ZHAO, at=at, data={"text": "x"}))  # type: ignore[arg-type]
+        story.take(ReportedAction(action="note", actor=ZHAO, at=at, data={"text": "x"}))  # type: ignore[arg-type]
     assert [error.path for error in refused.value.errors] == ["at"]
 
 
@@ -166,7 +169,7 @@ def test_cancelled_from_any_state_before_completed(steps: int) -> None:
         story.step(WANG, action, **data)
     case = story.step(ZHAO, "cancel").after
     assert (case.state, case.ended_at, case.follow_up) == ("cancelled", case.at, None)
-    assert timers_of(story.workflow, case) == frozenset()
+    assert timers_for(story.workflow, case) == frozenset()
 
 
 def test_completed_can_not_be_cancelled() -> None:
@@ -180,7 +183,7 @@ def test_folded_it_waits_for_the_other_and_keeps_its_own_follow_up() -> None:
     story = worked_on()
     case = story.step(ZHAO, "attach", parent="0" * 36).after
     assert (case.state, case.parent, case.assignee, case.ended_at) == ("folded", "0" * 36, None, case.at)
-    assert timers_of(story.workflow, case) == frozenset()
+    assert timers_for(story.workflow, case) == frozenset()
     done = story.step(SYSTEM, "parent_done", 30 * HOUR).after
     assert done.state == "following_up"
     assert done.follow_up is not None
@@ -197,11 +200,11 @@ def test_folded_it_is_cancelled_with_the_other() -> None:
 
 def test_timers_are_a_function_of_the_case() -> None:
     story = Story("repair")
-    assert {timer.name for timer in timers_of(story.workflow, story.case)} == {
+    assert {timer.name for timer in timers_for(story.workflow, story.case)} == {
         "assign", "clock:respond", "clock:arrive", "clock:complete",
     }  # fmt: skip
     story.step(SYSTEM, "assign", engineer="wang")
-    assert "lease" in {timer.name for timer in timers_of(story.workflow, story.case)}
+    assert "lease" in {timer.name for timer in timers_for(story.workflow, story.case)}
 
 
 def test_imported_histories_get_no_lease_and_no_engineer_of_the_systems_own() -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from services.dispatch.case import SYSTEM, ActionNotAllowed
+from services.dispatch.domain.case import SYSTEM
+from services.dispatch.domain.errors import ActionNotAllowed
 from shared.errors import InvalidInput
 from tests.unit.dispatch.support import WANG, ZHAO, Story, opened
 

@@ -5,16 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from services.dispatch.case.rules import APPLY, HOLDS, MAY
-from services.dispatch.workflow import (
-    FOLDER,
-    WorkflowRefused,
-    load_workflows,
-    read_workflow,
-    render_workflows,
-)
-from services.dispatch.workflow.words import EFFECTS, GUARDS
-from shared.messages import DemandRaised
+from services.dispatch.domain.effects import ACTOR_GUARDS, APPLY_EFFECT, CASE_GUARDS
+from services.dispatch.domain.workflow.lint import WorkflowRefused
+from services.dispatch.domain.workflow.loader import FOLDER, load_workflows, read_workflow
+from services.dispatch.domain.workflow.mermaid import render_workflows
+from services.dispatch.domain.workflow.vocabulary import EFFECTS, GUARDS
+from shared.messages.facts import DemandRaised
 
 REPAIR = (FOLDER / "repair.toml").read_text(encoding="utf-8")
 
@@ -25,8 +21,8 @@ def test_every_kind_of_demand_has_exactly_one_workflow() -> None:
 
 
 def test_words_of_definitions_are_those_that_the_rules_know() -> None:
-    assert set(APPLY) == EFFECTS
-    assert set(HOLDS) | set(MAY) == GUARDS
+    assert set(APPLY_EFFECT) == EFFECTS
+    assert set(CASE_GUARDS) | set(ACTOR_GUARDS) == GUARDS
 
 
 @pytest.mark.parametrize(

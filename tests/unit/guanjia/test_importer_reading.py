@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from guanjia.importer_journal import Journal, write_bad_rows
-from guanjia.importer_mapping import MappingFile, MappingUnusable, RowUnusable, read_mapping
-from guanjia.importer_rows import Log, read_log
+from guanjia.importer.journal import Journal, write_bad_rows
+from guanjia.importer.log_rows import Log, read_log
+from guanjia.importer.mapping import MappingFile, MappingUnusable, RowUnusable, read_mapping
 from tests.support.imports import LOG, MAPPING
 
 

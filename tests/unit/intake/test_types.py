@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.intake.offers import Envelope, Offer, read_event
+from services.intake.domain.incoming_event import Envelope, IncomingEvent, read_event
 from shared.errors import InvalidInput
-from shared.messages import INBOUND
+from shared.messages.facts import INBOUND
 
 NOW = datetime(2026, 11, 23, 4, tzinfo=UTC)
 DEMAND = {
@@ -116,7 +116,7 @@ WRONG: list[tuple[str, str, Any]] = [
 ]
 
 
-def read(type_: str, data: Any, **attributes: Any) -> Offer:
+def read(type_: str, data: Any, **attributes: Any) -> IncomingEvent:
     """The offer that an event of that type makes at `NOW`."""
     told = {"specversion": "1.0", "id": "1", "source": "test", "type": type_, "data": data} | attributes
     envelope = msgspec.json.decode(msgspec.json.encode(told), type=Envelope)

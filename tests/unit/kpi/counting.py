@@ -6,12 +6,13 @@ from datetime import datetime
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
-from services.kpi.cases import case_items
-from services.kpi.items import Item, micros
-from services.kpi.rates import RATES, Figure, families_by, figure
-from services.kpi.things import items_of, thing_of
-from services.kpi.windows import WINDOWS, Window, window_start
-from shared.messages import CaseState, Event
+from services.kpi.domain.case_items import case_items
+from services.kpi.domain.fact_subjects import items_from_facts, subject_of
+from services.kpi.domain.items import Item, to_micros
+from services.kpi.domain.rates import RATES, Figure, compute_figure, families_by
+from services.kpi.domain.windows import WINDOWS, Window, window_start
+from shared.messages.cloudevents import Event
+from shared.messages.events import CaseState
 from shared.properties.targets import BUILT_IN
 
 Exact = dict[str, tuple[Fraction, Fraction]]
@@ -20,23 +21,25 @@ Exact = dict[str, tuple[Fraction, Fraction]]
 def items_from(facts: Sequence[Event], cases: Iterable[CaseState]) -> list[Item]:
     """All items: of facts told in any order and any number of times, and of the cases' highest versions."""
     unique = {(fact.source, fact.id): fact for fact in facts}.values()
-    things = {thing_of(fact) for fact in unique}
-    by_thing = items_of((thing for thing in things if thing.kind != "payment"), unique)
+    things = {subject_of(fact) for fact in unique}
+    by_thing = items_from_facts((thing for thing in things if thing.kind != "payment"), unique)
     return [i for items in by_thing.values() for i in items] + [i for case in cases for i in case_items(case)]
 
 
 def figures(items: Iterable[Item], at: datetime, zone: ZoneInfo) -> dict[tuple[str, Window], Figure]:
     """(kpi, window) → its figure as of `at`."""
     sums: dict[tuple[str, Window], tuple[int, int]] = defaultdict(lambda: (0, 0))
-    now = micros(at)
+    now = to_micros(at)
     for window in WINDOWS:
-        start = micros(window_start(window, at, zone))
+        start = to_micros(window_start(window, at, zone))
         for item in items:
             by = _contribution(item, start, now)
             weight, good = sums[item.family, window]
             sums[item.family, window] = (weight + item.weight * by, good + item.good * by)
     targets = {target.kpi: target for target in BUILT_IN}
-    return {(r.kpi, window): figure(r, targets[r.kpi], window, sums) for r in RATES for window in WINDOWS}
+    return {
+        (r.kpi, window): compute_figure(r, targets[r.kpi], window, sums) for r in RATES for window in WINDOWS
+    }
 
 
 def exact(found: Mapping[tuple[str, Window], Figure], window: Window) -> Exact:

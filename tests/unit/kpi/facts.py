@@ -6,17 +6,9 @@ from itertools import count
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from shared.messages import (
-    Answer,
-    Event,
-    FeeBilled,
-    FeePaid,
-    FollowUpDone,
-    FollowUpDue,
-    IncidentRecorded,
-    InspectionRecorded,
-    OccupancyReported,
-)
+from shared.messages.cloudevents import Event
+from shared.messages.events import Answer, FollowUpDone, FollowUpDue
+from shared.messages.facts import FeeBilled, FeePaid, IncidentRecorded, InspectionRecorded, OccupancyReported
 
 ZONE = ZoneInfo("Asia/Shanghai")
 _numbers: Iterator[int] = count(1)

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from shared.messages import Event
+from shared.messages.cloudevents import Event
 
 NO_TIME = timedelta(0)
 

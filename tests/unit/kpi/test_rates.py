@@ -2,8 +2,8 @@
 
 from fractions import Fraction
 
-from services.kpi import shown
-from services.kpi.rates import RATE_BY_KPI, RATES, Figure, decimal_text
+from services.kpi.domain.rates import RATE_BY_KPI, RATES, Figure, decimal_text
+from services.kpi.pages import formatting
 from shared.properties.targets import BUILT_IN
 
 TARGETS = {target.kpi: target for target in BUILT_IN}
@@ -50,8 +50,8 @@ def test_decimal_strings_are_exact_and_plain() -> None:
 
 
 def test_what_misses_a_target_is_not_shown_as_reaching_it() -> None:
-    assert shown.percent(Fraction(99_999, 100_000), "min") == "99.99 %"
-    assert shown.percent(Fraction(1), "min") == "100 %"
-    assert shown.percent(Fraction(1, 100_000_000), "max") == "0.01 %"
-    assert shown.percent(Fraction(0), "max") == "0 %"
-    assert shown.percent(None, "min") == "–"
+    assert formatting.format_percent(Fraction(99_999, 100_000), "min") == "99.99 %"
+    assert formatting.format_percent(Fraction(1), "min") == "100 %"
+    assert formatting.format_percent(Fraction(1, 100_000_000), "max") == "0.01 %"
+    assert formatting.format_percent(Fraction(0), "max") == "0 %"
+    assert formatting.format_percent(None, "min") == "–"

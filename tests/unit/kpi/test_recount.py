@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.kpi.windows import WINDOWS
+from services.kpi.domain.windows import WINDOWS
 from tests.unit.kpi.counting import exact, figures, items_from
 from tests.unit.kpi.oracle import recount
 from tests.unit.kpi.worlds import WorldMaker, snapshot

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from services.kpi.windows import window_start
+from services.kpi.domain.windows import window_start
 
 WUXI = ZoneInfo("Asia/Shanghai")
 

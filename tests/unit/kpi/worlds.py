@@ -7,28 +7,30 @@ from random import Random
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from shared.messages import (
+from shared.messages.cloudevents import Event
+from shared.messages.events import (
     Answer,
     CaseChanged,
     CaseFacts,
-    Deadline,
+    DeadlineStatus,
     Entry,
+    FollowUpDone,
+    FollowUpDue,
+    Verdict,
+    WorkflowRef,
+)
+from shared.messages.facts import (
     EquipmentRegistered,
     EquipmentState,
-    Event,
     FeeBilled,
     FeePaid,
     FeeReversed,
-    FollowUpDone,
-    FollowUpDue,
     IncidentRecorded,
     InspectionRecorded,
     Kind,
     OccupancyReported,
     PlantingCounted,
     QuestionnaireAnswered,
-    Verdict,
-    WorkflowRef,
 )
 from tests.unit.kpi.oracle import History, World
 
@@ -268,7 +270,7 @@ def _facts(history: History) -> CaseFacts:
     )
 
 
-def _deadline(history: History, clock: str) -> Deadline:
+def _deadline(history: History, clock: str) -> DeadlineStatus:
     due, met, waiting = history.raised_at + history.targets[clock], None, None
     for moment, step, _ in history.steps:
         if step == ENDS[clock] and met is None:
@@ -277,4 +279,4 @@ def _deadline(history: History, clock: str) -> Deadline:
             waiting = moment
         if step in ("resume", "cancel", "attach") and waiting is not None:
             due, waiting = due + (moment - waiting), None
-    return Deadline(clock=clock, due_at=due, met_at=met, paused_since=waiting)
+    return DeadlineStatus(clock=clock, due_at=due, met_at=met, paused_since=waiting)

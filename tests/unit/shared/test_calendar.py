@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.calendar import BusinessHours, Calendar, Hours, NeverOpen, PublicHolidays, RoundTheClock
+from shared.properties.calendar import (
+    BusinessHours,
+    Calendar,
+    Hours,
+    NeverOpen,
+    PublicHolidays,
+    RoundTheClock,
+)
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 WEEK: dict[int, Hours] = {day: [(9 * 60, 18 * 60)] for day in range(5)}

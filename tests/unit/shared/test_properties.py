@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.messages.facts import Location
-from shared.properties import Property, PropertyInvalid, load_properties, read_property
+from shared.properties.loader import PropertyInvalid, load_properties, read_property
+from shared.properties.property import Property
 from shared.properties.values import floor_number, months_later, parse_duration
 
 LEAST = 'name = "试楼"\ntimezone = "Asia/Shanghai"\n'

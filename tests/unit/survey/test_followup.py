@@ -7,20 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.survey.followup import (
+from services.survey.domain.followup import (
     MOST_ATTEMPTS,
     Actor,
     AlreadyDone,
-    Attempted,
     AttemptOutcome,
+    AttemptReport,
     DoneByWorker,
     FollowUp,
-    GivenAnswer,
+    ResidentAnswer,
     TooManyAttempts,
-    record,
+    record_attempt,
 )
 from shared.errors import InvalidInput
-from shared.properties import FollowUpRules
+from shared.properties.property import FollowUpRules
 
 RULES = FollowUpRules()
 WUXI = ZoneInfo("Asia/Shanghai")
@@ -50,17 +50,17 @@ def followup() -> FollowUp:
 
 def tried(
     outcome: AttemptOutcome, at: datetime | None = None, rating: int | None = None, reason: str | None = None
-) -> Attempted:
-    answer = None if rating is None else GivenAnswer(rating=rating, reason=reason)  # type: ignore[arg-type]
-    return Attempted(outcome=outcome, channel="phone", at=at, answer=answer)
+) -> AttemptReport:
+    answer = None if rating is None else ResidentAnswer(rating=rating, reason=reason)  # type: ignore[arg-type]
+    return AttemptReport(outcome=outcome, channel="phone", at=at, answer=answer)
 
 
 def after(
-    *attempts: Attempted, by: Actor = ZHAO, now: datetime | None = None, zone: ZoneInfo = WUXI
+    *attempts: AttemptReport, by: Actor = ZHAO, now: datetime | None = None, zone: ZoneInfo = WUXI
 ) -> FollowUp:
     state = followup()
     for attempted in attempts:
-        state = record(state, attempted, by, RULES, zone, now or hours(500))
+        state = record_attempt(state, attempted, by, RULES, zone, now or hours(500))
     return state
 
 
@@ -78,7 +78,7 @@ def test_whoever_declines_is_not_asked_again() -> None:
     done = after(tried("declined", hours(3)))
     assert (done.state, done.outcome) == ("done", "declined")
     with pytest.raises(AlreadyDone):
-        record(done, tried("no_answer"), ZHAO, RULES, WUXI, hours(500))
+        record_attempt(done, tried("no_answer"), ZHAO, RULES, WUXI, hours(500))
 
 
 def test_three_calls_on_one_day_are_not_enough() -> None:
@@ -128,7 +128,7 @@ def test_nobody_follows_up_their_own_work(actor: Actor) -> None:
 @pytest.mark.parametrize(
     "attempted", [tried("answered"), tried("declined", rating=5), tried("no_answer", rating=1)]
 )
-def test_an_answer_goes_with_having_answered_and_only_with_it(attempted: Attempted) -> None:
+def test_an_answer_goes_with_having_answered_and_only_with_it(attempted: AttemptReport) -> None:
     with pytest.raises(InvalidInput):
         after(attempted)
 
@@ -158,12 +158,12 @@ def test_now_is_never_refused_where_clocks_run_apart() -> None:
 def test_a_link_gone_wild_does_not_fill_the_books() -> None:
     full = after(*(tried("answered", rating=5) for _ in range(MOST_ATTEMPTS)))
     with pytest.raises(TooManyAttempts):
-        record(full, tried("answered", rating=5), ZHAO, RULES, WUXI, hours(500))
+        record_attempt(full, tried("answered", rating=5), ZHAO, RULES, WUXI, hours(500))
 
 
 def test_the_gap_is_what_was_perceived_less_what_was_expected() -> None:
-    assert GivenAnswer(rating=4, expected=5, perceived=3).gap == -2
-    assert GivenAnswer(rating=4, expected=5).gap is None
+    assert ResidentAnswer(rating=4, expected=5, perceived=3).gap == -2
+    assert ResidentAnswer(rating=4, expected=5).gap is None
 
 
 outcomes = st.lists(
@@ -179,7 +179,7 @@ def test_however_it_goes_it_is_done_once_and_its_version_only_grows(
     for outcome, later in steps:
         before, at = state, at + timedelta(hours=later)
         try:
-            state = record(
+            state = record_attempt(
                 state, tried(outcome, at, 3 if outcome == "answered" else None), ZHAO, RULES, WUXI, at
             )
         except AlreadyDone:

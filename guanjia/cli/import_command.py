@@ -1,0 +1,89 @@
+"""The command `guanjia import`."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from guanjia.importer.client import ImportStopped
+from guanjia.importer.log_import import BAD_ROWS, Counts, import_log
+from guanjia.importer.mapping import MappingUnusable
+
+app = typer.Typer()
+
+
+@app.command("import")
+def import_(
+    data: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV file | CSV 文件")],
+    mapping: Annotated[
+        Path, typer.Option(exists=True, dir_okay=False, help="what its columns mean (TOML) | 列的含义")
+    ],
+    key: Annotated[str, typer.Option(envvar=["GUANJIA_KEY", "GUANJIA_BOOTSTRAP_KEY"], help="API key | 密钥")],
+    url: Annotated[str, typer.Option(help="where guanjia serves | 服务地址")] = "http://127.0.0.1:8000",
+    dispatch_url: Annotated[
+        str, typer.Option(help="where dispatch serves, if elsewhere | 派工服务地址（若不同）")
+    ] = "",
+    out: Annotated[
+        Path | None, typer.Option(help="folder of journal and bad rows | 进度与坏行所在文件夹")
+    ] = None,
+    at_once: Annotated[int, typer.Option(min=1, max=64, help="cases side by side | 并行工单数")] = 16,
+) -> None:
+    """Take in another system's cases from a CSV event log; after a kill, run the same again.
+
+    从 CSV 事件日志导入其他系统的工单；中断后重新运行同一命令即可继续，不会重复。
+    """
+    folder = out or Path(f"import-{data.stem}")
+    console = Console(stderr=True)
+    try:
+        with _progress(console) as progress:
+            task = progress.add_task("", total=None, actions=0, bad=0)
+
+            def show(counts: Counts) -> None:
+                progress.update(
+                    task,
+                    total=counts.cases,
+                    completed=counts.done + counts.skipped,
+                    actions=counts.actions,
+                    bad=counts.bad,
+                )
+
+            work = import_log(
+                mapping,
+                data,
+                url=url,
+                key=key,
+                out=folder,
+                report=show,
+                dispatch_url=dispatch_url,
+                at_once=at_once,
+            )
+            counts = asyncio.run(work)
+    except (MappingUnusable, ImportStopped) as trouble:
+        console.print(str(trouble), style="red", markup=False)
+        raise typer.Exit(1) from trouble
+    except ExceptionGroup as troubles:
+        console.print(str(troubles.exceptions[0]), style="red", markup=False)
+        raise typer.Exit(1) from troubles
+    typer.echo(_summary(counts, folder))
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("cases 工单"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("actions 动作 {task.fields[actions]}  bad rows 坏行 {task.fields[bad]}"),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def _summary(counts: Counts, folder: Path) -> str:
+    return (
+        f"rows 行 {counts.rows}  cases 工单 {counts.cases}  taken in 导入 {counts.done}  "
+        f"earlier 先前已导入 {counts.skipped}  actions 动作 {counts.actions}  "
+        f"bad rows 坏行 {counts.bad} ({folder / BAD_ROWS})"
+    )

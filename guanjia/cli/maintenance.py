@@ -1,0 +1,59 @@
+"""What an operator does to a service's data from the command line, beside the services that run."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row
+
+from guanjia.process import Process
+from services.kpi.operations.items import rebuild_items
+from shared.database.migrations import upgrade
+from shared.service import Service
+from shared.settings import Settings
+
+
+async def _opened(settings: Settings, name: str) -> Service:
+    service = Process([name], settings).services[0]
+    await upgrade(service.database, service.metadata)
+    return service
+
+
+async def rebuild_rates(settings: Settings) -> int:
+    """Count every rate anew from the stored events; how many things were counted."""
+    service = await _opened(settings, "kpi")
+    try:
+        return await rebuild_items(service)
+    finally:
+        await service.database.dispose()
+
+
+async def list_dead_letters(
+    settings: Settings, name: str, queue: str | None, reason: str | None, limit: int
+) -> Sequence[Row[Any]]:
+    """A service's dead letters."""
+    service = await _opened(settings, name)
+    try:
+        async with service.database.snapshot() as connection:
+            return await service.dead_letters.list_pending(connection, queue, reason, limit)
+    finally:
+        await service.database.dispose()
+
+
+async def replay_dead_letters(
+    settings: Settings, name: str, queue: str | None, reason: str | None, limit: int
+) -> tuple[int, int]:
+    """Take dead letters once more: how many were taken, and how many came back."""
+    process = Process([name], settings)
+    service = process.services[0]
+    await service.bus.start({})
+    try:
+        await upgrade(service.database, service.metadata)
+        await service.prepare()
+        taken = await service.replay(queue, reason, limit)
+        while await service.relay.send_batch():
+            pass
+        async with service.database.snapshot() as connection:
+            left = sum((await service.dead_letters.count_by_queue(connection)).values())
+        return taken, left
+    finally:
+        await process.stop()

@@ -1,0 +1,1 @@
+"""Imports event logs of other systems."""

@@ -1,0 +1,111 @@
+"""Deadlines with waits taken out: pure, judged by when things happened, never by when they were heard of.
+
+A clock is due a target of business time after its start. While its case waits it stands still; once due and
+unmet it has been missed, and a later wait moves it no more. Met exactly when due is met.
+"""
+
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from shared.properties.calendar import Calendar
+from shared.properties.service_levels import CalendarName, ClockTarget
+
+MOMENT = timedelta(milliseconds=1)
+"""How long after a due time a timer looks whether it has passed."""
+
+
+class Deadline(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One deadline of one case. `due_at` holds the waits that have been: `paused_seconds` of wall time."""
+
+    clock: str
+    due_at: datetime
+    warn_at: datetime
+    calendar: CalendarName = "round_the_clock"
+    met_at: datetime | None = None
+    missed_at: datetime | None = None
+    warned_at: datetime | None = None
+    paused_seconds: float = 0
+    paused_since: datetime | None = None
+
+    @property
+    def running(self) -> bool:
+        """Neither met nor standing still."""
+        return self.met_at is None and self.paused_since is None
+
+    def passed(self, at: datetime) -> bool:
+        """Whether at `at` the due time has gone by unmet."""
+        return self.running and self.due_at < at
+
+
+def start_deadline(
+    name: str, at: datetime, target: ClockTarget, warn_after: float, calendar: Calendar
+) -> Deadline | None:
+    """A clock begun at `at`, to warn when `warn_after` (0 to 1) of its time is gone. None: not run."""
+    if target.within is None:
+        return None
+    return Deadline(
+        clock=name,
+        due_at=calendar.add(at, target.within),
+        warn_at=calendar.add(at, target.within * warn_after),
+        calendar=target.calendar,
+    )
+
+
+def pause_deadline(clock: Deadline, at: datetime) -> Deadline:
+    """Stand still from `at` on; a clock that was met or had passed before goes on as it is."""
+    if not clock.running:
+        return clock
+    if clock.due_at < at:
+        return replace(clock, missed_at=clock.due_at)
+    return replace(clock, paused_since=at, missed_at=None)
+
+
+def resume_deadline(clock: Deadline, at: datetime, calendar: Calendar) -> Deadline:
+    """Go on at `at`: what business time was left when it stood still is left now."""
+    since = clock.paused_since
+    if since is None:
+        return clock
+    warn_at = (
+        calendar.add(at, calendar.between(since, clock.warn_at)) if clock.warn_at > since else clock.warn_at
+    )
+    return replace(
+        clock,
+        due_at=calendar.add(at, calendar.between(since, clock.due_at)),
+        warn_at=warn_at,
+        paused_seconds=clock.paused_seconds + (at - since).total_seconds(),
+        paused_since=None,
+    )
+
+
+def meet_deadline(clock: Deadline, at: datetime, calendar: Calendar) -> Deadline:
+    """What the clock waits for happened at `at`; only the first time counts."""
+    if clock.met_at is not None:
+        return clock
+    going = resume_deadline(clock, at, calendar)
+    return replace(going, met_at=at, missed_at=going.due_at if going.due_at < at else None)
+
+
+def stop_deadline(clock: Deadline, at: datetime) -> Deadline:
+    """The case ended at `at` without what the clock waits for: missed only if it was due before."""
+    if not clock.running:
+        return clock
+    return replace(clock, missed_at=clock.due_at if clock.due_at < at else None)
+
+
+def deadline_at(clock: Deadline, at: datetime) -> Deadline:
+    """The clock as it stands at `at`, a passed deadline marked as missed even before its timer has fired."""
+    return replace(clock, missed_at=clock.due_at) if clock.missed_at is None and clock.passed(at) else clock
+
+
+def is_warning_due(clock: Deadline, at: datetime) -> bool:
+    """Whether at `at` it is time to warn: not yet warned, not yet due."""
+    return clock.running and clock.warned_at is None and clock.warn_at <= at <= clock.due_at
+
+
+def next_check(clock: Deadline) -> datetime | None:
+    """When somebody has to look at the clock next: to warn, then to see whether it has passed."""
+    if not clock.running or clock.missed_at is not None:
+        return None
+    return clock.warn_at if clock.warned_at is None else clock.due_at + MOMENT

@@ -1,0 +1,118 @@
+"""What dispatch says of its cases: facts for other services and outsiders, no free text, no contacts."""
+
+from datetime import datetime
+
+from services.dispatch.domain.case import Case, Transition
+from services.dispatch.domain.deadlines import Deadline, deadline_at
+from services.dispatch.domain.decider import DeadlineNotice, DecidedStep
+from services.dispatch.domain.workflow_catalog import WorkflowCatalog
+from shared.messages.cloudevents import Event
+from shared.messages.events import (
+    CaseChanged,
+    CaseClosed,
+    CaseDeadline,
+    CaseFacts,
+    CaseOpened,
+    DeadlineStatus,
+    Entry,
+    FollowUpPlan,
+    Verdict,
+    WorkflowRef,
+)
+
+SOURCE = "guanjia/dispatch"
+
+
+def case_event(rules: WorkflowCatalog, step: DecidedStep) -> Event:
+    """The event that tells of a step."""
+    case, entry = step.transition.after, step.transition.entry
+    is_open = rules.of(case).is_open(case.state)
+    shape = CaseOpened if step.transition.before is None else CaseChanged if is_open else CaseClosed
+    data = shape(
+        case=case.id,
+        number=case.number,
+        property=case.property,
+        kind=case.kind,
+        workflow=WorkflowRef(name=case.workflow, version=case.workflow_version),
+        state=case.state,
+        open=is_open,
+        priority=case.priority,
+        assignee=case.assignee,
+        raised_at=case.raised_at,
+        line=case.line,
+        subject=case.subject,
+        perspective=case.perspective,
+        rework_of=case.rework_of,
+        parent=case.parent,
+        language=case.language,
+        version=case.version,
+        entry=_entry(step.transition),
+        deadlines=[deadline_status(clock) for clock in case.clocks],
+        facts=_facts(case),
+        follow_up=_plan(case),
+    )
+    return Event.of(data, source=SOURCE, time=entry.at, trace=step.trace)
+
+
+def deadline_event(notice: DeadlineNotice) -> Event:
+    """The event that tells of a deadline, at the time that it is about."""
+    case, clock = notice.case, notice.clock
+    data = CaseDeadline(
+        case=case.id,
+        number=case.number,
+        property=case.property,
+        kind=case.kind,
+        clock=clock.clock,
+        outcome="missed" if notice.outcome == "missed" else "warned",
+        due_at=clock.due_at,
+        assignee=case.assignee,
+    )
+    time = clock.due_at if notice.outcome == "missed" else clock.warn_at
+    return Event.of(data, source=SOURCE, time=time, trace=notice.trace)
+
+
+def deadline_status(clock: Deadline) -> DeadlineStatus:
+    """A clock as others are told it."""
+    return DeadlineStatus(
+        clock=clock.clock,
+        due_at=clock.due_at,
+        met_at=clock.met_at,
+        missed_at=clock.missed_at,
+        paused_seconds=int(clock.paused_seconds),
+        paused_since=clock.paused_since,
+    )
+
+
+def deadline_statuses(case: Case, is_open: bool, now: datetime) -> list[DeadlineStatus]:
+    """The case's deadlines as of `now`: what has passed is missed, before its timer has fired, too."""
+    return [deadline_status(deadline_at(clock, now) if is_open else clock) for clock in case.clocks]
+
+
+def _entry(transition: Transition) -> Entry:
+    entry = transition.entry
+    return Entry(
+        seq=entry.seq,
+        action=entry.action,
+        from_=entry.from_state or "",
+        to=entry.to_state,
+        at=entry.at,
+        recorded_at=entry.recorded_at,
+        actor=entry.actor,
+    )
+
+
+def _facts(case: Case) -> CaseFacts:
+    return CaseFacts(
+        completed_at=case.completed_at,
+        inspected_at=case.inspected_at,
+        inspection_passed=case.inspection_passed,
+        verdicts=[Verdict(valid=f.valid, at=f.at, effective_at=f.effective_at) for f in case.findings],
+        ended_at=case.ended_at,
+    )
+
+
+def _plan(case: Case) -> FollowUpPlan | None:
+    plan = case.follow_up
+    if plan is None:
+        return None
+    return FollowUpPlan(line=plan.line, due_at=plan.due_at, since=plan.since, workers=list(plan.workers))

@@ -1,0 +1,34 @@
+"""When somebody has to look at a case again: a function of the case alone, never more than derived."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from msgspec import Struct
+
+from services.dispatch.domain.case import Case
+from services.dispatch.domain.deadlines import next_check
+from services.dispatch.domain.workflow.definition import Workflow
+
+
+class Timer(Struct, frozen=True):
+    """`name` is `clock:…`, `lease` or `assign`."""
+
+    name: str
+    due_at: datetime
+
+
+def timers_for(workflow: Workflow, case: Case) -> frozenset[Timer]:
+    """The timers that this case needs as it stands; none once it is over."""
+    return frozenset(_needed_timers(workflow, case))
+
+
+def _needed_timers(workflow: Workflow, case: Case) -> Iterator[Timer]:
+    if case.lease_until is not None:
+        yield Timer("lease", case.lease_until)
+    if case.retry_at is not None:
+        yield Timer("assign", case.retry_at)
+    if workflow.is_open(case.state) and case.state != workflow.follow_up.state:
+        for clock in case.clocks:
+            look_at = next_check(clock)
+            if look_at is not None:
+                yield Timer(f"clock:{clock.clock}", look_at)

@@ -1,0 +1,185 @@
+"""The shape of a workflow: states, actions, steps, clocks, and the machine that walks them.
+
+A definition is immutable; (name, version) pins it for ever to the cases that began with it.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import cached_property
+from typing import Any, Literal
+
+from msgspec import Struct
+from transitions import Machine, MachineError
+
+from shared.messages.facts import Kind, Line, Perspective
+
+End = Literal["done", "cancelled", "declined", "passed_on"]
+
+FOLDED = "folded"
+"""The state of a case that was folded into another; every workflow has it."""
+
+
+class State(Struct, frozen=True, kw_only=True):
+    """A condition that a case can be in. `final`: how it ended; `busy`: its assignee is occupied by it."""
+
+    name: str
+    zh: str
+    en: str
+    final: End | None = None
+    busy: bool = False
+
+
+class Field(Struct, frozen=True, kw_only=True):
+    """One thing that an action asks for. `choices` are those of an enum."""
+
+    name: str
+    zh: str
+    en: str
+    type: Literal["text", "bool", "int", "person", "timestamp", "case", "enum"]
+    required: bool = False
+    choices: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """The type as callers are told it."""
+        return f"enum[{','.join(self.choices)}]" if self.type == "enum" else self.type
+
+
+class Action(Struct, frozen=True, kw_only=True):
+    """What somebody can do. No roles: only the system itself does it."""
+
+    name: str
+    zh: str
+    en: str
+    roles: frozenset[str] = frozenset()
+    fields: tuple[Field, ...] = ()
+
+
+class Step(Struct, frozen=True, kw_only=True):
+    """An action's way from some states to another, taken where `when` agrees with the action's fields."""
+
+    action: str
+    sources: tuple[str, ...]
+    to: str
+    when: dict[str, bool] = {}
+    requires: tuple[str, ...] = ()
+    guards: tuple[str, ...] = ()
+    effects: tuple[str, ...] = ()
+
+
+class ClockRule(Struct, frozen=True, kw_only=True):
+    """A clock that starts when the case is raised and ends with one of `ends`; it stands still in `pauses`.
+    Its time is what the property promises under its name."""
+
+    name: str
+    zh: str
+    en: str
+    ends: tuple[str, ...]
+    pauses: tuple[str, ...] = ()
+
+
+class FollowUpRule(Struct, frozen=True, kw_only=True):
+    """The follow-up that a done case is owed: `within` of completion, or of reaching `state` without one."""
+
+    state: str
+    within: timedelta
+    line: Line | None = None
+
+
+class LeaseRule(Struct, frozen=True, kw_only=True):
+    """In `state` the assignee has the property's lease to move on, then the system does `action`."""
+
+    state: str
+    action: str
+
+
+class AssignRule(Struct, frozen=True, kw_only=True):
+    """The system itself does `action` in `state`, for a person with one of the perspective's roles."""
+
+    state: str
+    action: str
+    roles: dict[Perspective, tuple[str, ...]]
+
+
+class Walk:
+    """What the machine moves: a place to stand and the step that led there; never attached to the machine."""
+
+    __slots__ = ("data", "state", "step")
+
+    def __init__(self, state: str, data: dict[str, Any]) -> None:
+        self.state = state
+        self.data = data
+        self.step: Step | None = None
+
+
+class Workflow(Struct, frozen=True, kw_only=True, dict=True):
+    """A definition, complete: its own states and actions and those that every workflow has."""
+
+    name: str
+    version: int
+    zh: str
+    en: str
+    prefix: str
+    kinds: tuple[Kind, ...]
+    perspectives: dict[Kind, Perspective] = {}
+    """From where a kind is looked at when nobody says; `service` where it is not told here."""
+    initial: str
+    withdraw: str
+    close: str
+    follow_up: FollowUpRule
+    states: dict[str, State]
+    actions: dict[str, Action]
+    steps: tuple[Step, ...]
+    clocks: tuple[ClockRule, ...]
+    everywhere: frozenset[str] = frozenset()
+    """The actions that every workflow has."""
+    assignment: AssignRule | None = None
+    lease: LeaseRule | None = None
+    digest: str = ""
+    """Of what the definition says, whatever the blanks and comments of its file."""
+    text: str = ""
+    """The file as it was read."""
+
+    @cached_property
+    def machine(self) -> Machine:
+        """The one machine of this definition."""
+        machine = Machine(model=None, states=list(self.states), initial=self.initial, auto_transitions=False)
+        for step in self.steps:
+            conditions: list[Any] = [_agrees(step)] if step.when else []
+            machine.add_transition(
+                step.action, list(step.sources), step.to, conditions=conditions, before=[_take(step)]
+            )
+        return machine
+
+    @cached_property
+    def by_state(self) -> dict[str, tuple[Step, ...]]:
+        """The steps that lead out of each state."""
+        return {name: tuple(s for s in self.steps if name in s.sources) for name in self.states}
+
+    def step(self, state: str, action: str, data: dict[str, Any]) -> Step | None:
+        """The step that `action` with `data` takes from `state`; None where there is none."""
+        event = self.machine.events.get(action)
+        walk = Walk(state, data)
+        if event is None:
+            return None
+        try:
+            event.trigger(walk, walk)
+        except MachineError:
+            return None
+        return walk.step
+
+    def is_open(self, state: str) -> bool:
+        """Whether a case in `state` is still open."""
+        return self.states[state].final is None
+
+
+def _agrees(step: Step) -> Callable[[Walk], bool]:
+    wanted = tuple(step.when.items())
+    return lambda walk: all(walk.data.get(name) is value for name, value in wanted)
+
+
+def _take(step: Step) -> Callable[[Walk], None]:
+    def take(walk: Walk) -> None:
+        walk.step = step
+
+    return take

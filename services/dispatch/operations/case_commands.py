@@ -1,0 +1,124 @@
+"""The one path by which cases change: load the cases of a set, decide purely, write in a few statements."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.dispatch import queries
+from services.dispatch.domain.case import Case
+from services.dispatch.domain.commands import Command, ConcludeFollowUp, OpenCase, PerformAction, case_id_of
+from services.dispatch.domain.decider import CaseDecider
+from services.dispatch.domain.events import case_event, deadline_event
+from services.dispatch.domain.workflow_catalog import WorkflowCatalog
+from services.dispatch.metrics import DispatchMetrics
+from services.dispatch.operations.case_storage import save_decisions
+from shared.errors import Problem
+from shared.messages.cloudevents import Event
+from shared.messaging.outbox import Outbox
+
+Outcome = Problem | None
+"""Why a command was refused; None where it was carried out."""
+
+
+class CommandHost(Protocol):
+    """What applying needs of the service."""
+
+    rules: WorkflowCatalog
+    outbox: Outbox
+    meters: DispatchMetrics
+
+
+async def execute_commands(
+    connection: AsyncConnection,
+    house: CommandHost,
+    commands: Sequence[Command],
+    now: datetime,
+    *,
+    skip_locked: bool = False,
+) -> list[Outcome]:
+    """Carry out `commands` in order, within the caller's transaction; an outcome for each.
+
+    A command that can't be carried out leaves no trace and does not spoil the others. With `skip_locked`
+    cases that somebody else holds are left out as if they did not exist.
+    """
+    desk = await load_decider(connection, house, commands, now, skip_locked=skip_locked)
+    return await decide_and_save(connection, house, desk, commands)
+
+
+async def decide_and_save(
+    connection: AsyncConnection, house: CommandHost, desk: CaseDecider, commands: Sequence[Command]
+) -> list[Outcome]:
+    """Decide `commands` on a desk that was laid for them, and write what they came to."""
+    outcomes = [_decide(desk, command) for command in commands]
+    while desk.ended:
+        for child in await queries.lock_children(connection, desk.ended):
+            if child.case.id not in desk.held:
+                desk.put(child.case, child.papers)
+        desk.end_children()
+    await save_decisions(connection, house.rules, desk)
+    await house.outbox.record(connection, *_events(house.rules, desk))
+    house.meters.count(desk)
+    return outcomes
+
+
+async def load_decider(
+    connection: AsyncConnection,
+    house: CommandHost,
+    commands: Sequence[Command],
+    now: datetime,
+    *,
+    skip_locked: bool = False,
+) -> CaseDecider:
+    """A desk with all that `commands` need: their cases, held until the commit, and the loads."""
+    found = await queries.lock_cases(connection, _needed_cases(commands), skip_locked=skip_locked)
+    asked = _properties(commands, [case for case, _ in found])
+    loads: dict[str, Counter[str]] = await queries.open_jobs_by_person(connection, asked) if asked else {}
+    desk = CaseDecider(house.rules, now, loads)
+    for case, papers in found:
+        desk.put(case, papers)
+    unhappy = [c.case for c in commands if isinstance(c, ConcludeFollowUp) and c.dissatisfied]
+    if unhappy:
+        desk.reworked = set(await queries.get_reworks(connection, unhappy))
+    return desk
+
+
+def _properties(commands: Sequence[Command], found: Sequence[Case]) -> set[str]:
+    """Those in which somebody may have to be found for a job."""
+    asked = {command.new.property for command in commands if isinstance(command, OpenCase)}
+    concluded = {command.case for command in commands if isinstance(command, ConcludeFollowUp)}
+    waiting = (c for c in found if c.retry_at is not None or c.lease_until is not None or c.id in concluded)
+    return asked | {case.property for case in waiting}
+
+
+def raise_refusal(outcomes: Sequence[Outcome]) -> None:
+    """Raises the first refusal: for callers whose commands are all meant to be carried out."""
+    for outcome in outcomes:
+        if outcome is not None:
+            raise outcome
+
+
+def _needed_cases(commands: Sequence[Command]) -> set[str]:
+    ids = {case_id_of(command) for command in commands}
+    for command in commands:
+        parent = command.act.data.get("parent") if isinstance(command, PerformAction) else None
+        if isinstance(parent, str) and len(parent) == 36:
+            ids.add(parent.lower())
+    return ids
+
+
+def _decide(desk: CaseDecider, command: Command) -> Outcome:
+    try:
+        desk.do(command)
+    except Problem as problem:
+        return problem
+    return None
+
+
+def _events(rules: WorkflowCatalog, desk: CaseDecider) -> list[Event]:
+    return [
+        *(case_event(rules, step) for step in desk.steps),
+        *(deadline_event(notice) for notice in desk.notices),
+    ]

@@ -1,0 +1,231 @@
+"""Pages of dispatch: the board with its live rows, the page of a case, and the forms by which people act."""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from services.dispatch import queries
+from services.dispatch.api.cases import ACTORS, READERS
+from services.dispatch.domain.case import Case, ReportedAction
+from services.dispatch.domain.commands import PerformAction
+from services.dispatch.operations.case_actions import SubmittedAction
+from services.dispatch.pages.action_forms import FilledForm, action_forms, people_to_act_for, read_filled_form
+from services.dispatch.pages.board import BoardFilters, filter_options, job_card, load_board, shows_own_jobs
+from services.dispatch.pages.case_page import case_page
+from services.dispatch.pages.flash import FlashMessage, flash_for
+from services.dispatch.pages.localizer import Localizer
+from services.dispatch.queries import StoredCase
+from services.dispatch.schemas import actor_for, may_see_contacts
+from shared.auth import Identity
+from shared.errors import InvalidInput, NotAllowed, NotFound, Problem
+from shared.http.endpoints import language_of
+from shared.http.json_input import field_error
+from shared.pages.layout import HEADERS, PageRenderer, read_form
+from shared.telemetry import current_trace
+
+STATIC = Path(__file__).resolve().parent / "static"
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_NUMBER = re.compile(r"[A-Z]{2}-\d{6}-[0-9A-Z]{6}")
+
+
+class BoardPages:
+    """The pages for those who see cases; `service` is dispatch."""
+
+    def __init__(self, service: Any, pages: PageRenderer) -> None:
+        self._service = service
+        self._pages = pages
+
+    def routes(self) -> list[BaseRoute]:
+        """Their routes."""
+        signed_in = self._pages.signed_in
+        return [
+            Route("/", signed_in(self._board, *READERS), methods=["GET"]),
+            Route("/board/cases", signed_in(self._cases, *READERS), methods=["GET"]),
+            Mount("/board/static", StaticFiles(directory=STATIC)),
+            Route("/cases/{id}", signed_in(self._case, *READERS), methods=["GET"]),
+            Route("/cases/{id}/act", signed_in(self._act, *ACTORS), methods=["POST"]),
+        ]
+
+    async def _board(self, request: Request, identity: Identity) -> Response:
+        """Everything that is open, or the reader's own jobs; the page keeps itself up to date."""
+        reader, filters = self._reader(request), _filters(request)
+        async with self._service.database.snapshot() as connection:
+            found = await load_board(connection, reader, identity, filters)
+        return self._pages.render(
+            request,
+            "board.html",
+            identity=identity,
+            listing=found,
+            filters=filters,
+            mine=shows_own_jobs(identity, filters),
+            options=filter_options(reader, identity, filters),
+            several=len(_properties(reader, identity)) > 1,
+            place=_only_property(reader, identity),
+            now=reader.now.isoformat(),
+        )
+
+    async def _cases(self, request: Request, identity: Identity) -> Response:
+        """The rows or cards that the filters leave, for a page that has the others already."""
+        reader, filters = self._reader(request), _filters(request)
+        async with self._service.database.snapshot() as connection:
+            found = await load_board(connection, reader, identity, filters)
+        return self._pages.render(
+            request,
+            "cases.html",
+            identity=identity,
+            listing=found,
+            mine=shows_own_jobs(identity, filters),
+            several=len(_properties(reader, identity)) > 1,
+        )
+
+    async def _case(self, request: Request, identity: Identity) -> Response:
+        """One case whole."""
+        async with self._service.database.snapshot() as connection:
+            stored = await self._found(connection, request, identity)
+            return await self._sheet(connection, request, identity, stored)
+
+    async def _act(self, request: Request, identity: Identity) -> Response:
+        """Take the step that a form asks for, then show what became of the case."""
+        form = await read_form(request)
+        async with self._service.database.snapshot() as connection:
+            stored = await self._found(connection, request, identity)
+        try:
+            await self._perform(identity, stored.case, await self._resolved(stored.case, form))
+            problem = None
+        except Problem as error:
+            problem = error
+        return await self._acted(request, identity, form, problem)
+
+    async def _acted(
+        self, request: Request, identity: Identity, form: dict[str, str], problem: Problem | None
+    ) -> Response:
+        async with self._service.database.snapshot() as connection:
+            stored = await self._found(connection, request, identity)
+            if problem is None and "hx-request" not in request.headers:
+                return RedirectResponse(f"/cases/{stored.case.id}", 303, headers=HEADERS)
+            reader = self._reader(request)
+            told = flash_for(reader, stored.case, form, problem)
+            if form.get("card"):
+                return await self._card(connection, request, identity, stored, told)
+            return await self._sheet(connection, request, identity, stored, told)
+
+    async def _perform(self, identity: Identity, case: Case, told: FilledForm) -> None:
+        if told.actor not in (None, identity.actor) and not identity.may("dispatcher"):
+            raise NotAllowed("You may not act for somebody else.", "您不能代他人操作。")
+        act = ReportedAction(
+            action=told.action, actor=actor_for(identity, told.actor), at=told.at, data=told.data
+        )
+        perform = PerformAction(
+            case=case.id,
+            act=act,
+            properties=identity.properties,
+            if_match=None if told.version is None else frozenset({told.version}),
+            for_somebody=told.actor is not None,
+            trace=current_trace(),
+        )
+        digest = hashlib.sha256(msgspec.json.encode((case.id, told), order="deterministic")).hexdigest()
+        await self._service.acting.submit(
+            SubmittedAction(identity=identity, perform=perform, key=told.key, digest=digest)
+        )
+
+    async def _resolved(self, case: Case, form: dict[str, str]) -> FilledForm:
+        """What was filled in; a case that is named by its number is meant by its id."""
+        rules = self._service.rules
+        told = read_filled_form(form, rules.of(case), rules.property(case.property).timezone)
+        number = str(told.data.get("parent", "")).strip().upper()
+        if _NUMBER.fullmatch(number):
+            async with self._service.database.snapshot() as connection:
+                told.data["parent"] = (
+                    await queries.find_case_by_number(connection, case.property, number) or number
+                )
+        return told
+
+    async def _sheet(
+        self,
+        connection: AsyncConnection,
+        request: Request,
+        identity: Identity,
+        stored: StoredCase,
+        told: FlashMessage | None = None,
+    ) -> Response:
+        reader, case = self._reader(request), stored.case
+        contacts = may_see_contacts(case, identity)
+        history = (await queries.get_histories(connection, [case.id])).get(case.id, [])
+        kin = await queries.linked_cases(connection, case)
+        folded = await queries.count_folded(connection, [case.id])
+        loads = (await queries.open_jobs_by_person(connection, [case.property])).get(case.property)
+        fragment = "hx-request" in request.headers
+        return self._pages.render(
+            request,
+            "case_sheet.html" if fragment else "case.html",
+            status=told.status if told else 200,
+            identity=identity,
+            sheet=case_page(reader, stored, history, kin, contacts=contacts, folded=folded.get(case.id, 0)),
+            forms=action_forms(reader, case, identity, loads) if identity.may(*ACTORS) else [],
+            deputies=people_to_act_for(reader, case, identity),
+            told=told,
+            now=reader.now.isoformat(),
+        )
+
+    async def _card(
+        self,
+        connection: AsyncConnection,
+        request: Request,
+        identity: Identity,
+        stored: StoredCase,
+        told: FlashMessage,
+    ) -> Response:
+        reader = self._reader(request)
+        histories = await queries.get_histories(connection, [stored.case.id])
+        folded = await queries.count_folded(connection, [stored.case.id])
+        return self._pages.render(
+            request,
+            "card.html",
+            status=told.status,
+            identity=identity,
+            card=job_card(reader, identity, stored, histories, folded),
+            told=told,
+        )
+
+    async def _found(self, connection: AsyncConnection, request: Request, identity: Identity) -> StoredCase:
+        """The case of the path. Raises NotFound, for one of another property too."""
+        name = str(request.path_params["id"]).lower()
+        found = await queries.get_case(connection, name) if _ID.fullmatch(name) else None
+        if found is None or not identity.sees(found.case.property):
+            raise NotFound
+        return found
+
+    def _reader(self, request: Request) -> Localizer:
+        return Localizer(
+            language=language_of(request),
+            texts=self._pages.texts,
+            rules=self._service.rules,
+            now=self._service.clock.now(),
+        )
+
+
+def _properties(reader: Localizer, identity: Identity) -> list[str]:
+    return [name for name in reader.rules.properties if identity.sees(name)]
+
+
+def _only_property(reader: Localizer, identity: Identity) -> str:
+    """The name of the property, for who sees only one."""
+    seen = _properties(reader, identity)
+    return reader.property(seen[0]) if len(seen) == 1 else ""
+
+
+def _filters(request: Request) -> BoardFilters:
+    """The filters of the address. Raises InvalidInput."""
+    pairs = {name: value for name, value in request.query_params.items() if value}
+    try:
+        return msgspec.convert(pairs, BoardFilters, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(errors=[field_error(error)]) from None

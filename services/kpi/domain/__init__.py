@@ -1,0 +1,1 @@
+"""How rates are counted: pure."""

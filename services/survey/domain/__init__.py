@@ -1,0 +1,1 @@
+"""A follow-up and its rules: pure."""

@@ -1,0 +1,96 @@
+"""Plans a follow-up for every case that is owed one, in sets; order and repetition do not matter."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.survey import queries
+from services.survey.models import followups
+from services.survey.operations.form_links import save_links
+from services.survey.operations.property_rules import SOURCE, property_rules
+from shared.database.bulk import BulkInsert
+from shared.ids import new_id
+from shared.messages.cloudevents import Event
+from shared.messages.events import CaseState, FollowUpDue, FollowUpPlan
+from shared.service import Service
+
+PLAN = ("case_version", "number", "line", "due_at", "since", "workers", "language", "form_expires_at")
+_PLANS = BulkInsert(
+    followups,
+    lambda insert: insert.on_conflict_do_update(
+        index_elements=[followups.c.case_id],
+        set_={name: insert.excluded[name] for name in PLAN},
+        where=followups.c.case_version < insert.excluded.case_version,
+    ).returning(followups.c.case_id, followups.c.id),
+)
+
+
+async def plan_followups(service: Service, connection: AsyncConnection, cases: Iterable[CaseState]) -> None:
+    """Keep a follow-up for every case owed one, as its highest version tells; speak where it is new."""
+    owed = {case.case: case for case in sorted(cases, key=lambda case: case.version) if case.follow_up}
+    known = await queries.planned_by_case(connection, owed)
+    rows = [plan_row(service, owed[case]) for case in sorted(owed)]  # one order for all copies: no deadlocks
+    if not rows:
+        return
+    kept = await save_plans(connection, rows)
+    await save_links(service, connection, kept.values())
+    changed = (
+        due_message(id_, owed[case])
+        for case, id_ in kept.items()
+        if not same_plan(known.get(case), owed[case])
+    )
+    await service.record(connection, *(Event.of(due, source=SOURCE, time=due.since) for due in changed))
+
+
+async def save_plans(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """The ids of the follow-ups that are new or planned anew, by case."""
+    return {row.case_id: row.id for row in await _PLANS.run(connection, rows)}
+
+
+def plan_row(service: Service, case: CaseState) -> dict[str, Any]:
+    """A follow-up's row, new unless the case has one."""
+    plan = plan_of(case)
+    rules, _ = property_rules(service, case.property)
+    return {
+        "id": new_id(),
+        "case_id": case.case,
+        "case_version": case.version,
+        "number": case.number,
+        "property": case.property,
+        "kind": case.kind,
+        "line": plan.line,
+        "due_at": plan.due_at,
+        "since": plan.since,
+        "workers": plan.workers,
+        "language": case.language,
+        "form_expires_at": plan.since + rules.form_expires_after,
+        "state": "due",
+    }
+
+
+def plan_of(case: CaseState) -> FollowUpPlan:
+    """The plan of a case that has one."""
+    if case.follow_up is None:
+        raise ValueError("the case is owed no follow-up")
+    return case.follow_up
+
+
+def same_plan(row: queries.PlannedFollowUp | None, case: CaseState) -> bool:
+    """Whether others have heard of this plan as it is."""
+    plan = plan_of(case)
+    return row is not None and (row.line, row.due_at, row.since) == (plan.line, plan.due_at, plan.since)
+
+
+def due_message(followup_id: str, case: CaseState) -> FollowUpDue:
+    """What is told of a new follow-up."""
+    plan = plan_of(case)
+    return FollowUpDue(
+        followup=followup_id,
+        case=case.case,
+        property=case.property,
+        kind=case.kind,
+        line=plan.line,
+        due_at=plan.due_at,
+        since=plan.since,
+    )

@@ -1,0 +1,188 @@
+"""The resident's form: opened by its link alone, in their language, on any phone, with or without scripts.
+Unknown and expired links answer alike; an answer can be corrected until the link expires."""
+
+import unicodedata
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+from limits import parse
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+from starlette.requests import Request
+from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from services.survey import queries
+from services.survey.domain.followup import DISSATISFIED, AttemptReport, FollowUp, ResidentAnswer
+from services.survey.operations.attempts import SubmittedAttempt
+from shared.auth import hash_token
+from shared.errors import InvalidInput, NotFound, TooManyRequests, Unreadable
+from shared.http.endpoints import as_problem, language_of, read_body
+from shared.http.json_input import field_error
+from shared.pages.layout import HEADERS, PageRenderer
+
+SHEET = Path(__file__).resolve().parent / "static" / "form.css"
+PER_FORM, PER_ADDRESS = parse("30/minute"), parse("300/minute")
+MINUTE = 60
+LONGEST_TOKEN = 64
+FORM_BYTES = 32 * 1024
+SCALES = ("rating", "expected", "perceived")
+
+
+class FormPages:
+    """The pages behind `/f/{token}`."""
+
+    def __init__(self, service: Any, pages: PageRenderer) -> None:
+        self._service, self._pages = service, pages
+        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+
+    def routes(self) -> list[Route]:
+        """Their routes."""
+        return [
+            Route("/f/form.css", self._sheet, methods=["GET"]),
+            Route("/f/{token}", self._guarded(self._show), methods=["GET"]),
+            Route("/f/{token}", self._guarded(self._answer), methods=["POST"]),
+        ]
+
+    async def _sheet(self, _: Request) -> Response:
+        headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "public, max-age=3600"}
+        return FileResponse(SHEET, media_type="text/css", headers=headers)
+
+    def _guarded(self, page: Callable[[Request, FollowUp], Awaitable[Response]]) -> Any:
+        """`page` for the follow-up that the token opens; else a page that tells what is wrong."""
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                return await page(request, await self._opened(request))
+            except Exception as error:
+                return self._trouble(request, error)
+
+        return endpoint
+
+    async def _opened(self, request: Request) -> FollowUp:
+        """Raises NotFound for an unknown and for an expired token alike, TooManyRequests."""
+        token = request.path_params["token"]
+        self._count(PER_ADDRESS, request.client.host if request.client else "")
+        if len(token) > LONGEST_TOKEN:
+            raise NotFound
+        self._count(PER_FORM, hash_token(token))
+        async with self._service.database.snapshot() as connection:
+            followup = await queries.find_by_token(connection, hash_token(token))
+        if followup is None or followup.form_expires_at <= self._service.clock.now():
+            raise NotFound
+        return followup
+
+    def _count(self, limit: Any, who: str) -> None:
+        if not self._limiter.hit(limit, who):
+            raise TooManyRequests(MINUTE)
+
+    async def _show(self, request: Request, followup: FollowUp) -> Response:
+        thanks = request.query_params.get("thanks") == "1" and followup.answered is not None
+        return self._form(request, followup, form_values(followup), thanks=thanks)
+
+    async def _answer(self, request: Request, followup: FollowUp) -> Response:
+        fields = await read_form_fields(request)
+        try:
+            answer = read_answer(fields)
+        except InvalidInput:
+            return self._form(request, followup, fields, status=422)
+        tried = AttemptReport(outcome="answered", channel="form", answer=answer)
+        await self._service.attempts.submit(
+            SubmittedAttempt(followup=followup.id, tried=tried, identity=None)
+        )
+        language = form_language(request, followup)
+        return RedirectResponse(f"{request.url.path}?lang={language}&thanks=1", 303, headers=HEADERS)
+
+    def _form(
+        self,
+        request: Request,
+        followup: FollowUp,
+        values: dict[str, str],
+        *,
+        thanks: bool = False,
+        status: int = 200,
+    ) -> Response:
+        language, prop = form_language(request, followup), self._service.properties.get(followup.property)
+        name = "" if prop is None else (prop.name_en or prop.name) if language == "en" else prop.name
+        page = self._pages.render(
+            request,
+            "form.html",
+            status=status,
+            language=language,
+            building=name,
+            followup=followup,
+            values=values,
+            thanks=thanks,
+            sorry=values.get("rating") in ("1", "2"),
+            answered=followup.answered is not None,
+            since=local_day(followup.since, prop),
+            expires_on=local_day(followup.form_expires_at, prop),
+        )
+        return mark_unlisted(page)
+
+    def _trouble(self, request: Request, error: Exception) -> Response:
+        problem = as_problem(error)
+        document = problem.document(language_of(request))
+        gone = isinstance(problem, NotFound)
+        page = self._pages.render(
+            request, "form_trouble.html", status=problem.status, problem=document, gone=gone
+        )
+        page.headers.update(problem.headers())
+        return mark_unlisted(page)
+
+
+def mark_unlisted(page: Response) -> Response:
+    """A page that no search engine keeps."""
+    page.headers["X-Robots-Tag"] = "noindex, nofollow"
+    return page
+
+
+def form_language(request: Request, followup: FollowUp) -> str:
+    """`zh` or `en`: as chosen on the page, else the resident's own, else the browser's."""
+    if request.query_params.get("lang") not in ("zh", "en") and followup.language:
+        return "zh" if followup.language.lower().startswith("zh") else "en"
+    return language_of(request)
+
+
+def local_day(at: datetime, prop: Any) -> str:
+    """The day as the property's calendar has it."""
+    return str(prop.local_day(at) if prop else at.date())
+
+
+async def read_form_fields(request: Request) -> dict[str, str]:
+    """What was filled in: text in its normal form, empty fields left out."""
+    body = await read_body(request, FORM_BYTES)
+    try:
+        pairs = parse_qsl(body.decode(), max_num_fields=20)
+    except ValueError:
+        raise Unreadable("The form can't be read.", "表单无法读取。") from None
+    texts = {name: unicodedata.normalize("NFC", value.replace("\x00", "")).strip() for name, value in pairs}
+    return {name: text for name, text in texts.items() if text}
+
+
+def read_answer(fields: dict[str, str]) -> ResidentAnswer:
+    """The answer that the form gives. Raises InvalidInput without a rating or for a wrong field."""
+    told: dict[str, Any] = {name: fields[name] for name in (*SCALES, "reason", "comment") if name in fields}
+    told["surprised"] = fields.get("surprised") == "yes"
+    if fields.get("rating") not in [str(rating) for rating in range(1, DISSATISFIED + 1)]:
+        told.pop("reason", None)
+    try:
+        return msgspec.convert(told, ResidentAnswer, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(errors=[field_error(error)]) from None
+
+
+def form_values(followup: FollowUp) -> dict[str, str]:
+    """The latest answer as the form's fields; words only where the resident wrote them here."""
+    attempt = followup.answered
+    if attempt is None or attempt.answer is None:
+        return {}
+    answer = attempt.answer
+    told = {name: getattr(answer, name) for name in (*SCALES, "reason")}
+    told |= {"surprised": "yes" if answer.surprised else None}
+    told |= {"comment": answer.comment if attempt.channel == "form" else None}
+    return {name: str(value) for name, value in told.items() if value is not None}

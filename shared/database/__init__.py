@@ -1,0 +1,1 @@
+"""A service's database: engine, bulk statements, types, migrations."""

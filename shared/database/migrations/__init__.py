@@ -1,0 +1,74 @@
+"""Bring a service's tables up to date at start, safely when several copies start at once.
+
+A service's own revisions lie in `services/<name>/migrations/versions`, those of messaging here.
+"""
+
+from pathlib import Path
+from typing import Any, cast
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, MetaData, text
+from sqlalchemy.schema import CreateSchema
+
+from shared.database.engine import Database
+
+HERE = Path(__file__).resolve().parent
+_LOCK = 0x6775616E  # "guan": the advisory lock that copies queue at
+
+
+def configuration(db_service: str, metadata: MetaData, connection: Connection | None) -> Config:
+    """Alembic's configuration for one service on `connection`."""
+    own = HERE.parents[2] / "services" / db_service / "migrations" / "versions"
+    config = Config()
+    config.set_main_option("script_location", str(HERE))
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("version_locations", f"{HERE / 'versions'}\n{own}")
+    config.attributes.update(connection=connection, metadata=metadata, service=db_service)
+    return config
+
+
+async def upgrade(database: Database, metadata: MetaData) -> None:
+    """Apply every revision that is missing, in one transaction."""
+    async with database.transaction() as connection:
+        if database.is_postgres:
+            await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+            await connection.execute(CreateSchema(database.service, if_not_exists=True))
+        await connection.run_sync(_run, database.service, metadata, "heads")
+
+
+def _run(connection: Connection, service: str, metadata: MetaData, target: str) -> None:
+    command.upgrade(configuration(service, metadata, connection), target)
+
+
+def difference(connection: Connection, service: str, metadata: MetaData) -> list[Any]:
+    """What the migrated tables lack against the models: empty where they agree."""
+    on_postgres = connection.dialect.name == "postgresql"
+    wanted = metadata if on_postgres else without_schema(metadata)
+    context = MigrationContext.configure(connection, opts=comparison(service, wanted, on_postgres))
+    return list(compare_metadata(context, wanted))
+
+
+def without_schema(metadata: MetaData) -> MetaData:
+    """The same tables as SQLite knows them."""
+    plain = MetaData(naming_convention=metadata.naming_convention)
+    for table in metadata.sorted_tables:
+        table.to_metadata(plain, schema=cast(str, None))  # None: without one, which its types leave out
+    return plain
+
+
+def comparison(service: str, metadata: MetaData, on_postgres: bool) -> dict[str, Any]:
+    """How tables are looked at: only this service's schema."""
+
+    def ours(name: str | None, kind: str, _: Any) -> bool:
+        return name == service if kind == "schema" else name != "alembic_version"
+
+    return {
+        "target_metadata": metadata,
+        "include_schemas": on_postgres,
+        "include_name": ours if on_postgres else None,
+        "version_table_schema": service if on_postgres else None,
+        "compare_type": False,
+    }

@@ -1,0 +1,1 @@
+"""The edge: what every service answers over HTTP by."""

@@ -1,0 +1,1 @@
+"""Durable messages: the bus, outbox and relay, consumers and inbox, dead letters."""

@@ -1,0 +1,1 @@
+"""Pages for people: layout, sign-in, texts."""

@@ -1,0 +1,182 @@
+"""The desk: whatever is asked of it in whatever order, what must always hold does."""
+
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.dispatch.domain.case import SYSTEM, Actor, ReportedAction
+from services.dispatch.domain.commands import (
+    CaseRequest,
+    CheckDeadlines,
+    Command,
+    ConcludeFollowUp,
+    OpenCase,
+    PerformAction,
+    WithdrawCase,
+)
+from services.dispatch.domain.decider import CaseDecider, is_busy
+from services.dispatch.domain.events import case_event
+from services.dispatch.domain.opening import NewCase
+from services.dispatch.domain.timers import timers_for
+from services.dispatch.domain.transition import allowed_actions
+from services.dispatch.domain.workflow.definition import Action
+from services.dispatch.domain.workflow_catalog import WorkflowCatalog
+from shared.errors import Problem
+from shared.messages.cloudevents import decode, encode
+from shared.messages.events import Answer, CaseState, FollowUpDone
+from tests.unit.dispatch.support import START, TOWER, WORKFLOWS, actor
+
+RULES = WorkflowCatalog(WORKFLOWS.values(), {"tower": TOWER})
+PAPERS = CaseRequest(summary="x", source="app")
+KINDS = ("repair", "complaint", "help", "visitor")
+PEOPLE = ("zhao", "qian")
+IDS = [f"{number:036d}" for number in range(6)]
+
+
+def opening(name: str, kind: str, at: datetime) -> OpenCase:
+    new = NewCase(id=name, property="tower", kind=kind, raised_at=at, actor=actor("app"))  # type: ignore[arg-type]
+    return OpenCase(new=new, papers=PAPERS)
+
+
+def told(action: Action, choice: int) -> dict[str, Any]:
+    """Something for every field that the action asks for."""
+    values = {
+        "text": "x",
+        "bool": bool(choice % 2),
+        "int": choice,
+        "person": ("wang", "li")[choice % 2],
+        "timestamp": START.isoformat(),
+        "case": IDS[choice % len(IDS)],
+    }
+    return {f.name: f.choices[0] if f.choices else values[f.type] for f in action.fields}
+
+
+def concluded(case: str, rating: int, at: datetime) -> ConcludeFollowUp:
+    done = FollowUpDone(
+        followup="f", case=case, property="tower", kind="repair", line="maintenance", due_at=at, since=at,
+        outcome="answered", done_at=at, answer=Answer(rating=rating), version=1, by="qian",
+    )  # fmt: skip
+    return ConcludeFollowUp(done=done, rework=case.replace("0", "9", 1))
+
+
+moves = st.lists(
+    st.tuples(st.integers(0, 5), st.integers(0, 30), st.integers(0, 200), st.sampled_from(PEOPLE)),
+    max_size=40,
+)
+
+
+def play(chosen: list[tuple[int, int, int, str]]) -> tuple[CaseDecider, datetime]:
+    """Open a case of each kind and two more repairs, then do what was chosen."""
+    now, held, loads = START, {}, {}  # type: ignore[var-annotated]
+    desk = CaseDecider(RULES, now, loads)
+    for name, kind in zip(IDS, (*KINDS, "repair", "repair"), strict=True):
+        desk.do(opening(name, kind, now))
+    for number, move, minutes, person in chosen:
+        now += timedelta(minutes=minutes)
+        held, desk_before = desk.held, desk
+        desk = CaseDecider(RULES, now, desk_before._loads)
+        desk.held, desk.steps, desk.notices = held, desk_before.steps, desk_before.notices
+        attempt(desk, command(desk, IDS[number], move, person, now))
+        while desk.ended:
+            desk.end_children()
+    return desk, now
+
+
+def command(desk: CaseDecider, name: str, move: int, person: str, now: datetime) -> Command:
+    """One of the moves: look, take back, conclude, else one of the allowed actions."""
+    if move < 4:
+        return CheckDeadlines(case=name)
+    if move == 4:
+        return WithdrawCase(case=name, by="resident", at=now)
+    if move in (5, 6):
+        return concluded(name, move - 4, now)
+    case = desk.held[name].case
+    by = Actor(person=person, recorded_by="desk", roles=frozenset({"admin"}))
+    offered = allowed_actions(RULES.of(case), case, by)
+    if not offered:
+        return CheckDeadlines(case=name)
+    action = offered[move % len(offered)]
+    return PerformAction(case=name, act=ReportedAction(action=action.name, actor=by, data=told(action, move)))
+
+
+def attempt(desk: CaseDecider, asked: Command) -> None:
+    before = dict(desk.held), len(desk.steps), len(desk.notices), weight(desk)
+    try:
+        desk.do(asked)
+    except Problem:
+        assert (desk.held, len(desk.steps), len(desk.notices), weight(desk)) == before
+
+
+def weight(desk: CaseDecider) -> Counter[str]:
+    return +desk._loads.get("tower", Counter())
+
+
+@settings(max_examples=150, deadline=None)
+@given(moves)
+def test_what_must_always_hold_does(chosen: list[tuple[int, int, int, str]]) -> None:
+    desk, _ = play(chosen)
+    for held in desk.held.values():
+        case, workflow = held.case, RULES.of(held.case)
+        entries = [s.transition.entry for s in desk.steps if s.transition.after.id == case.id]
+        assert [entry.seq for entry in entries] == list(range(1, case.version + 1))
+        assert [entry.at for entry in entries] == sorted(entry.at for entry in entries)
+        assert entries[-1].to_state == case.state
+        is_open = workflow.is_open(case.state)
+        if not is_open:
+            assert timers_for(workflow, case) == frozenset()
+        if case.state == workflow.follow_up.state or workflow.states[case.state].final == "done":
+            assert case.follow_up is not None
+        for clock in case.clocks:
+            assert clock.met_at is None or (clock.missed_at == clock.due_at) == (clock.met_at > clock.due_at)
+            assert clock.missed_at is None or clock.missed_at == clock.due_at
+
+
+@settings(max_examples=80, deadline=None)
+@given(moves)
+def test_loads_are_those_of_the_cases_themselves(chosen: list[tuple[int, int, int, str]]) -> None:
+    desk, _ = play(chosen)
+    busy = Counter(h.case.assignee for h in desk.held.values() if is_busy(RULES, h.case) and h.case.assignee)
+    assert weight(desk) == busy
+
+
+@settings(max_examples=80, deadline=None)
+@given(moves)
+def test_every_step_can_be_told_and_read_again(chosen: list[tuple[int, int, int, str]]) -> None:
+    desk, _ = play(chosen)
+    for step in desk.steps:
+        event = case_event(RULES, step)
+        read = decode(encode(event)).data
+        assert isinstance(read, CaseState)
+        assert read == event.data
+
+
+@settings(max_examples=80, deadline=None)
+@given(moves)
+def test_nothing_is_closed_twice_reworked_twice_or_declined_without_an_answer(
+    chosen: list[tuple[int, int, int, str]],
+) -> None:
+    desk, _ = play(chosen)
+    reworks = Counter(held.case.rework_of for held in desk.held.values() if held.case.rework_of)
+    assert all(number == 1 for number in reworks.values())
+    for held in desk.held.values():
+        taken = [s.transition.entry for s in desk.steps if s.transition.after.id == held.case.id]
+        ends = [
+            e for e in taken if not RULES.of(held.case).is_open(e.to_state) and e.from_state != e.to_state
+        ]
+        assert len(ends) <= 1
+        if held.case.state == "declined":
+            assert [entry.action for entry in taken][-2:].count("agree") == 1
+            assert held.case.explained_at is not None
+
+
+def test_a_bad_command_leaves_no_trace_on_the_good_ones() -> None:
+    desk = CaseDecider(RULES, START, {})
+    desk.do(opening(IDS[0], "repair", START))
+    attempt(desk, PerformAction(case=IDS[0], act=ReportedAction(action="complete", actor=SYSTEM)))
+    attempt(
+        desk, PerformAction(case=IDS[1], act=ReportedAction(action="note", actor=SYSTEM, data={"text": "x"}))
+    )
+    assert [step.transition.entry.action for step in desk.steps] == ["raise", "assign"]
