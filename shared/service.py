@@ -71,18 +71,18 @@ class Service:
     metadata: ClassVar[MetaData]
     messaging_tables: ClassVar[MessagingTables]
 
-    def __init__(self, around: ServiceContext) -> None:
-        self.settings = around.settings
-        self.clock = around.clock
-        self.bus = around.bus
-        self.secret = around.secret
-        self.keyring = around.keyring
-        self.properties = around.properties
-        self.database = Database(self.name, around.settings.database_url, around.settings.data_dir)
-        self.outbox = Outbox(self.messaging_tables.outbox, around.clock)
-        self.inbox = Inbox(self.messaging_tables.inbox, around.clock)
-        self.dead_letters = DeadLetters(self.messaging_tables.dead_letters, around.clock)
-        self.relay = Relay(self.database, self.outbox, around.bus, around.clock)
+    def __init__(self, context: ServiceContext) -> None:
+        self.settings = context.settings
+        self.clock = context.clock
+        self.bus = context.bus
+        self.secret = context.secret
+        self.keyring = context.keyring
+        self.properties = context.properties
+        self.database = Database(self.name, context.settings.database_url, context.settings.data_dir)
+        self.outbox = Outbox(self.messaging_tables.outbox, context.clock)
+        self.inbox = Inbox(self.messaging_tables.inbox, context.clock)
+        self.dead_letters = DeadLetters(self.messaging_tables.dead_letters, context.clock)
+        self.relay = Relay(self.database, self.outbox, context.bus, context.clock)
         self.registry = CollectorRegistry()
         self._gauges = MessagingMetrics(self.registry)
         self._tasks: list[asyncio.Task[None]] = []

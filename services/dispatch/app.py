@@ -30,13 +30,13 @@ class Dispatch(Service):
     metadata = metadata
     messaging_tables = messaging_tables
 
-    def __init__(self, around: ServiceContext) -> None:
-        super().__init__(around)
-        self.rules = WorkflowCatalog(load_workflows().values(), self.properties)
-        self.meters = DispatchMetrics(self.registry)
-        self.acting = CaseActions(self)
+    def __init__(self, context: ServiceContext) -> None:
+        super().__init__(context)
+        self.catalog = WorkflowCatalog(load_workflows().values(), self.properties)
+        self.metrics = DispatchMetrics(self.registry)
+        self.case_actions = CaseActions(self)
         self.watch = TimerWatch(self)
-        self.stream = ChangeStream(self.database, lambda: self.rules, self.clock.now, self.leaving)
+        self.stream = ChangeStream(self.database, lambda: self.catalog, self.clock.now, self.leaving)
 
     def subscriptions(self) -> Sequence[Subscription]:
         return handlers.SUBSCRIPTIONS
@@ -62,12 +62,12 @@ class Dispatch(Service):
 
     async def prepare(self) -> None:
         async with self.database.transaction() as connection:
-            self.rules = await load_catalog(connection, self.properties, self.clock.now())
+            self.catalog = await load_catalog(connection, self.properties, self.clock.now())
 
     async def finish(self) -> None:
-        await self.acting.finish()
+        await self.case_actions.finish()
 
     async def measure(self) -> None:
         async with self.database.snapshot() as connection:
             counts: Sequence[Any] = await queries.count_open_cases(connection)
-        self.meters.show_open(counts)
+        self.metrics.show_open(counts)

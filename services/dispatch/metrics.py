@@ -30,22 +30,22 @@ class DispatchMetrics:
             registry=registry,
         )
 
-    def count(self, desk: CaseDecider) -> None:
+    def count(self, decider: CaseDecider) -> None:
         """What a set of commands came to."""
-        for notice in desk.notices:
+        for notice in decider.notices:
             case = notice.case
-            self._deadlines.labels(case.property, case.kind, notice.clock.clock, notice.outcome).inc()
-        for step in desk.steps:
+            self._deadlines.labels(case.property, case.kind, notice.deadline.name, notice.outcome).inc()
+        for step in decider.steps:
             self._count_step(step)
 
     def _count_step(self, step: DecidedStep) -> None:
         before, after = step.transition.before, step.transition.after
         if before is None:
             return
-        for was, clock in zip(before.clocks, after.clocks, strict=True):
-            if was.met_at is None and clock.met_at is not None:
-                outcome = "met" if clock.missed_at is None else "met_late"
-                self._deadlines.labels(after.property, after.kind, clock.clock, outcome).inc()
+        for was, deadline in zip(before.deadlines, after.deadlines, strict=True):
+            if was.met_at is None and deadline.met_at is not None:
+                outcome = "met" if deadline.missed_at is None else "met_late"
+                self._deadlines.labels(after.property, after.kind, deadline.name, outcome).inc()
         if before.follow_up is None and after.follow_up is not None:
             self._lead.observe(max(0.0, (after.at - after.raised_at).total_seconds()))
 

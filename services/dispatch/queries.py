@@ -17,14 +17,14 @@ from services.dispatch.models import case_history, cases, timers
 from shared.database.bulk import any_of
 
 _case = msgspec.json.Decoder(Case)
-_papers = msgspec.json.Decoder(CaseRequest)
+_request = msgspec.json.Decoder(CaseRequest)
 
 
 class StoredCase(NamedTuple):
     """A case as it is stored."""
 
     case: Case
-    papers: CaseRequest
+    request: CaseRequest
 
 
 class CaseFilter(Struct, frozen=True, kw_only=True):
@@ -56,7 +56,7 @@ class CaseChange(NamedTuple):
 
 def decode_case(row: Any) -> StoredCase:
     """A row of `body` and `papers`."""
-    return StoredCase(_case.decode(row.body), _papers.decode(row.papers))
+    return StoredCase(_case.decode(row.body), _request.decode(row.papers))
 
 
 async def lock_cases(

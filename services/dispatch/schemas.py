@@ -94,15 +94,15 @@ def actor_for(identity: Identity, person: str | None = None) -> Actor:
     return Actor(person=person or identity.actor, recorded_by=identity.actor, roles=identity.roles)
 
 
-def summarize_case(rules: WorkflowCatalog, case: Case, papers: CaseRequest, now: datetime) -> CaseSummary:
+def summarize_case(catalog: WorkflowCatalog, case: Case, request: CaseRequest, now: datetime) -> CaseSummary:
     """`case` in a list."""
-    return CaseSummary(**_summary_fields(rules, case, papers, now))
+    return CaseSummary(**_summary_fields(catalog, case, request, now))
 
 
 def describe_case(
-    rules: WorkflowCatalog,
+    catalog: WorkflowCatalog,
     case: Case,
-    papers: CaseRequest,
+    request: CaseRequest,
     history: Sequence[HistoryEntry],
     reworks: list[str],
     identity: Identity,
@@ -111,21 +111,21 @@ def describe_case(
     """`case` whole, with what `identity` may see and do."""
     contacts = may_see_contacts(case, identity)
     return CaseDetail(
-        **_summary_fields(rules, case, papers, now),
+        **_summary_fields(catalog, case, request, now),
         reworks=reworks,
-        description=papers.description,
-        channel=papers.channel,
-        requester=papers.requester if contacts else None,
-        preferred=papers.preferred,
-        reference=papers.reference,
-        details=papers.details if contacts else None,
+        description=request.description,
+        channel=request.channel,
+        requester=request.requester if contacts else None,
+        preferred=request.preferred,
+        reference=request.reference,
+        details=request.details if contacts else None,
         follow_up_due_at=case.follow_up.due_at if case.follow_up else None,
-        actions=available_actions(rules, case, identity),
+        actions=available_actions(catalog, case, identity),
         history=[_describe_entry(entry) for entry in history],
     )
 
 
-def available_actions(rules: WorkflowCatalog, case: Case, identity: Identity) -> list[AvailableAction]:
+def available_actions(catalog: WorkflowCatalog, case: Case, identity: Identity) -> list[AvailableAction]:
     """What `identity` may do with `case` now."""
     return [
         AvailableAction(
@@ -134,7 +134,7 @@ def available_actions(rules: WorkflowCatalog, case: Case, identity: Identity) ->
             required=[field.name for field in action.fields if field.required],
             name={"zh": action.zh, "en": action.en},
         )
-        for action in allowed_actions(rules.of(case), case, actor_for(identity))
+        for action in allowed_actions(catalog.of(case), case, actor_for(identity))
     ]
 
 
@@ -143,8 +143,10 @@ def may_see_contacts(case: Case, identity: Identity) -> bool:
     return identity.may(*CONTACTS) or (identity.person is not None and case.assignee == identity.person)
 
 
-def _summary_fields(rules: WorkflowCatalog, case: Case, papers: CaseRequest, now: datetime) -> dict[str, Any]:
-    workflow = rules.of(case)
+def _summary_fields(
+    catalog: WorkflowCatalog, case: Case, request: CaseRequest, now: datetime
+) -> dict[str, Any]:
+    workflow = catalog.of(case)
     is_open = workflow.is_open(case.state)
     ticking = is_open and case.state != workflow.follow_up.state
     return {
@@ -162,8 +164,8 @@ def _summary_fields(rules: WorkflowCatalog, case: Case, papers: CaseRequest, now
         "rework_of": case.rework_of,
         "parent": case.parent,
         "version": case.version,
-        "summary": papers.summary,
-        "location": papers.location,
+        "summary": request.summary,
+        "location": request.location,
         "subject": case.subject,
         "line": case.line,
         "perspective": case.perspective,

@@ -22,13 +22,13 @@ class Intake(Service):
     metadata = metadata
     messaging_tables = messaging_tables
 
-    def __init__(self, around: ServiceContext) -> None:
-        super().__init__(around)
-        self.doors = Acceptor(
+    def __init__(self, context: ServiceContext) -> None:
+        super().__init__(context)
+        self.acceptor = Acceptor(
             self.database, self.outbox, self.clock, self.committed, self.settings.rate_limit
         )
         self._inbound = handlers.InboundConsumer(
-            self.doors, self._store_dead_letters, self.clock, self.properties
+            self.acceptor, self._store_dead_letters, self.clock, self.properties
         )
         self._own = IntakeMetrics(self.registry)
 
@@ -45,7 +45,7 @@ class Intake(Service):
         return [partial(jobs.reconcile, self)]
 
     async def finish(self) -> None:
-        await self.doors.finish()
+        await self.acceptor.finish()
 
     async def measure(self) -> None:
         async with self.database.snapshot() as connection:

@@ -35,9 +35,9 @@ class InboundConsumer:
     """The consumer of the queue that other systems publish to."""
 
     def __init__(
-        self, doors: Acceptor, bury: StoreDeadLetters, clock: Clock, properties: Mapping[str, Any]
+        self, acceptor: Acceptor, bury: StoreDeadLetters, clock: Clock, properties: Mapping[str, Any]
     ) -> None:
-        self._doors = doors
+        self._acceptor = acceptor
         self._store_dead_letters = bury
         self._clock = clock
         self._properties = properties
@@ -51,7 +51,7 @@ class InboundConsumer:
                 offers.append((delivery, self._read(delivery)))
             except Problem as problem:
                 letters.append((delivery, reason_for(problem)))
-        answers = await self._doors.accept_all([offer for _, offer in offers])
+        answers = await self._acceptor.accept_all([offer for _, offer in offers])
         for (delivery, _), answer in zip(offers, answers, strict=True):
             if isinstance(answer, Exception):
                 letters.append((delivery, reason_for(answer)))

@@ -25,8 +25,8 @@ class Kpi(Service):
     metadata = metadata
     messaging_tables = messaging_tables
 
-    def __init__(self, around: ServiceContext) -> None:
-        super().__init__(around)
+    def __init__(self, context: ServiceContext) -> None:
+        super().__init__(context)
         self.gauges = RateMetrics()
 
     def subscriptions(self) -> Sequence[Subscription]:

@@ -28,8 +28,8 @@ class Survey(Service):
     metadata = metadata
     messaging_tables = messaging_tables
 
-    def __init__(self, around: ServiceContext) -> None:
-        super().__init__(around)
+    def __init__(self, context: ServiceContext) -> None:
+        super().__init__(context)
         self.attempts: Batcher[SubmittedAttempt, FollowUp] = Batcher(partial(record_attempts, self))
         self.gauges = SurveyMetrics(self.registry)
 

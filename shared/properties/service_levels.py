@@ -37,14 +37,14 @@ CalendarName = Literal["round_the_clock", "business"]
 ANY: Literal["*"] = "*"
 
 
-class ClockTarget(Struct, frozen=True):
+class DeadlineTarget(Struct, frozen=True):
     """Within what time, counted in which calendar; `within` is None where this clock does not run."""
 
     within: timedelta | None
     calendar: CalendarName = "round_the_clock"
 
     @classmethod
-    def parse(cls, text: str) -> "ClockTarget":
+    def parse(cls, text: str) -> "DeadlineTarget":
         """From "15m", "8h business" or "off". Raises ValueError for anything else."""
         duration, _, calendar = text.partition(" ")
         if text == "off":
@@ -67,7 +67,7 @@ class LevelChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     def __post_init__(self) -> None:
         for target in self.clocks.values():
-            ClockTarget.parse(target)
+            DeadlineTarget.parse(target)
         if self.warn_at is not None and not 0 < self.warn_at < 1:
             raise ValueError("warn_at is the part of the time that is gone, between 0 and 1")
 
@@ -75,13 +75,13 @@ class LevelChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class ServiceLevel(Struct, frozen=True, kw_only=True):
     """The promise for one kind and priority."""
 
-    clocks: Mapping[str, ClockTarget]
+    clocks: Mapping[str, DeadlineTarget]
     warn_at: float = 0.75
     accept_within: timedelta
     wait_caps: Mapping[str, timedelta]
 
-    def clock(self, name: str) -> ClockTarget | None:
-        """The target of this clock, None where it does not run."""
+    def target(self, name: str) -> DeadlineTarget | None:
+        """The target of this deadline, None where it does not run."""
         target = self.clocks.get(name)
         return None if target is None or target.within is None else target
 
@@ -94,7 +94,10 @@ class ServiceLevel(Struct, frozen=True, kw_only=True):
         if change is None:
             return self
         return ServiceLevel(
-            clocks={**self.clocks, **{name: ClockTarget.parse(text) for name, text in change.clocks.items()}},
+            clocks={
+                **self.clocks,
+                **{name: DeadlineTarget.parse(text) for name, text in change.clocks.items()},
+            },
             warn_at=self.warn_at if change.warn_at is None else change.warn_at,
             accept_within=change.accept_within or self.accept_within,
             wait_caps={**self.wait_caps, **change.wait_caps},
@@ -145,7 +148,7 @@ def built_in_level(kind: str, priority: Priority) -> ServiceLevel:
     """The promise where a property's file says nothing."""
     clocks, accept = BUILT_IN.get(SAME_AS.get(kind, kind), BUILT_IN[ANY])[priority]
     return ServiceLevel(
-        clocks={name: ClockTarget.parse(text) for name, text in clocks.items()},
+        clocks={name: DeadlineTarget.parse(text) for name, text in clocks.items()},
         accept_within=parse_duration(accept),
         wait_caps=WAIT_CAPS,
     )

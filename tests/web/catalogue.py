@@ -42,7 +42,7 @@ def programs_words() -> frozenset[str]:
             workflow.name,
             *workflow.states,
             *workflow.actions,
-            *(rule.name for rule in workflow.clocks),
+            *(rule.name for rule in workflow.deadline_rules),
         }
         found |= {field.name for action in workflow.actions.values() for field in action.fields}
     keys = (_NAMED.fullmatch(key) for file in FILES for key in load_texts(file))
@@ -64,7 +64,7 @@ def _named() -> list[Any]:
     """What the workflows name in both languages."""
     things: list[Any] = []
     for workflow in load_workflows().values():
-        things += [workflow, *workflow.states.values(), *workflow.actions.values(), *workflow.clocks]
+        things += [workflow, *workflow.states.values(), *workflow.actions.values(), *workflow.deadline_rules]
         things += [field for action in workflow.actions.values() for field in action.fields]
     return things
 

@@ -25,21 +25,21 @@ WORDS = [
 ]
 
 
-def reader(language: str) -> Localizer:
+def localizer(language: str) -> Localizer:
     return Localizer(
-        language=language, texts=TEXTS, rules=WorkflowCatalog(load_workflows().values(), {}), now=NOW
+        language=language, texts=TEXTS, catalog=WorkflowCatalog(load_workflows().values(), {}), now=NOW
     )
 
 
 @pytest.mark.parametrize(("ahead", "chinese", "english"), WORDS)
 def test_what_is_left_is_told_in_two_units(ahead: timedelta, chinese: str, english: str) -> None:
-    assert reader("zh").until(NOW + ahead + HALF) == chinese
-    assert reader("en").until(NOW + ahead + HALF) == english
+    assert localizer("zh").until(NOW + ahead + HALF) == chinese
+    assert localizer("en").until(NOW + ahead + HALF) == english
 
 
 def test_the_last_minute_is_told_in_seconds() -> None:
-    assert reader("zh").until(NOW + timedelta(seconds=40)) == "还有 40 秒"
-    assert reader("en").until(NOW - timedelta(seconds=5)) == "5 s overdue"
+    assert localizer("zh").until(NOW + timedelta(seconds=40)) == "还有 40 秒"
+    assert localizer("en").until(NOW - timedelta(seconds=5)) == "5 s overdue"
 
 
 def test_every_text_is_there_in_both_languages() -> None:
@@ -49,8 +49,8 @@ def test_every_text_is_there_in_both_languages() -> None:
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
-async def test_the_page_counts_down_as_the_server_does(house: House, visit: Visit, language: str) -> None:
-    key = await house.key("private", "zhao", "dispatcher")
+async def test_the_page_counts_down_as_the_server_does(host: House, visit: Visit, language: str) -> None:
+    key = await host.key("private", "zhao", "dispatcher")
     page = await visit(key, "/", language=language)
     ahead = [(length + HALF).total_seconds() for length, _, _ in WORDS]
     put = """lengths => { for (const length of lengths) {

@@ -129,7 +129,7 @@ async def list_cases(call: Call) -> CasePage:
     async with call.service.database.snapshot() as connection:
         found = await queries.list_cases(connection, wanted)
     page, now = found[: query.limit], call.service.clock.now()
-    items = [summarize_case(call.service.rules, case, papers, now) for case, papers in page]
+    items = [summarize_case(call.service.catalog, case, request, now) for case, request in page]
     return CasePage(items, items[-1].id if len(found) > query.limit else None)
 
 
@@ -162,7 +162,7 @@ async def get_case(call: Call) -> Reply:
         history = await queries.get_histories(connection, [case_id])
         reworks = await queries.get_reworks(connection, [case_id])
     told = history[case_id], reworks.get(case_id, [])
-    view = describe_case(service.rules, *found, *told, call.identity, service.clock.now())
+    view = describe_case(service.catalog, *found, *told, call.identity, service.clock.now())
     return Reply(view, headers={"ETag": f'"{view.version}"'})
 
 
@@ -191,7 +191,7 @@ async def post_action(call: Call) -> Response:
         trace=current_trace(),
     )
     key = call.idempotency_key
-    answer = await call.service.acting.submit(
+    answer = await call.service.case_actions.submit(
         SubmittedAction(identity=identity, perform=perform, key=key, digest=_digest(case_id, asked))
     )
     return Response(answer.body, 200, {"ETag": f'"{answer.version}"'}, media_type="application/json")
@@ -209,7 +209,7 @@ async def get_roster(call: Call) -> RosterPage:
     """Who is on shift at an instant."""
     query: RosterQuery = call.query
     call.identity.require_property(query.property)
-    prop = call.service.rules.property(query.property)
+    prop = call.service.catalog.property(query.property)
     at = query.at or call.service.clock.now()
     async with call.service.database.snapshot() as connection:
         loads = (await queries.open_jobs_by_person(connection, [prop.id])).get(prop.id, Counter())

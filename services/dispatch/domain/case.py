@@ -55,7 +55,7 @@ class FollowUp(Struct, frozen=True, kw_only=True, omit_defaults=True):
     workers: tuple[str, ...] = ()
 
 
-class Case(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Case(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"deadlines": "clocks"}):
     """A case after its entry `version`, which happened `at`. Immutable; a step makes another."""
 
     id: str
@@ -69,7 +69,7 @@ class Case(Struct, frozen=True, kw_only=True, omit_defaults=True):
     raised_at: datetime
     at: datetime
     version: int
-    clocks: tuple[Deadline, ...] = ()
+    deadlines: tuple[Deadline, ...] = ()
     assignee: str | None = None
     level: int = 0
     urged: int = 0

@@ -29,7 +29,7 @@ class OpenCase(Struct, frozen=True, kw_only=True):
     """Begin a case. One that is there already stays as it is."""
 
     new: NewCase
-    papers: CaseRequest
+    request: CaseRequest
     trace: str | None = None
 
 

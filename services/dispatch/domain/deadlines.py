@@ -10,16 +10,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.properties.calendar import Calendar
-from shared.properties.service_levels import CalendarName, ClockTarget
+from shared.properties.service_levels import CalendarName, DeadlineTarget
 
 MOMENT = timedelta(milliseconds=1)
 """How long after a due time a timer looks whether it has passed."""
 
 
-class Deadline(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Deadline(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"name": "clock"}):
     """One deadline of one case. `due_at` holds the waits that have been: `paused_seconds` of wall time."""
 
-    clock: str
+    name: str
     due_at: datetime
     warn_at: datetime
     calendar: CalendarName = "round_the_clock"
@@ -40,72 +40,78 @@ class Deadline(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def start_deadline(
-    name: str, at: datetime, target: ClockTarget, warn_after: float, calendar: Calendar
+    name: str, at: datetime, target: DeadlineTarget, warn_after: float, calendar: Calendar
 ) -> Deadline | None:
     """A clock begun at `at`, to warn when `warn_after` (0 to 1) of its time is gone. None: not run."""
     if target.within is None:
         return None
     return Deadline(
-        clock=name,
+        name=name,
         due_at=calendar.add(at, target.within),
         warn_at=calendar.add(at, target.within * warn_after),
         calendar=target.calendar,
     )
 
 
-def pause_deadline(clock: Deadline, at: datetime) -> Deadline:
+def pause_deadline(deadline: Deadline, at: datetime) -> Deadline:
     """Stand still from `at` on; a clock that was met or had passed before goes on as it is."""
-    if not clock.running:
-        return clock
-    if clock.due_at < at:
-        return replace(clock, missed_at=clock.due_at)
-    return replace(clock, paused_since=at, missed_at=None)
+    if not deadline.running:
+        return deadline
+    if deadline.due_at < at:
+        return replace(deadline, missed_at=deadline.due_at)
+    return replace(deadline, paused_since=at, missed_at=None)
 
 
-def resume_deadline(clock: Deadline, at: datetime, calendar: Calendar) -> Deadline:
+def resume_deadline(deadline: Deadline, at: datetime, calendar: Calendar) -> Deadline:
     """Go on at `at`: what business time was left when it stood still is left now."""
-    since = clock.paused_since
+    since = deadline.paused_since
     if since is None:
-        return clock
+        return deadline
     warn_at = (
-        calendar.add(at, calendar.between(since, clock.warn_at)) if clock.warn_at > since else clock.warn_at
+        calendar.add(at, calendar.between(since, deadline.warn_at))
+        if deadline.warn_at > since
+        else deadline.warn_at
     )
     return replace(
-        clock,
-        due_at=calendar.add(at, calendar.between(since, clock.due_at)),
+        deadline,
+        due_at=calendar.add(at, calendar.between(since, deadline.due_at)),
         warn_at=warn_at,
-        paused_seconds=clock.paused_seconds + (at - since).total_seconds(),
+        paused_seconds=deadline.paused_seconds + (at - since).total_seconds(),
         paused_since=None,
     )
 
 
-def meet_deadline(clock: Deadline, at: datetime, calendar: Calendar) -> Deadline:
+def meet_deadline(deadline: Deadline, at: datetime, calendar: Calendar) -> Deadline:
     """What the clock waits for happened at `at`; only the first time counts."""
-    if clock.met_at is not None:
-        return clock
-    going = resume_deadline(clock, at, calendar)
+    if deadline.met_at is not None:
+        return deadline
+    going = resume_deadline(deadline, at, calendar)
     return replace(going, met_at=at, missed_at=going.due_at if going.due_at < at else None)
 
 
-def stop_deadline(clock: Deadline, at: datetime) -> Deadline:
+def stop_deadline(deadline: Deadline, at: datetime) -> Deadline:
     """The case ended at `at` without what the clock waits for: missed only if it was due before."""
-    if not clock.running:
-        return clock
-    return replace(clock, missed_at=clock.due_at if clock.due_at < at else None)
+    if not deadline.running:
+        return deadline
+    return replace(deadline, missed_at=deadline.due_at if deadline.due_at < at else None)
 
 
-def deadline_at(clock: Deadline, at: datetime) -> Deadline:
+def deadline_at(deadline: Deadline, at: datetime) -> Deadline:
     """The clock as it stands at `at`, a passed deadline marked as missed even before its timer has fired."""
-    return replace(clock, missed_at=clock.due_at) if clock.missed_at is None and clock.passed(at) else clock
+    return (
+        replace(deadline, missed_at=deadline.due_at)
+        if deadline.missed_at is None and deadline.passed(at)
+        else deadline
+    )
 
 
-def is_warning_due(clock: Deadline, at: datetime) -> bool:
+def is_warning_due(deadline: Deadline, at: datetime) -> bool:
     """Whether at `at` it is time to warn: not yet warned, not yet due."""
-    return clock.running and clock.warned_at is None and clock.warn_at <= at <= clock.due_at
+    return deadline.running and deadline.warned_at is None and deadline.warn_at <= at <= deadline.due_at
 
 
-def next_check(clock: Deadline) -> datetime | None:
+def next_check(deadline: Deadline) -> datetime | None:
     """When somebody has to look at the clock next: to warn, then to see whether it has passed."""
-    if not clock.running or clock.missed_at is not None:
+    if not deadline.running or deadline.missed_at is not None:
         return None
-    return clock.warn_at if clock.warned_at is None else clock.due_at + MOMENT
+    return deadline.warn_at if deadline.warned_at is None else deadline.due_at + MOMENT

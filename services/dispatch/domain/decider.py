@@ -40,7 +40,7 @@ class TrackedCase(Struct, frozen=True):
 
     case: Case
     loaded: Case | None
-    papers: CaseRequest
+    request: CaseRequest
     looked: bool = False
 
 
@@ -55,7 +55,7 @@ class DeadlineNotice(Struct, frozen=True):
     """A deadline that is near or was missed."""
 
     case: Case
-    clock: deadlines.Deadline
+    deadline: deadlines.Deadline
     outcome: str
     trace: str | None
 
@@ -63,21 +63,21 @@ class DeadlineNotice(Struct, frozen=True):
 class CaseDecider:
     """The cases of one set. `loads` is how many jobs everybody has, by property."""
 
-    def __init__(self, rules: WorkflowCatalog, now: datetime, loads: dict[str, Counter[str]]) -> None:
-        self._rules = rules
+    def __init__(self, catalog: WorkflowCatalog, now: datetime, loads: dict[str, Counter[str]]) -> None:
+        self._catalog = catalog
         self._now = now
         self._loads = loads
         self._trace: str | None = None
         self._undo: list[tuple[str, TrackedCase | None]] = []
-        self.held: dict[str, TrackedCase] = {}
+        self.tracked: dict[str, TrackedCase] = {}
         self.reworked: set[str] = set()
         self.ended: dict[str, str] = {}
         self.steps: list[DecidedStep] = []
         self.notices: list[DeadlineNotice] = []
 
-    def put(self, case: Case, papers: CaseRequest) -> None:
+    def put(self, case: Case, request: CaseRequest) -> None:
         """Lay a stored case on the desk."""
-        self.held[case.id] = TrackedCase(case, case, papers)
+        self.tracked[case.id] = TrackedCase(case, case, request)
 
     def do(self, command: Command) -> None:
         """Carry out one command. Raises a Problem and leaves everything as it was where it can't be."""
@@ -96,7 +96,7 @@ class CaseDecider:
     def _dispatch(self, command: Command) -> None:
         match command:
             case OpenCase():
-                self._open(command.new, command.papers)
+                self._open(command.new, command.request)
             case PerformAction():
                 self._perform(command)
             case CheckDeadlines():
@@ -110,12 +110,12 @@ class CaseDecider:
 
     # Opening.
 
-    def _open(self, new: NewCase, papers: CaseRequest) -> None:
-        if new.id in self.held:
+    def _open(self, new: NewCase, request: CaseRequest) -> None:
+        if new.id in self.tracked:
             return
-        workflow = self._rules.for_kind(new.kind)
-        transition = open_case(workflow, new, self._rules.property(new.property), self._now)
-        self._keep(TrackedCase(transition.after, None, papers))
+        workflow = self._catalog.for_kind(new.kind)
+        transition = open_case(workflow, new, self._catalog.property(new.property), self._now)
+        self._keep(TrackedCase(transition.after, None, request))
         self.steps.append(DecidedStep(transition, self._trace))
         self._assign_if_due(new.id, new.raised_at)
 
@@ -125,7 +125,7 @@ class CaseDecider:
         case = self._seen(command)
         if command.if_match is not None and case.version not in command.if_match:
             raise PreconditionFailed()
-        people = self._rules.terms(case).people
+        people = self._catalog.terms(case).people
         if command.for_somebody and people and command.act.actor.person not in people:
             raise InvalidInput.of("actor", "There is no such person", "没有此人")
         parent = command.act.data.get("parent")
@@ -134,32 +134,37 @@ class CaseDecider:
         self._step(case, command.act)
 
     def _seen(self, command: PerformAction) -> Case:
-        held = self.held.get(command.case)
-        unseen = command.properties is not None and held and held.case.property not in command.properties
-        if held is None or unseen:
+        tracked = self.tracked.get(command.case)
+        unseen = (
+            command.properties is not None and tracked and tracked.case.property not in command.properties
+        )
+        if tracked is None or unseen:
             raise NotFound()
-        return held.case
+        return tracked.case
 
     def _check_parent(self, case: Case, parent: str) -> None:
-        held = self.held.get(parent)
-        if held is None or parent == case.id or held.case.property != case.property:
+        tracked = self.tracked.get(parent)
+        if tracked is None or parent == case.id or tracked.case.property != case.property:
             raise InvalidInput.of("data.parent", "There is no such other case here", "未找到该工单")
-        workflow = self._rules.of(held.case)
-        if not workflow.is_open(held.case.state) or held.case.state in (FOLDED, workflow.follow_up.state):
+        workflow = self._catalog.of(tracked.case)
+        if not workflow.is_open(tracked.case.state) or tracked.case.state in (
+            FOLDED,
+            workflow.follow_up.state,
+        ):
             raise InvalidInput.of("data.parent", "That case is not being worked on", "该工单已不在处理中")
 
     def _step(self, case: Case, act: ReportedAction) -> Case:
-        workflow = self._rules.of(case)
-        transition = advance(workflow, case, act, self._rules.terms(case), self._now)
+        workflow = self._catalog.of(case)
+        transition = advance(workflow, case, act, self._catalog.terms(case), self._now)
         self._took(transition)
         return transition.after
 
     def _took(self, transition: Transition) -> None:
         after, before = transition.after, transition.before
-        held = self.held[after.id]
-        self._keep(replace(held, case=after))
+        tracked = self.tracked[after.id]
+        self._keep(replace(tracked, case=after))
         self.steps.append(DecidedStep(transition, self._trace))
-        workflow = self._rules.of(after)
+        workflow = self._catalog.of(after)
         end = workflow.states[after.state].final
         finished = after.state == workflow.follow_up.state
         if (
@@ -179,46 +184,48 @@ class CaseDecider:
         return self._step(case, ReportedAction(action=action, actor=by, at=moment, data=data))
 
     def _look(self, case_id: str) -> None:
-        held = self.held.get(case_id)
-        if held is None:
+        tracked = self.tracked.get(case_id)
+        if tracked is None:
             return
-        self._keep(replace(held, looked=True))
-        case = self._watch_clocks(held.case)
-        workflow = self._rules.of(case)
+        self._keep(replace(tracked, looked=True))
+        case = self._check_deadlines(tracked.case)
+        workflow = self._catalog.of(case)
         if case.lease_until is not None and case.lease_until <= self._now and workflow.lease is not None:
             self._system(case, workflow.lease.action)
         self._assign_if_due(case_id)
 
-    def _watch_clocks(self, case: Case) -> Case:
-        workflow = self._rules.of(case)
+    def _check_deadlines(self, case: Case) -> Case:
+        workflow = self._catalog.of(case)
         if not workflow.is_open(case.state) or case.state == workflow.follow_up.state:
             return case
-        watched = replace(case, clocks=tuple(self._watched(case, clock) for clock in case.clocks))
+        watched = replace(
+            case, deadlines=tuple(self._checked_deadline(case, deadline) for deadline in case.deadlines)
+        )
         if watched != case:
-            self._keep(replace(self.held[case.id], case=watched))
+            self._keep(replace(self.tracked[case.id], case=watched))
         return watched
 
-    def _watched(self, case: Case, clock: deadlines.Deadline) -> deadlines.Deadline:
-        if clock.passed(self._now) and clock.missed_at is None:
-            self.notices.append(DeadlineNotice(case, clock, "missed", self._trace))
-            return replace(clock, missed_at=clock.due_at, warned_at=clock.warned_at or self._now)
-        if deadlines.is_warning_due(clock, self._now):
-            self.notices.append(DeadlineNotice(case, clock, "warned", self._trace))
-            return replace(clock, warned_at=self._now)
-        return clock
+    def _checked_deadline(self, case: Case, deadline: deadlines.Deadline) -> deadlines.Deadline:
+        if deadline.passed(self._now) and deadline.missed_at is None:
+            self.notices.append(DeadlineNotice(case, deadline, "missed", self._trace))
+            return replace(deadline, missed_at=deadline.due_at, warned_at=deadline.warned_at or self._now)
+        if deadlines.is_warning_due(deadline, self._now):
+            self.notices.append(DeadlineNotice(case, deadline, "warned", self._trace))
+            return replace(deadline, warned_at=self._now)
+        return deadline
 
     def _assign_if_due(self, case_id: str, at: datetime | None = None) -> None:
         """Give it to somebody: as of `at` for a demand that is heard of late, else now.
 
         The first assignment belongs to the demand, so that what an offline phone did since can follow it.
         """
-        case = self.held[case_id].case
-        rule = self._rules.of(case).assignment
+        case = self.tracked[case_id].case
+        rule = self._catalog.of(case).assignment
         if rule is None or case.retry_at is None or case.retry_at > self._now or case.state != rule.state:
             return
-        prop = self._rules.property(case.property)
+        prop = self._catalog.property(case.property)
         person = assignment.choose_assignee(
-            prop, self._rules.need(case), self._load_of(case.property), self._now
+            prop, self._catalog.need(case), self._load_of(case.property), self._now
         )
         if person is None:
             self._wait_for_somebody(case, at)
@@ -227,46 +234,46 @@ class CaseDecider:
 
     def _wait_for_somebody(self, case: Case, at: datetime | None) -> None:
         """Look again soon; each time that a lease has gone by with nobody there, one level up."""
-        terms = self._rules.terms(case)
+        terms = self._catalog.terms(case)
         told = case.told_nobody_at
         if case.level < HIGHEST and (told is None or self._now - told >= terms.lease):
             case = self._system(replace(case, told_nobody_at=self._now), "escalate", at)
-        self._keep(replace(self.held[case.id], case=replace(case, retry_at=self._now + RETRY)))
+        self._keep(replace(self.tracked[case.id], case=replace(case, retry_at=self._now + RETRY)))
 
     # What others tell.
 
     def _tell(self, command: RecordSystemAction) -> None:
-        held = self.held.get(command.case)
-        if held is None or not self._rules.of(held.case).is_open(held.case.state):
+        tracked = self.tracked.get(command.case)
+        if tracked is None or not self._catalog.of(tracked.case).is_open(tracked.case.state):
             return
-        self._system(held.case, command.action, command.at, **command.data)
+        self._system(tracked.case, command.action, command.at, **command.data)
 
     def _take_back(self, command: WithdrawCase) -> None:
-        held = self.held.get(command.case)
-        if held is None:
+        tracked = self.tracked.get(command.case)
+        if tracked is None:
             return
-        workflow = self._rules.of(held.case)
+        workflow = self._catalog.of(tracked.case)
         actor = Actor(person=command.by, recorded_by="system", system=True)
         told = {"reason": command.reason} if command.reason else {}
         try:
-            self._system(held.case, workflow.withdraw, command.at, actor, **told)
+            self._system(tracked.case, workflow.withdraw, command.at, actor, **told)
         except ActionNotAllowed:
-            if workflow.is_open(held.case.state):
-                self._system(held.case, "withdrawn_late", command.at, actor)
+            if workflow.is_open(tracked.case.state):
+                self._system(tracked.case, "withdrawn_late", command.at, actor)
 
     def _conclude(self, command: ConcludeFollowUp) -> None:
-        held = self.held.get(command.case)
-        if held is None:
+        tracked = self.tracked.get(command.case)
+        if tracked is None:
             raise NotFound()
-        case, workflow = held.case, self._rules.of(held.case)
+        case, workflow = tracked.case, self._catalog.of(tracked.case)
         if case.state == workflow.follow_up.state:
             case = self._system(case, workflow.close, command.done.done_at)
         if command.dissatisfied and case.id not in self.reworked and not workflow.is_open(case.state):
             self.reworked.add(case.id)
-            self._open(self._rework(case, command), held.papers)
+            self._open(self._rework(case, command), tracked.request)
 
     def _rework(self, case: Case, command: ConcludeFollowUp) -> NewCase:
-        prop, need = self._rules.property(case.property), self._rules.need(case)
+        prop, need = self._catalog.property(case.property), self._catalog.need(case)
         return NewCase(
             id=command.rework,
             property=case.property,
@@ -286,10 +293,10 @@ class CaseDecider:
     def end_children(self) -> None:
         """Cases that were folded into one that ended end as it did, each with its own follow-up."""
         ended, self.ended = self.ended, {}
-        folded = [held.case for held in self.held.values() if held.case.state == FOLDED]
+        folded = [tracked.case for tracked in self.tracked.values() if tracked.case.state == FOLDED]
         for case in sorted(folded, key=lambda case: case.id):
             if case.parent in ended:
-                self._end_with(case, self.held[case.parent].case, ended[case.parent])
+                self._end_with(case, self.tracked[case.parent].case, ended[case.parent])
 
     def _end_with(self, case: Case, parent: Case, how: str) -> None:
         if how == "done":
@@ -300,30 +307,30 @@ class CaseDecider:
 
     # Bookkeeping.
 
-    def _keep(self, held: TrackedCase) -> None:
-        name = held.case.id
-        before = self.held.get(name)
+    def _keep(self, tracked: TrackedCase) -> None:
+        name = tracked.case.id
+        before = self.tracked.get(name)
         self._undo.append((name, before))
         self._weigh(before, -1)
-        self._weigh(held, 1)
-        self.held[name] = held
+        self._weigh(tracked, 1)
+        self.tracked[name] = tracked
 
     def _restore(self, name: str, before: TrackedCase | None) -> None:
-        self._weigh(self.held.get(name), -1)
+        self._weigh(self.tracked.get(name), -1)
         self._weigh(before, 1)
         if before is None:
-            del self.held[name]
+            del self.tracked[name]
         else:
-            self.held[name] = before
+            self.tracked[name] = before
 
-    def _weigh(self, held: TrackedCase | None, by: int) -> None:
-        if held is not None and held.case.assignee is not None and is_busy(self._rules, held.case):
-            self._load_of(held.case.property)[held.case.assignee] += by
+    def _weigh(self, tracked: TrackedCase | None, by: int) -> None:
+        if tracked is not None and tracked.case.assignee is not None and is_busy(self._catalog, tracked.case):
+            self._load_of(tracked.case.property)[tracked.case.assignee] += by
 
     def _load_of(self, prop: str) -> Counter[str]:
         return self._loads.setdefault(prop, Counter())
 
 
-def is_busy(rules: WorkflowCatalog, case: Case) -> bool:
+def is_busy(catalog: WorkflowCatalog, case: Case) -> bool:
     """Whether the assignee is occupied by the case."""
-    return case.assignee is not None and rules.of(case).states[case.state].busy
+    return case.assignee is not None and catalog.of(case).states[case.state].busy

@@ -23,10 +23,10 @@ from shared.messages.events import (
 SOURCE = "guanjia/dispatch"
 
 
-def case_event(rules: WorkflowCatalog, step: DecidedStep) -> Event:
+def case_event(catalog: WorkflowCatalog, step: DecidedStep) -> Event:
     """The event that tells of a step."""
     case, entry = step.transition.after, step.transition.entry
-    is_open = rules.of(case).is_open(case.state)
+    is_open = catalog.of(case).is_open(case.state)
     shape = CaseOpened if step.transition.before is None else CaseChanged if is_open else CaseClosed
     data = shape(
         case=case.id,
@@ -47,7 +47,7 @@ def case_event(rules: WorkflowCatalog, step: DecidedStep) -> Event:
         language=case.language,
         version=case.version,
         entry=_entry(step.transition),
-        deadlines=[deadline_status(clock) for clock in case.clocks],
+        deadlines=[deadline_status(deadline) for deadline in case.deadlines],
         facts=_facts(case),
         follow_up=_plan(case),
     )
@@ -56,36 +56,38 @@ def case_event(rules: WorkflowCatalog, step: DecidedStep) -> Event:
 
 def deadline_event(notice: DeadlineNotice) -> Event:
     """The event that tells of a deadline, at the time that it is about."""
-    case, clock = notice.case, notice.clock
+    case, deadline = notice.case, notice.deadline
     data = CaseDeadline(
         case=case.id,
         number=case.number,
         property=case.property,
         kind=case.kind,
-        clock=clock.clock,
+        clock=deadline.name,
         outcome="missed" if notice.outcome == "missed" else "warned",
-        due_at=clock.due_at,
+        due_at=deadline.due_at,
         assignee=case.assignee,
     )
-    time = clock.due_at if notice.outcome == "missed" else clock.warn_at
+    time = deadline.due_at if notice.outcome == "missed" else deadline.warn_at
     return Event.of(data, source=SOURCE, time=time, trace=notice.trace)
 
 
-def deadline_status(clock: Deadline) -> DeadlineStatus:
+def deadline_status(deadline: Deadline) -> DeadlineStatus:
     """A clock as others are told it."""
     return DeadlineStatus(
-        clock=clock.clock,
-        due_at=clock.due_at,
-        met_at=clock.met_at,
-        missed_at=clock.missed_at,
-        paused_seconds=int(clock.paused_seconds),
-        paused_since=clock.paused_since,
+        clock=deadline.name,
+        due_at=deadline.due_at,
+        met_at=deadline.met_at,
+        missed_at=deadline.missed_at,
+        paused_seconds=int(deadline.paused_seconds),
+        paused_since=deadline.paused_since,
     )
 
 
 def deadline_statuses(case: Case, is_open: bool, now: datetime) -> list[DeadlineStatus]:
     """The case's deadlines as of `now`: what has passed is missed, before its timer has fired, too."""
-    return [deadline_status(deadline_at(clock, now) if is_open else clock) for clock in case.clocks]
+    return [
+        deadline_status(deadline_at(deadline, now) if is_open else deadline) for deadline in case.deadlines
+    ]
 
 
 def _entry(transition: Transition) -> Entry:

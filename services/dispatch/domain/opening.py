@@ -54,7 +54,7 @@ def open_case(workflow: Workflow, new: NewCase, prop: Property, now: datetime) -
         raised_at=new.raised_at,
         at=new.raised_at,
         version=1,
-        clocks=_start_deadlines(workflow, new, priority, prop),
+        deadlines=_start_deadlines(workflow, new, priority, prop),
         line=new.line,
         subject=new.subject,
         perspective=new.perspective or workflow.perspectives.get(new.kind, "service"),
@@ -89,10 +89,10 @@ def _start_deadlines(
         deadlines.start_deadline(
             rule.name, new.raised_at, target, level.warn_at, prop.calendar(target.calendar)
         )
-        for rule in workflow.clocks
-        if (target := level.clock(rule.name)) is not None
+        for rule in workflow.deadline_rules
+        if (target := level.target(rule.name)) is not None
     )
-    return tuple(clock for clock in begun if clock is not None)
+    return tuple(deadline for deadline in begun if deadline is not None)
 
 
 def _is_assigned_automatically(workflow: Workflow, new: NewCase, prop: Property) -> bool:

@@ -28,7 +28,7 @@ def _needed_timers(workflow: Workflow, case: Case) -> Iterator[Timer]:
     if case.retry_at is not None:
         yield Timer("assign", case.retry_at)
     if workflow.is_open(case.state) and case.state != workflow.follow_up.state:
-        for clock in case.clocks:
-            look_at = next_check(clock)
+        for deadline in case.deadlines:
+            look_at = next_check(deadline)
             if look_at is not None:
-                yield Timer(f"clock:{clock.clock}", look_at)
+                yield Timer(f"clock:{deadline.name}", look_at)

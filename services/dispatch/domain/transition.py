@@ -134,7 +134,7 @@ def _enter_state(workflow: Workflow, step: Step, case: Case, terms: CaseTerms, n
     """The case in its new state, with what follows from being there."""
     state = case.state if step.to == "=" else step.to
     moved = state != case.state or step.action == (workflow.assignment and workflow.assignment.action)
-    case = replace(case, state=state, clocks=_advance_deadlines(workflow, step.action, state, case, terms))
+    case = replace(case, state=state, deadlines=_advance_deadlines(workflow, step.action, state, case, terms))
     if not moved:
         return case
     case = replace(
@@ -149,27 +149,27 @@ def _enter_state(workflow: Workflow, step: Step, case: Case, terms: CaseTerms, n
 def _advance_deadlines(
     workflow: Workflow, action: str, state: str, case: Case, terms: CaseTerms
 ) -> tuple[deadlines.Deadline, ...]:
-    rules = {rule.name: rule for rule in workflow.clocks}
+    rules = {rule.name: rule for rule in workflow.deadline_rules}
     over = not workflow.is_open(state) or state == workflow.follow_up.state
     ticking = []
-    for clock in case.clocks:
-        rule, calendar = rules[clock.clock], terms.prop.calendar(clock.calendar)
+    for deadline in case.deadlines:
+        rule, calendar = rules[deadline.name], terms.prop.calendar(deadline.calendar)
         if action in rule.ends:
-            clock = deadlines.meet_deadline(clock, case.at, calendar)
+            deadline = deadlines.meet_deadline(deadline, case.at, calendar)
         elif over:
-            clock = deadlines.stop_deadline(clock, case.at)
+            deadline = deadlines.stop_deadline(deadline, case.at)
         elif state == FOLDED or state in rule.pauses:
-            clock = deadlines.pause_deadline(clock, case.at)
+            deadline = deadlines.pause_deadline(deadline, case.at)
         else:
-            clock = deadlines.resume_deadline(clock, case.at, calendar)
-        ticking.append(clock)
+            deadline = deadlines.resume_deadline(deadline, case.at, calendar)
+        ticking.append(deadline)
     return tuple(ticking)
 
 
 def _lease(workflow: Workflow, case: Case, terms: CaseTerms, now: datetime) -> datetime | None:
     """Until when it is to be accepted: whoever got it can't know of it before we do."""
-    held = workflow.lease is not None and case.state == workflow.lease.state and terms.automatic
-    return max(case.at, now) + terms.lease if held else None
+    tracked = workflow.lease is not None and case.state == workflow.lease.state and terms.automatic
+    return max(case.at, now) + terms.lease if tracked else None
 
 
 def _retry(workflow: Workflow, case: Case, terms: CaseTerms) -> datetime | None:

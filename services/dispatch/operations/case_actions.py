@@ -73,7 +73,7 @@ class CaseActions:
     """Takes what is asked in sets."""
 
     def __init__(self, place: ActionHost) -> None:
-        self._place = place
+        self._host = place
         self._batcher: Batcher[SubmittedAction, ActionResult] = Batcher(self._work)
 
     async def submit(self, asked: SubmittedAction) -> ActionResult:
@@ -91,7 +91,7 @@ class CaseActions:
             if len(members) == 1 or is_transient(error):
                 raise
             return [answer for member in members for answer in await self._alone(member)]
-        self._place.committed()
+        self._host.committed()
         return answers
 
     async def _alone(self, member: SubmittedAction) -> Sequence[ActionResult | Exception]:
@@ -111,23 +111,23 @@ class CaseActions:
         return await self._commit(members)
 
     async def _commit(self, members: Sequence[SubmittedAction]) -> list[ActionResult | Exception]:
-        now = self._place.clock.now()
-        async with self._place.database.transaction() as connection:
-            return await perform_actions(connection, self._place, members, now)
+        now = self._host.clock.now()
+        async with self._host.database.transaction() as connection:
+            return await perform_actions(connection, self._host, members, now)
 
 
 async def perform_actions(
-    connection: AsyncConnection, house: CommandHost, members: Sequence[SubmittedAction], now: datetime
+    connection: AsyncConnection, host: CommandHost, members: Sequence[SubmittedAction], now: datetime
 ) -> list[ActionResult | Exception]:
     """Take every step once, within the caller's transaction; an answer or the Problem for each."""
-    desk = await load_decider(connection, house, [member.perform for member in members], now)
+    decider = await load_decider(connection, host, [member.perform for member in members], now)
     results = await _get_earlier_results(
         connection, members
     )  # read while the cases are held: whoever was first has committed
     pending = _firsts(members, results)
-    outcomes = await decide_and_save(connection, house, desk, [member.perform for member in pending])
+    outcomes = await decide_and_save(connection, host, decider, [member.perform for member in pending])
     done = [member for member, outcome in zip(pending, outcomes, strict=True) if outcome is None]
-    answers = await _render_results(connection, house, desk, done, now)
+    answers = await _render_results(connection, host, decider, done, now)
     await _save_results(connection, done, answers, now)
     for member, outcome in zip(pending, outcomes, strict=True):
         results[_request_name(member)] = (
@@ -172,21 +172,23 @@ async def _get_earlier_results(
 
 async def _render_results(
     connection: AsyncConnection,
-    house: CommandHost,
-    desk: CaseDecider,
+    host: CommandHost,
+    decider: CaseDecider,
     members: Sequence[SubmittedAction],
     now: datetime,
 ) -> dict[RequestName, ActionResult]:
     ids = {member.perform.case for member in members}
     histories = await queries.get_histories(connection, ids) if ids else {}
-    over = [i for i in ids if not house.rules.of(desk.held[i].case).is_open(desk.held[i].case.state)]
+    over = [
+        i for i in ids if not host.catalog.of(decider.tracked[i].case).is_open(decider.tracked[i].case.state)
+    ]
     reworks = await queries.get_reworks(connection, over) if over else {}
     answers = {}
     for member in members:
-        held = desk.held[member.perform.case]
-        told = histories[held.case.id], reworks.get(held.case.id, [])
-        view = describe_case(house.rules, held.case, held.papers, *told, member.identity, now)
-        answers[_request_name(member)] = ActionResult(_encoder.encode(view), held.case.version)
+        tracked = decider.tracked[member.perform.case]
+        told = histories[tracked.case.id], reworks.get(tracked.case.id, [])
+        view = describe_case(host.catalog, tracked.case, tracked.request, *told, member.identity, now)
+        answers[_request_name(member)] = ActionResult(_encoder.encode(view), tracked.case.version)
     return answers
 
 

@@ -26,14 +26,14 @@ Outcome = Problem | None
 class CommandHost(Protocol):
     """What applying needs of the service."""
 
-    rules: WorkflowCatalog
+    catalog: WorkflowCatalog
     outbox: Outbox
-    meters: DispatchMetrics
+    metrics: DispatchMetrics
 
 
 async def execute_commands(
     connection: AsyncConnection,
-    house: CommandHost,
+    host: CommandHost,
     commands: Sequence[Command],
     now: datetime,
     *,
@@ -44,29 +44,29 @@ async def execute_commands(
     A command that can't be carried out leaves no trace and does not spoil the others. With `skip_locked`
     cases that somebody else holds are left out as if they did not exist.
     """
-    desk = await load_decider(connection, house, commands, now, skip_locked=skip_locked)
-    return await decide_and_save(connection, house, desk, commands)
+    decider = await load_decider(connection, host, commands, now, skip_locked=skip_locked)
+    return await decide_and_save(connection, host, decider, commands)
 
 
 async def decide_and_save(
-    connection: AsyncConnection, house: CommandHost, desk: CaseDecider, commands: Sequence[Command]
+    connection: AsyncConnection, host: CommandHost, decider: CaseDecider, commands: Sequence[Command]
 ) -> list[Outcome]:
     """Decide `commands` on a desk that was laid for them, and write what they came to."""
-    outcomes = [_decide(desk, command) for command in commands]
-    while desk.ended:
-        for child in await queries.lock_children(connection, desk.ended):
-            if child.case.id not in desk.held:
-                desk.put(child.case, child.papers)
-        desk.end_children()
-    await save_decisions(connection, house.rules, desk)
-    await house.outbox.record(connection, *_events(house.rules, desk))
-    house.meters.count(desk)
+    outcomes = [_decide(decider, command) for command in commands]
+    while decider.ended:
+        for child in await queries.lock_children(connection, decider.ended):
+            if child.case.id not in decider.tracked:
+                decider.put(child.case, child.request)
+        decider.end_children()
+    await save_decisions(connection, host.catalog, decider)
+    await host.outbox.record(connection, *_events(host.catalog, decider))
+    host.metrics.count(decider)
     return outcomes
 
 
 async def load_decider(
     connection: AsyncConnection,
-    house: CommandHost,
+    host: CommandHost,
     commands: Sequence[Command],
     now: datetime,
     *,
@@ -76,13 +76,13 @@ async def load_decider(
     found = await queries.lock_cases(connection, _needed_cases(commands), skip_locked=skip_locked)
     asked = _properties(commands, [case for case, _ in found])
     loads: dict[str, Counter[str]] = await queries.open_jobs_by_person(connection, asked) if asked else {}
-    desk = CaseDecider(house.rules, now, loads)
-    for case, papers in found:
-        desk.put(case, papers)
+    decider = CaseDecider(host.catalog, now, loads)
+    for case, request in found:
+        decider.put(case, request)
     unhappy = [c.case for c in commands if isinstance(c, ConcludeFollowUp) and c.dissatisfied]
     if unhappy:
-        desk.reworked = set(await queries.get_reworks(connection, unhappy))
-    return desk
+        decider.reworked = set(await queries.get_reworks(connection, unhappy))
+    return decider
 
 
 def _properties(commands: Sequence[Command], found: Sequence[Case]) -> set[str]:
@@ -109,16 +109,16 @@ def _needed_cases(commands: Sequence[Command]) -> set[str]:
     return ids
 
 
-def _decide(desk: CaseDecider, command: Command) -> Outcome:
+def _decide(decider: CaseDecider, command: Command) -> Outcome:
     try:
-        desk.do(command)
+        decider.do(command)
     except Problem as problem:
         return problem
     return None
 
 
-def _events(rules: WorkflowCatalog, desk: CaseDecider) -> list[Event]:
+def _events(catalog: WorkflowCatalog, decider: CaseDecider) -> list[Event]:
     return [
-        *(case_event(rules, step) for step in desk.steps),
-        *(deadline_event(notice) for notice in desk.notices),
+        *(case_event(catalog, step) for step in decider.steps),
+        *(deadline_event(notice) for notice in decider.notices),
     ]

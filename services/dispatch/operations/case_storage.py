@@ -33,15 +33,21 @@ _COME = BulkInsert(
 )
 
 
-async def save_decisions(connection: AsyncConnection, rules: WorkflowCatalog, desk: CaseDecider) -> None:
+async def save_decisions(connection: AsyncConnection, catalog: WorkflowCatalog, decider: CaseDecider) -> None:
     """Everything that is on the desk and not as it was loaded."""
-    changed = [held for held in desk.held.values() if held.looked or held.case is not held.loaded]
-    new = [held for held in changed if held.loaded is None]
-    old = [held for held in changed if held.loaded is not None and held.case is not held.loaded]
-    await _execute_bulk(connection, _NEW, [_case_row(rules, held) for held in new])
-    await _execute_bulk(connection, _CHANGED, [_columns(rules, held.case) for held in old])
-    await _execute_bulk(connection, _STEPS, [_history_row(step) for step in desk.steps])
-    await _save_timers(connection, rules, changed)
+    changed = [
+        tracked
+        for tracked in decider.tracked.values()
+        if tracked.looked or tracked.case is not tracked.loaded
+    ]
+    new = [tracked for tracked in changed if tracked.loaded is None]
+    old = [
+        tracked for tracked in changed if tracked.loaded is not None and tracked.case is not tracked.loaded
+    ]
+    await _execute_bulk(connection, _NEW, [_case_row(catalog, tracked) for tracked in new])
+    await _execute_bulk(connection, _CHANGED, [_columns(catalog, tracked.case) for tracked in old])
+    await _execute_bulk(connection, _STEPS, [_history_row(step) for step in decider.steps])
+    await _save_timers(connection, catalog, changed)
 
 
 async def _execute_bulk(
@@ -52,45 +58,45 @@ async def _execute_bulk(
 
 
 async def _save_timers(
-    connection: AsyncConnection, rules: WorkflowCatalog, changed: Iterable[TrackedCase]
+    connection: AsyncConnection, catalog: WorkflowCatalog, changed: Iterable[TrackedCase]
 ) -> None:
     """Timers follow from the case: what it needed before and does not now goes, what it needs now comes."""
     cleared, gone, come = [], [], []
-    for held in changed:
-        wanted = timers_for(rules.of(held.case), held.case)
-        before = timers_for(rules.of(held.loaded), held.loaded) if held.loaded else frozenset()
-        if held.looked:
-            cleared.append(held.case.id)
+    for tracked in changed:
+        wanted = timers_for(catalog.of(tracked.case), tracked.case)
+        before = timers_for(catalog.of(tracked.loaded), tracked.loaded) if tracked.loaded else frozenset()
+        if tracked.looked:
+            cleared.append(tracked.case.id)
             before = frozenset()
         names = {timer.name for timer in wanted}
-        gone += [{"case_id": held.case.id, "name": t.name} for t in before if t.name not in names]
-        come += [{"case_id": held.case.id, "name": t.name, "due_at": t.due_at} for t in wanted - before]
+        gone += [{"case_id": tracked.case.id, "name": t.name} for t in before if t.name not in names]
+        come += [{"case_id": tracked.case.id, "name": t.name, "due_at": t.due_at} for t in wanted - before]
     if cleared:
         await connection.execute(delete(timers).where(any_of(connection, timers.c.case_id, cleared)))
     await _execute_bulk(connection, _GONE, gone)
     await _execute_bulk(connection, _COME, come)
 
 
-def _case_row(rules: WorkflowCatalog, held: TrackedCase) -> dict[str, Any]:
-    case, papers = held.case, held.papers
-    return _columns(rules, case) | {
+def _case_row(catalog: WorkflowCatalog, tracked: TrackedCase) -> dict[str, Any]:
+    case, request = tracked.case, tracked.request
+    return _columns(catalog, case) | {
         "number": case.number,
         "property": case.property,
         "kind": case.kind,
-        "source": papers.source,
-        "reference": papers.reference if case.rework_of is None else None,
+        "source": request.source,
+        "reference": request.reference if case.rework_of is None else None,
         "rework_of": case.rework_of,
-        "words": _words(case, papers),
-        "papers": _encoder.encode(papers),
+        "words": _words(case, request),
+        "papers": _encoder.encode(request),
     }
 
 
-def _columns(rules: WorkflowCatalog, case: Case) -> dict[str, Any]:
+def _columns(catalog: WorkflowCatalog, case: Case) -> dict[str, Any]:
     return {
         "id": case.id,
         "state": case.state,
-        "is_open": rules.of(case).is_open(case.state),
-        "is_busy": is_busy(rules, case),
+        "is_open": catalog.of(case).is_open(case.state),
+        "is_busy": is_busy(catalog, case),
         "assignee": case.assignee,
         "version": case.version,
         "parent": case.parent,
@@ -98,9 +104,9 @@ def _columns(rules: WorkflowCatalog, case: Case) -> dict[str, Any]:
     }
 
 
-def _words(case: Case, papers: CaseRequest) -> str:
-    place = papers.location
-    parts = (case.number, papers.summary, place and place.unit, place and place.place)
+def _words(case: Case, request: CaseRequest) -> str:
+    place = request.location
+    parts = (case.number, request.summary, place and place.unit, place and place.place)
     return " ".join(part for part in parts if part).lower()
 
 

@@ -52,18 +52,18 @@ class ChangeStream:
     def __init__(
         self,
         database: Database,
-        rules: Callable[[], WorkflowCatalog],
+        catalog: Callable[[], WorkflowCatalog],
         now: Callable[[], datetime],
         leaving: asyncio.Event,
     ) -> None:
         self._database = database
-        self._rules = rules
+        self._catalog = catalog
         self._now = now
         self._leaving = leaving
         self._wake = asyncio.Event()
         self._joining = asyncio.Lock()
         self._watchers: set[asyncio.Queue[StreamMessage | None]] = set()
-        self._place: StreamPosition = (0, 0)
+        self._host: StreamPosition = (0, 0)
 
     def wake(self) -> None:
         """Something was committed here."""
@@ -99,11 +99,11 @@ class ChangeStream:
         waiting = bool(self._watchers)
         while waiting:
             async with self._joining, self._database.autocommit() as connection:
-                found = await queries.list_changes(connection, self._place, _PAGE)
+                found = await queries.list_changes(connection, self._host, _PAGE)
                 if found:
-                    self._place = found[-1].xid, found[-1].position
+                    self._host = found[-1].xid, found[-1].position
                     self._tell(found)
-                waiting = len(found) == _PAGE or await queries.has_unsettled_changes(connection, self._place)
+                waiting = len(found) == _PAGE or await queries.has_unsettled_changes(connection, self._host)
             if waiting and not found:
                 await asyncio.sleep(_SOON_SECONDS)
 
@@ -118,8 +118,8 @@ class ChangeStream:
                 watcher.put_nowait(change)
 
     def _told(self, change: CaseChange) -> StreamMessage:
-        case, papers = change.stored
-        line = summarize_case(self._rules(), case, papers, self._now())
+        case, request = change.stored
+        line = summarize_case(self._catalog(), case, request, self._now())
         body = _encoder.encode(ChangeNotice(case=line, entry=summarize_entry(change.entry)))
         return StreamMessage((change.xid, change.position), change.property, body)
 
@@ -147,9 +147,9 @@ class ChangeStream:
         async with self._joining:
             if not self._watchers:
                 async with self._database.snapshot() as connection:
-                    self._place = await queries.latest_position(connection)
+                    self._host = await queries.latest_position(connection)
             self._watchers.add(queue)
-            return self._place
+            return self._host
 
     async def _missed(self, after: StreamPosition, upto: StreamPosition) -> AsyncIterator[StreamMessage]:
         """What was written between two places."""

@@ -24,26 +24,26 @@ Tiers = dict[tuple[str, str], tuple[str | None, str | None]]
 
 
 async def open_and_withdraw(
-    connection: AsyncConnection, house: CommandHost, events: Sequence[Event], now: datetime
+    connection: AsyncConnection, host: CommandHost, events: Sequence[Event], now: datetime
 ) -> None:
     """Open a case for every accepted demand; withdraw those taken back; keep what can't be matched yet."""
     accepted = [event for event in events if isinstance(event.data, DemandAccepted)]
     withdrawn = [event for event in events if isinstance(event.data, DemandWithdrawn)]
     tiers = await _tiers(connection, [event.data for event in accepted])
-    commands: list[Command] = [opening_command(house.rules, event, tiers) for event in accepted]
+    commands: list[Command] = [opening_command(host.catalog, event, tiers) for event in accepted]
     if withdrawn:
         await _save_withdrawals(connection, withdrawn, now)
     kept = await _get_withdrawals(connection, [event.data for event in accepted]) if accepted else []
     opened = {_reference(event.data): event.data.demand for event in accepted}
     matched = [(row, row.demand or opened.get((row.property, row.source, row.reference))) for row in kept]
     commands += [_withdrawal_command(row, case) for row, case in matched if case is not None]
-    raise_refusal(await execute_commands(connection, house, commands, now))
+    raise_refusal(await execute_commands(connection, host, commands, now))
     await _delete_withdrawals(connection, [row for row, case in matched if case is not None])
     if withdrawn:
-        await match_withdrawals(connection, house, now)
+        await match_withdrawals(connection, host, now)
 
 
-async def match_withdrawals(connection: AsyncConnection, house: CommandHost, now: datetime) -> int:
+async def match_withdrawals(connection: AsyncConnection, host: CommandHost, now: datetime) -> int:
     """Withdraw the cases of demands that were taken back before they came; how many were matched."""
     by_id = (withdrawals.c.demand == cases.c.id) & (withdrawals.c.property == cases.c.property)
     by_reference = (
@@ -55,17 +55,15 @@ async def match_withdrawals(connection: AsyncConnection, house: CommandHost, now
     query = select(withdrawals, cases.c.id.label("case_id")).where(or_(by_id, by_reference)).limit(200)
     rows = (await connection.execute(query)).all()
     if rows:
-        await execute_commands(
-            connection, house, [_withdrawal_command(row, row.case_id) for row in rows], now
-        )
+        await execute_commands(connection, host, [_withdrawal_command(row, row.case_id) for row in rows], now)
         await _delete_withdrawals(connection, rows)
     return len(rows)
 
 
-def opening_command(rules: WorkflowCatalog, event: Event, tiers: Tiers) -> OpenCase:
+def opening_command(catalog: WorkflowCatalog, event: Event, tiers: Tiers) -> OpenCase:
     """The command that opens the case of an accepted demand."""
     data: DemandAccepted = event.data
-    prop = rules.property(data.property)
+    prop = catalog.property(data.property)
     who = data.requester
     tier, language = tiers.get((data.property, who.id), (None, None)) if who and who.id else (None, None)
     answer = prop.scope.serves(data.location)
@@ -83,7 +81,7 @@ def opening_command(rules: WorkflowCatalog, event: Event, tiers: Tiers) -> OpenC
         language=(who.language if who else None) or language,
         outside=None if answer else (answer.reason if prop.language == "zh-CN" else answer.reason_en),
     )
-    return OpenCase(new=new, papers=_case_request(data), trace=event.trace)
+    return OpenCase(new=new, request=_case_request(data), trace=event.trace)
 
 
 def _case_request(data: DemandAccepted) -> CaseRequest:

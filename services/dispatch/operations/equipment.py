@@ -53,7 +53,7 @@ async def register_equipment(connection: AsyncConnection, events: Sequence[Event
 
 
 async def record_equipment_states(
-    connection: AsyncConnection, house: CommandHost, events: Sequence[Event], now: datetime
+    connection: AsyncConnection, host: CommandHost, events: Sequence[Event], now: datetime
 ) -> None:
     """Keep the states; open and tell what follows from them."""
     if not events:
@@ -65,11 +65,11 @@ async def record_equipment_states(
     await _save_states(connection, events)
     commands: list[Command] = []
     for name, told in sorted(by_name.items()):
-        prop = house.rules.property(name[0])
+        prop = host.catalog.property(name[0])
         commands += await _commands_for(
-            connection, house, prop, known[name], min(event.time for event in told)
+            connection, host, prop, known[name], min(event.time for event in told)
         )
-    raise_refusal(await execute_commands(connection, house, commands, now))
+    raise_refusal(await execute_commands(connection, host, commands, now))
 
 
 async def _lock_equipment(connection: AsyncConnection, names: Iterable[Name]) -> dict[Name, Any]:
@@ -99,11 +99,11 @@ async def _save_states(connection: AsyncConnection, events: Iterable[Event]) -> 
 
 
 async def _commands_for(
-    connection: AsyncConnection, house: CommandHost, prop: Property, row: Any, since: datetime
+    connection: AsyncConnection, host: CommandHost, prop: Property, row: Any, since: datetime
 ) -> list[Command]:
     """What the states of one piece of equipment, from `since` on, call for."""
     states = await _states(connection, row, since)
-    finished = await _finished(connection, house, [state.case for state in states if state.case])
+    finished = await _finished(connection, host, [state.case for state in states if state.case])
     commands: list[Command] = []
     for fault in faults_to_open(states, finished):
         opened = _opening_command(prop, row, fault)
@@ -134,13 +134,13 @@ async def _states(connection: AsyncConnection, row: Any, since: datetime) -> lis
 
 
 async def _finished(
-    connection: AsyncConnection, house: CommandHost, ids: Sequence[str]
+    connection: AsyncConnection, host: CommandHost, ids: Sequence[str]
 ) -> dict[str, datetime]:
     """Since when those of the repairs are finished that are."""
     found = await queries.get_cases(connection, ids) if ids else []
     done = {}
     for case, _ in found:
-        workflow = house.rules.of(case)
+        workflow = host.catalog.of(case)
         worked_on = workflow.is_open(case.state) and case.state != workflow.follow_up.state
         if not worked_on and case.state != FOLDED:
             done[case.id] = case.done_at or case.ended_at or case.at
@@ -168,7 +168,7 @@ def _opening_command(prop: Property, row: Any, fault: EquipmentStateEntry) -> Op
     summary = f"设备告警：{zh}" if prop.language == "zh-CN" else f"Equipment alarm: {en}"
     told = {"equipment": row.equipment, "system": system}
     return OpenCase(
-        new=new, papers=CaseRequest(summary=summary, source=fault.source, channel="alarm", details=told)
+        new=new, request=CaseRequest(summary=summary, source=fault.source, channel="alarm", details=told)
     )
 
 

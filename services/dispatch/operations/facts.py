@@ -14,13 +14,13 @@ from shared.messages.facts import EquipmentRegistered, EquipmentState, Inspectio
 
 
 async def record_facts(
-    connection: AsyncConnection, house: CommandHost, events: Sequence[Event], now: datetime
+    connection: AsyncConnection, host: CommandHost, events: Sequence[Event], now: datetime
 ) -> None:
     """Take every fact of a set; the order among them makes no difference."""
     await register_residents(connection, _of(events, ResidentRegistered))
     await register_equipment(connection, _of(events, EquipmentRegistered))
-    await record_equipment_states(connection, house, _of(events, EquipmentState), now)
-    await record_inspections(connection, house, _of(events, InspectionRecorded), now)
+    await record_equipment_states(connection, host, _of(events, EquipmentState), now)
+    await record_inspections(connection, host, _of(events, InspectionRecorded), now)
 
 
 def _of(events: Iterable[Event], shape: type) -> list[Event]:

@@ -27,7 +27,7 @@ _LINES = {
 
 
 async def record_inspections(
-    connection: AsyncConnection, house: CommandHost, events: Sequence[Event], now: datetime
+    connection: AsyncConnection, host: CommandHost, events: Sequence[Event], now: datetime
 ) -> None:
     """Take the latest of each inspection, by its time; what was heard late and is older changes nothing."""
     latest: dict[Name, Event] = {}
@@ -40,8 +40,8 @@ async def record_inspections(
     for name, event in sorted(latest.items()):
         row = known[name]
         if row.at is None or _event_order(event) > (row.at, row.source, row.event):
-            commands += await _record_inspection(connection, house, row, event)
-    raise_refusal(await execute_commands(connection, house, commands, now))
+            commands += await _record_inspection(connection, host, row, event)
+    raise_refusal(await execute_commands(connection, host, commands, now))
 
 
 def _event_order(event: Event) -> tuple[datetime, str, str]:
@@ -49,13 +49,13 @@ def _event_order(event: Event) -> tuple[datetime, str, str]:
 
 
 async def _record_inspection(
-    connection: AsyncConnection, house: CommandHost, row: Any, event: Event
+    connection: AsyncConnection, host: CommandHost, row: Any, event: Event
 ) -> list[Command]:
     data: InspectionRecorded = event.data
     case: str | None = row.case_id
     commands: list[Command] = []
     if data.passed < data.checked and case is None:
-        opened = _opening_command(house.rules.property(data.property), event)
+        opened = _opening_command(host.catalog.property(data.property), event)
         case = opened.new.id
         commands.append(opened)
     elif data.passed == data.checked and case is not None:
@@ -88,8 +88,8 @@ def _opening_command(prop: Property, event: Event) -> OpenCase:
         else f"{left} points of {en} did not pass inspection: to be put right"
     )
     told = {"inspection": data.inspection, "checked": data.checked, "passed": data.passed}
-    papers = CaseRequest(summary=summary, source=event.source, channel="inspection", details=told)
-    return OpenCase(new=new, papers=papers, trace=event.trace)
+    request = CaseRequest(summary=summary, source=event.source, channel="inspection", details=told)
+    return OpenCase(new=new, request=request, trace=event.trace)
 
 
 async def _lock_inspections(connection: AsyncConnection, names: Iterable[Name]) -> dict[Name, Any]:

@@ -25,15 +25,15 @@ async def load_catalog(
     """
     current = load_workflows(folder)
     await _store_versions(connection, current, now)
-    rules = WorkflowCatalog(current.values(), properties)
+    catalog = WorkflowCatalog(current.values(), properties)
     for row in await connection.execute(select(workflow_versions)):
         found = current.get(row.name)
         if found is not None and found.version == row.version and found.digest != row.digest:
             reason = f"version {row.version} is in use with other content; give the change a new version"
             raise WorkflowRefused(f"{row.name}.toml", "version", reason)
-        if not rules.knows(row.name, row.version):
-            rules.know(read_workflow(row.definition, f"{row.name}.toml, version {row.version}"))
-    return rules
+        if not catalog.knows(row.name, row.version):
+            catalog.know(read_workflow(row.definition, f"{row.name}.toml, version {row.version}"))
+    return catalog
 
 
 async def _store_versions(

@@ -65,26 +65,26 @@ class FilledForm(Struct, frozen=True, kw_only=True):
 
 
 def action_forms(
-    reader: Localizer, case: Case, identity: Identity, loads: Mapping[str, int] | None = None
+    localizer: Localizer, case: Case, identity: Identity, loads: Mapping[str, int] | None = None
 ) -> list[ActionForm]:
     """What `identity` may do with `case` now, the likely first, what is always possible last."""
-    workflow = reader.rules.of(case)
+    workflow = localizer.catalog.of(case)
     offered = allowed_actions(workflow, case, actor_for(identity))
-    shown = [_form(reader, workflow, case, action, loads or Counter()) for action in offered]
+    shown = [_form(localizer, workflow, case, action, loads or Counter()) for action in offered]
     order: tuple[Weight, ...] = ("primary", "plain", "danger", "aside")
     return sorted(shown, key=lambda form: order.index(form.weight))
 
 
 def _form(
-    reader: Localizer, workflow: Workflow, case: Case, action: Action, loads: Mapping[str, int]
+    localizer: Localizer, workflow: Workflow, case: Case, action: Action, loads: Mapping[str, int]
 ) -> ActionForm:
     return ActionForm(
         action=action.name,
-        name=reader.of(action),
+        name=localizer.of(action),
         weight=button_weight(workflow, case, action),
         key=new_id(),
         version=case.version,
-        fields=[_field(reader, case, field, loads) for field in action.fields],
+        fields=[_field(localizer, case, field, loads) for field in action.fields],
         asks=any(field.required for field in action.fields),
     )
 
@@ -101,37 +101,37 @@ def button_weight(workflow: Workflow, case: Case, action: Action) -> Weight:
     return "plain" if again or any(pauses_deadline(workflow, step.to) for step in steps) else "primary"
 
 
-def _field(reader: Localizer, case: Case, field: Field, loads: Mapping[str, int]) -> FormField:
-    choices = [Choice(value, reader.choice(value)) for value in field.choices]
+def _field(localizer: Localizer, case: Case, field: Field, loads: Mapping[str, int]) -> FormField:
+    choices = [Choice(value, localizer.choice(value)) for value in field.choices]
     if field.type == "bool":
-        choices = [Choice("true", reader.t("yes")), Choice("false", reader.t("no"))]
-    people = _people(reader, case, loads) if field.type == "person" else []
+        choices = [Choice("true", localizer.t("yes")), Choice("false", localizer.t("no"))]
+    people = _people(localizer, case, loads) if field.type == "person" else []
     return FormField(
         name=field.name,
-        label=reader.of(field),
+        label=localizer.of(field),
         type="text" if field.type == "person" and not people else field.type,
         required=field.required,
         choices=choices or people,
     )
 
 
-def _people(reader: Localizer, case: Case, loads: Mapping[str, int]) -> list[Choice]:
+def _people(localizer: Localizer, case: Case, loads: Mapping[str, int]) -> list[Choice]:
     """Who could do it: those on shift with the skill first, the least laden of them first."""
-    prop, need = reader.rules.property(case.property), reader.rules.need(case)
-    here = {person.id for person in prop.on_shift(reader.now)}
+    prop, need = localizer.catalog.property(case.property), localizer.catalog.need(case)
+    here = {person.id for person in prop.on_shift(localizer.now)}
     able = [person for person in prop.people if not need.roles or set(need.roles) & set(person.roles)]
     able.sort(key=lambda p: (p.id not in here, not p.can(case.subject), loads.get(p.id, 0), p.rung))
-    return [Choice(p.id, _person(reader, prop, case, p.id, p.id in here, loads)) for p in able]
+    return [Choice(p.id, _person(localizer, prop, case, p.id, p.id in here, loads)) for p in able]
 
 
 def _person(
-    reader: Localizer, prop: Property, case: Case, person: str, here: bool, loads: Mapping[str, int]
+    localizer: Localizer, prop: Property, case: Case, person: str, here: bool, loads: Mapping[str, int]
 ) -> str:
-    parts = [reader.person(prop.id, person), reader.t("on_shift" if here else "off_shift")]
+    parts = [localizer.person(prop.id, person), localizer.t("on_shift" if here else "off_shift")]
     if not prop.people_by_id[person].can(case.subject):
-        parts.append(reader.t("unskilled"))
+        parts.append(localizer.t("unskilled"))
     if count := loads.get(person, 0):
-        parts.append(reader.t("load", count=count))
+        parts.append(localizer.t("load", count=count))
     return " · ".join(parts)
 
 
@@ -168,10 +168,10 @@ def _moment(value: str, zone: ZoneInfo) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
 
-def people_to_act_for(reader: Localizer, case: Case, identity: Identity) -> list[Choice]:
+def people_to_act_for(localizer: Localizer, case: Case, identity: Identity) -> list[Choice]:
     """For whom the reader may act at this case: an office acts for those who have no phone at hand."""
     if not identity.may("dispatcher"):
         return []
-    prop = reader.rules.property(case.property)
+    prop = localizer.catalog.property(case.property)
     others = [person for person in prop.people if person.id != identity.person]
-    return [Choice(person.id, reader.person(prop.id, person.id)) for person in others]
+    return [Choice(person.id, localizer.person(prop.id, person.id)) for person in others]

@@ -98,20 +98,20 @@ def shows_own_jobs(identity: Identity, filters: BoardFilters) -> bool:
 
 
 async def load_board(
-    connection: AsyncConnection, reader: Localizer, identity: Identity, filters: BoardFilters
+    connection: AsyncConnection, localizer: Localizer, identity: Identity, filters: BoardFilters
 ) -> Board:
     """The cases that the filters leave. What is folded into another is counted there, unless looked for."""
     mine = shows_own_jobs(identity, filters)
     if mine and identity.person is None:
-        return Board(groups=group_rows(reader, [], mine=True), cards={}, more=False)
+        return Board(groups=group_rows(localizer, [], mine=True), cards={}, more=False)
     found = await queries.list_cases(connection, await _case_filter(connection, identity, filters, mine=mine))
-    page = sorted(found, key=lambda one: sort_key(reader, one.case))[:MOST]
+    page = sorted(found, key=lambda one: sort_key(localizer, one.case))[:MOST]
     folded = await queries.count_folded(connection, [one.case.id for one in page])
-    cards = await _cards(connection, reader, identity, page, folded) if mine else {}
+    cards = await _cards(connection, localizer, identity, page, folded) if mine else {}
     rows = [card.sheet.row for card in cards.values()]
     if not mine:
-        rows = await _rows(connection, reader, page, folded)
-    return Board(groups=group_rows(reader, rows, mine=mine), cards=cards, more=len(found) > MOST)
+        rows = await _rows(connection, localizer, page, folded)
+    return Board(groups=group_rows(localizer, rows, mine=mine), cards=cards, more=len(found) > MOST)
 
 
 async def _case_filter(
@@ -134,27 +134,29 @@ async def _case_filter(
 
 
 async def _rows(
-    connection: AsyncConnection, reader: Localizer, page: Sequence[StoredCase], folded: Mapping[str, int]
+    connection: AsyncConnection, localizer: Localizer, page: Sequence[StoredCase], folded: Mapping[str, int]
 ) -> list[BoardRow]:
-    waiting = [one.case.id for one in page if pauses_deadline(reader.rules.of(one.case), one.case.state)]
+    waiting = [one.case.id for one in page if pauses_deadline(localizer.catalog.of(one.case), one.case.state)]
     histories = await queries.get_histories(connection, waiting) if waiting else {}
     reasons = {one.case.id: waiting_reason(histories.get(one.case.id, []), one.case.state) for one in page}
-    return [board_row(reader, one, reasons[one.case.id], folded=folded.get(one.case.id, 0)) for one in page]
+    return [
+        board_row(localizer, one, reasons[one.case.id], folded=folded.get(one.case.id, 0)) for one in page
+    ]
 
 
 async def _cards(
     connection: AsyncConnection,
-    reader: Localizer,
+    localizer: Localizer,
     identity: Identity,
     page: Sequence[StoredCase],
     folded: Mapping[str, int],
 ) -> dict[str, JobCard]:
     histories = await queries.get_histories(connection, [one.case.id for one in page])
-    return {one.case.id: job_card(reader, identity, one, histories, folded) for one in page}
+    return {one.case.id: job_card(localizer, identity, one, histories, folded) for one in page}
 
 
 def job_card(
-    reader: Localizer,
+    localizer: Localizer,
     identity: Identity,
     one: StoredCase,
     histories: Mapping[str, Sequence[HistoryEntry]],
@@ -164,8 +166,8 @@ def job_card(
     case, contacts = one.case, may_see_contacts(one.case, identity)
     past, count = histories.get(case.id, []), folded.get(case.id, 0)
     return JobCard(
-        sheet=case_page(reader, one, past, {}, contacts=contacts, mine=True, folded=count),
-        forms=action_forms(reader, case, identity),
+        sheet=case_page(localizer, one, past, {}, contacts=contacts, mine=True, folded=count),
+        forms=action_forms(localizer, case, identity),
     )
 
 
@@ -178,27 +180,27 @@ class FilterOptions(Struct, frozen=True, kw_only=True):
     people: list[Choice]
 
 
-def filter_options(reader: Localizer, identity: Identity, filters: BoardFilters) -> FilterOptions:
+def filter_options(localizer: Localizer, identity: Identity, filters: BoardFilters) -> FilterOptions:
     """What there is to filter by, for this reader."""
-    seen = [prop for prop in reader.rules.properties.values() if identity.sees(prop.id)]
+    seen = [prop for prop in localizer.catalog.properties.values() if identity.sees(prop.id)]
     shown = [prop for prop in seen if filters.prop in (None, prop.id)]
     return FilterOptions(
-        properties=[Choice(prop.id, reader.property(prop.id)) for prop in seen],
-        kinds=[Choice(kind, reader.kind(kind)) for kind in get_args(Kind)],
-        states=_states(reader),
-        people=_people(reader, shown),
+        properties=[Choice(prop.id, localizer.property(prop.id)) for prop in seen],
+        kinds=[Choice(kind, localizer.kind(kind)) for kind in get_args(Kind)],
+        states=_states(localizer),
+        people=_people(localizer, shown),
     )
 
 
-def _states(reader: Localizer) -> list[Choice]:
+def _states(localizer: Localizer) -> list[Choice]:
     names: dict[str, dict[str, None]] = {}
-    for workflow in reader.workflows():
+    for workflow in localizer.workflows():
         for state in workflow.states:
             if workflow.is_open(state):
-                names.setdefault(state, {})[reader.state(workflow, state)] = None
+                names.setdefault(state, {})[localizer.state(workflow, state)] = None
     return [Choice(state, " / ".join(told)) for state, told in names.items()]
 
 
-def _people(reader: Localizer, properties: Sequence[Property]) -> list[Choice]:
+def _people(localizer: Localizer, properties: Sequence[Property]) -> list[Choice]:
     people = {person.id: prop.id for prop in properties for person in prop.people}
-    return [Choice(person, reader.person(prop, person)) for person, prop in people.items()]
+    return [Choice(person, localizer.person(prop, person)) for person, prop in people.items()]

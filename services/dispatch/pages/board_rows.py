@@ -20,7 +20,7 @@ PRIORITIES = ("urgent", "high", "normal", "low")
 class DeadlineCell(Struct, frozen=True, kw_only=True):
     """The deadline that matters next. The page counts it down by `due` and turns its colour at `warn`."""
 
-    clock: str
+    name: str
     due: str
     warn: str
     text: str
@@ -67,113 +67,121 @@ class RowGroup(Struct, frozen=True, kw_only=True):
 
 
 def board_row(
-    reader: Localizer, stored: StoredCase, reason: str | None, *, mine: bool = False, folded: int = 0
+    localizer: Localizer, stored: StoredCase, reason: str | None, *, mine: bool = False, folded: int = 0
 ) -> BoardRow:
     """A case as a row; `reason` is why it waits, `folded` how many others are folded into it."""
-    case, papers = stored
-    zone = reader.rules.property(case.property).timezone
-    workflow = reader.rules.of(case)
-    shown = deadline_cell(reader, case, reason)
+    case, request = stored
+    zone = localizer.catalog.property(case.property).timezone
+    workflow = localizer.catalog.of(case)
+    shown = deadline_cell(localizer, case, reason)
     return BoardRow(
         id=case.id,
         number=case.number,
-        stamp=f"{case.version}-{folded}-{reader.language}",
-        group=_own_group(reader, case) if mine else f"{workflow.name}-{case.state}",
-        order=sort_key(reader, case),
-        kind=reader.kind(case.kind),
-        state=reader.state(workflow, case.state),
+        stamp=f"{case.version}-{folded}-{localizer.language}",
+        group=_own_group(localizer, case) if mine else f"{workflow.name}-{case.state}",
+        order=sort_key(localizer, case),
+        kind=localizer.kind(case.kind),
+        state=localizer.state(workflow, case.state),
         priority=case.priority,
-        priority_name=reader.t(f"priority_{case.priority}"),
-        summary=localized_summary(reader, stored),
-        place=localized_place(reader, papers.location),
-        property=reader.property(case.property),
-        assignee=reader.person(case.property, case.assignee) if case.assignee else "",
-        raised=reader.moment(case.raised_at, zone),
-        raised_title=reader.whole_moment(case.raised_at, zone),
+        priority_name=localizer.t(f"priority_{case.priority}"),
+        summary=localized_summary(localizer, stored),
+        place=localized_place(localizer, request.location),
+        property=localizer.property(case.property),
+        assignee=localizer.person(case.property, case.assignee) if case.assignee else "",
+        raised=localizer.moment(case.raised_at, zone),
+        raised_title=localizer.whole_moment(case.raised_at, zone),
         deadline=shown,
-        marks=case_badges(reader, case, folded),
+        marks=case_badges(localizer, case, folded),
     )
 
 
-def sort_key(reader: Localizer, case: Case) -> str:
+def sort_key(localizer: Localizer, case: Case) -> str:
     """Where the case stands among others: by what is due next, what stands still at the end."""
-    workflow = reader.rules.of(case)
-    due = [clock.due_at for clock in case.clocks if clock.met_at is None and clock.paused_since is None]
+    workflow = localizer.catalog.of(case)
+    due = [
+        deadline.due_at
+        for deadline in case.deadlines
+        if deadline.met_at is None and deadline.paused_since is None
+    ]
     if case.state == workflow.follow_up.state:
         due = [case.follow_up.due_at] if case.follow_up else []
     return f"{min(due).isoformat() if due else _LATEST} {case.raised_at.isoformat()}"
 
 
-def _own_group(reader: Localizer, case: Case) -> str:
-    return "mine-now" if is_busy(reader.rules, case) else "mine-later"
+def _own_group(localizer: Localizer, case: Case) -> str:
+    return "mine-now" if is_busy(localizer.catalog, case) else "mine-later"
 
 
-def deadline_cell(reader: Localizer, case: Case, reason: str | None) -> DeadlineCell | None:
+def deadline_cell(localizer: Localizer, case: Case, reason: str | None) -> DeadlineCell | None:
     """The earliest deadline that is still open; of a case that is followed up, the follow-up's."""
-    workflow = reader.rules.of(case)
+    workflow = localizer.catalog.of(case)
     if not workflow.is_open(case.state):
         return None
     if case.state == workflow.follow_up.state:
-        return _follow_up(reader, case)
-    unmet = [clock for clock in case.clocks if clock.met_at is None]
-    return _deadline_cell(reader, case, min(unmet, key=lambda clock: clock.due_at), reason) if unmet else None
-
-
-def _deadline_cell(reader: Localizer, case: Case, clock: Deadline, reason: str | None) -> DeadlineCell:
-    zone = reader.rules.property(case.property).timezone
-    paused = clock.paused_since is not None
-    text = reader.until(clock.due_at)
-    if paused:
-        text = reader.t("paused_for", reason=reader.choice(reason)) if reason else reader.t("paused")
-    return DeadlineCell(
-        clock=reader.clock(case, clock.clock),
-        due="" if paused else clock.due_at.isoformat(),
-        warn="" if paused else clock.warn_at.isoformat(),
-        text=text,
-        tone=deadline_tone(clock, reader.now),
-        title=reader.whole_moment(clock.due_at, zone),
+        return _follow_up(localizer, case)
+    unmet = [deadline for deadline in case.deadlines if deadline.met_at is None]
+    return (
+        _deadline_cell(localizer, case, min(unmet, key=lambda deadline: deadline.due_at), reason)
+        if unmet
+        else None
     )
 
 
-def _follow_up(reader: Localizer, case: Case) -> DeadlineCell | None:
+def _deadline_cell(localizer: Localizer, case: Case, deadline: Deadline, reason: str | None) -> DeadlineCell:
+    zone = localizer.catalog.property(case.property).timezone
+    paused = deadline.paused_since is not None
+    text = localizer.until(deadline.due_at)
+    if paused:
+        text = localizer.t("paused_for", reason=localizer.choice(reason)) if reason else localizer.t("paused")
+    return DeadlineCell(
+        name=localizer.deadline(case, deadline.name),
+        due="" if paused else deadline.due_at.isoformat(),
+        warn="" if paused else deadline.warn_at.isoformat(),
+        text=text,
+        tone=deadline_tone(deadline, localizer.now),
+        title=localizer.whole_moment(deadline.due_at, zone),
+    )
+
+
+def _follow_up(localizer: Localizer, case: Case) -> DeadlineCell | None:
     if case.follow_up is None:
         return None
     due = case.follow_up.due_at
-    zone = reader.rules.property(case.property).timezone
+    zone = localizer.catalog.property(case.property).timezone
     return DeadlineCell(
-        clock=reader.t("follow_up"),
+        name=localizer.t("follow_up"),
         due=due.isoformat(),
         warn=due.isoformat(),
-        text=reader.until(due),
-        tone="bad" if due < reader.now else "",
-        title=reader.whole_moment(due, zone),
+        text=localizer.until(due),
+        tone="bad" if due < localizer.now else "",
+        title=localizer.whole_moment(due, zone),
     )
 
 
-def deadline_tone(clock: Deadline, now: datetime) -> Tone:
+def deadline_tone(deadline: Deadline, now: datetime) -> Tone:
     """How pressing a clock is."""
-    if clock.met_at is not None:
-        return "bad" if clock.missed_at else "good"
-    if clock.paused_since is not None:
+    if deadline.met_at is not None:
+        return "bad" if deadline.missed_at else "good"
+    if deadline.paused_since is not None:
         return "paused"
-    if clock.due_at < now:
+    if deadline.due_at < now:
         return "bad"
-    return "warn" if clock.warn_at <= now else ""
+    return "warn" if deadline.warn_at <= now else ""
 
 
-def case_badges(reader: Localizer, case: Case, folded: int = 0) -> list[Badge]:
+def case_badges(localizer: Localizer, case: Case, folded: int = 0) -> list[Badge]:
     """What is out of the ordinary with a case."""
     found = []
     if folded:
-        found.append(Badge(reader.t("mark_folded", count=folded)))
+        found.append(Badge(localizer.t("mark_folded", count=folded)))
     if case.rework_of:
-        found.append(Badge(reader.t("mark_rework"), "bad"))
+        found.append(Badge(localizer.t("mark_rework"), "bad"))
     if case.level:
-        found.append(Badge(reader.t("mark_level", level=case.level), "bad"))
+        found.append(Badge(localizer.t("mark_level", level=case.level), "bad"))
     if case.urged:
-        found.append(Badge(reader.t("mark_urged", times=case.urged), "warn"))
+        found.append(Badge(localizer.t("mark_urged", times=case.urged), "warn"))
     if case.outside:
-        found.append(Badge(reader.t("mark_outside"), "warn"))
+        found.append(Badge(localizer.t("mark_outside"), "warn"))
     return found
 
 
@@ -188,12 +196,12 @@ def waiting_reason(entries: Sequence[HistoryEntry], state: str) -> str | None:
 
 def pauses_deadline(workflow: Workflow, state: str) -> bool:
     """Whether a clock stands still in `state`."""
-    return any(state in rule.pauses for rule in workflow.clocks)
+    return any(state in rule.pauses for rule in workflow.deadline_rules)
 
 
-def group_rows(reader: Localizer, rows: Sequence[BoardRow], *, mine: bool) -> list[RowGroup]:
+def group_rows(localizer: Localizer, rows: Sequence[BoardRow], *, mine: bool) -> list[RowGroup]:
     """Rows by group, in the order of the workflows and their states; within one, what is due first."""
-    named = _my_groups(reader) if mine else _state_groups(reader)
+    named = _my_groups(localizer) if mine else _state_groups(localizer)
     by_group: dict[str, list[BoardRow]] = {group: [] for group in named}
     for row in sorted(rows, key=lambda row: row.order):
         by_group.setdefault(row.group, []).append(row)
@@ -204,14 +212,14 @@ def group_rows(reader: Localizer, rows: Sequence[BoardRow], *, mine: bool) -> li
     ]  # fmt: skip
 
 
-def _my_groups(reader: Localizer) -> dict[str, tuple[str, str]]:
-    return {"mine-now": (reader.t("mine_now"), ""), "mine-later": (reader.t("mine_later"), "")}
+def _my_groups(localizer: Localizer) -> dict[str, tuple[str, str]]:
+    return {"mine-now": (localizer.t("mine_now"), ""), "mine-later": (localizer.t("mine_later"), "")}
 
 
-def _state_groups(reader: Localizer) -> dict[str, tuple[str, str]]:
+def _state_groups(localizer: Localizer) -> dict[str, tuple[str, str]]:
     return {
-        f"{flow.name}-{state}": (reader.state(flow, state), reader.of(flow))
-        for flow in reader.workflows()
+        f"{flow.name}-{state}": (localizer.state(flow, state), localizer.of(flow))
+        for flow in localizer.workflows()
         for state in flow.states
         if flow.is_open(state)
     }

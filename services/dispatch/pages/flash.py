@@ -22,44 +22,44 @@ class FlashMessage(Struct, frozen=True, kw_only=True):
 
 
 def flash_for(
-    reader: Localizer, case: Case, form: Mapping[str, str], problem: Problem | None
+    localizer: Localizer, case: Case, form: Mapping[str, str], problem: Problem | None
 ) -> FlashMessage:
     """What came of pressing."""
-    return _refusal(reader, case, form, problem) if problem else _success(reader, case, form)
+    return _refusal(localizer, case, form, problem) if problem else _success(localizer, case, form)
 
 
-def _success(reader: Localizer, case: Case, form: Mapping[str, str]) -> FlashMessage:
+def _success(localizer: Localizer, case: Case, form: Mapping[str, str]) -> FlashMessage:
     """The step is taken."""
-    workflow = reader.rules.of(case)
-    action = reader.action(workflow, form.get("action", ""))
-    text = reader.t("told_done", action=action, state=reader.state(workflow, case.state))
+    workflow = localizer.catalog.of(case)
+    action = localizer.action(workflow, form.get("action", ""))
+    text = localizer.t("told_done", action=action, state=localizer.state(workflow, case.state))
     return FlashMessage(status=200, tone="good", text=text)
 
 
-def _refusal(reader: Localizer, case: Case, form: Mapping[str, str], problem: Problem) -> FlashMessage:
+def _refusal(localizer: Localizer, case: Case, form: Mapping[str, str], problem: Problem) -> FlashMessage:
     """Why the step was not taken. What was typed is kept."""
-    document = problem.document(reader.language)
+    document = problem.document(localizer.language)
     text = " ".join(str(document[name]) for name in ("title", "detail") if name in document)
-    state = reader.state(reader.rules.of(case), case.state)
+    state = localizer.state(localizer.catalog.of(case), case.state)
     if isinstance(problem, PreconditionFailed):
-        text = reader.t("told_moved_on", state=state)
+        text = localizer.t("told_moved_on", state=state)
     elif isinstance(problem, Conflict):
-        text = reader.t("told_not_now", state=state)
+        text = localizer.t("told_not_now", state=state)
     action, again = form.get("action", ""), isinstance(problem, InvalidInput)
     return FlashMessage(
         status=problem.status,
         tone="bad",
         text=text,
-        details=[_detail(reader, case, action, error) for error in document.get("errors", [])],
+        details=[_detail(localizer, case, action, error) for error in document.get("errors", [])],
         action=action if again else "",
         values=form if again else {},
     )
 
 
-def _detail(reader: Localizer, case: Case, action: str, error: Mapping[str, Any]) -> str:
+def _detail(localizer: Localizer, case: Case, action: str, error: Mapping[str, Any]) -> str:
     """One field's mistake, under the name that the form gives the field."""
-    found = reader.rules.of(case).actions.get(action)
+    found = localizer.catalog.of(case).actions.get(action)
     name = str(error["path"]).removeprefix("data.")
     field = next((field for field in found.fields if field.name == name), None) if found else None
-    label = reader.of(field) if field else reader.named(f"told_{name}", name)
-    return reader.t("told_field", field=label, message=error["message"])
+    label = localizer.of(field) if field else localizer.named(f"told_{name}", name)
+    return localizer.t("told_field", field=label, message=error["message"])

@@ -22,7 +22,7 @@ class Localizer(Struct, frozen=True, kw_only=True):
 
     language: str
     texts: Texts
-    rules: WorkflowCatalog
+    catalog: WorkflowCatalog
     now: datetime
 
     def t(self, key: str, **values: object) -> str:
@@ -72,7 +72,7 @@ class Localizer(Struct, frozen=True, kw_only=True):
 
     def property(self, property_id: str) -> str:
         """The name of a property."""
-        prop = self.rules.properties.get(property_id)
+        prop = self.catalog.properties.get(property_id)
         if prop is None:
             return property_id
         return prop.name_en if self.language == "en" and prop.name_en else prop.name
@@ -81,7 +81,7 @@ class Localizer(Struct, frozen=True, kw_only=True):
         """The name of somebody who acts at a property."""
         if person in ("system", "resident"):
             return self.t(person)
-        prop = self.rules.properties.get(property_id)
+        prop = self.catalog.properties.get(property_id)
         found = prop.people_by_id.get(person) if prop else None
         if found is None:
             return person
@@ -101,7 +101,7 @@ class Localizer(Struct, frozen=True, kw_only=True):
 
     def equipment(self, property_id: str, equipment: str) -> str:
         """The name of a piece of equipment."""
-        prop = self.rules.properties.get(property_id)
+        prop = self.catalog.properties.get(property_id)
         found = next((one for one in prop.equipment if one.id == equipment), None) if prop else None
         if found is None:
             return equipment
@@ -121,16 +121,16 @@ class Localizer(Struct, frozen=True, kw_only=True):
         found = workflow.actions.get(action)
         return self.of(found) if found else action
 
-    def clock(self, case: Case, clock: str) -> str:
+    def deadline(self, case: Case, name: str) -> str:
         """The name of a clock of `case`."""
-        found = next((rule for rule in self.rules.of(case).clocks if rule.name == clock), None)
+        found = next((rule for rule in self.catalog.of(case).deadline_rules if rule.name == name), None)
         if found is None:
-            return clock
+            return name
         return found.zh if self.language == "zh" else found.en
 
     def workflows(self) -> list[Workflow]:
         """The definitions that new cases begin with."""
-        found = (self.rules.for_kind(kind) for kind in get_args(Kind))
+        found = (self.catalog.for_kind(kind) for kind in get_args(Kind))
         return list({workflow.name: workflow for workflow in found}.values())
 
     def choice(self, value: str) -> str:

@@ -56,9 +56,9 @@ class BoardPages:
 
     async def _board(self, request: Request, identity: Identity) -> Response:
         """Everything that is open, or the reader's own jobs; the page keeps itself up to date."""
-        reader, filters = self._reader(request), _filters(request)
+        localizer, filters = self._localizer(request), _filters(request)
         async with self._service.database.snapshot() as connection:
-            found = await load_board(connection, reader, identity, filters)
+            found = await load_board(connection, localizer, identity, filters)
         return self._pages.render(
             request,
             "board.html",
@@ -66,24 +66,24 @@ class BoardPages:
             listing=found,
             filters=filters,
             mine=shows_own_jobs(identity, filters),
-            options=filter_options(reader, identity, filters),
-            several=len(_properties(reader, identity)) > 1,
-            place=_only_property(reader, identity),
-            now=reader.now.isoformat(),
+            options=filter_options(localizer, identity, filters),
+            several=len(_properties(localizer, identity)) > 1,
+            place=_only_property(localizer, identity),
+            now=localizer.now.isoformat(),
         )
 
     async def _cases(self, request: Request, identity: Identity) -> Response:
         """The rows or cards that the filters leave, for a page that has the others already."""
-        reader, filters = self._reader(request), _filters(request)
+        localizer, filters = self._localizer(request), _filters(request)
         async with self._service.database.snapshot() as connection:
-            found = await load_board(connection, reader, identity, filters)
+            found = await load_board(connection, localizer, identity, filters)
         return self._pages.render(
             request,
             "cases.html",
             identity=identity,
             listing=found,
             mine=shows_own_jobs(identity, filters),
-            several=len(_properties(reader, identity)) > 1,
+            several=len(_properties(localizer, identity)) > 1,
         )
 
     async def _case(self, request: Request, identity: Identity) -> Response:
@@ -111,8 +111,8 @@ class BoardPages:
             stored = await self._found(connection, request, identity)
             if problem is None and "hx-request" not in request.headers:
                 return RedirectResponse(f"/cases/{stored.case.id}", 303, headers=HEADERS)
-            reader = self._reader(request)
-            told = flash_for(reader, stored.case, form, problem)
+            localizer = self._localizer(request)
+            told = flash_for(localizer, stored.case, form, problem)
             if form.get("card"):
                 return await self._card(connection, request, identity, stored, told)
             return await self._sheet(connection, request, identity, stored, told)
@@ -132,14 +132,14 @@ class BoardPages:
             trace=current_trace(),
         )
         digest = hashlib.sha256(msgspec.json.encode((case.id, told), order="deterministic")).hexdigest()
-        await self._service.acting.submit(
+        await self._service.case_actions.submit(
             SubmittedAction(identity=identity, perform=perform, key=told.key, digest=digest)
         )
 
     async def _resolved(self, case: Case, form: dict[str, str]) -> FilledForm:
         """What was filled in; a case that is named by its number is meant by its id."""
-        rules = self._service.rules
-        told = read_filled_form(form, rules.of(case), rules.property(case.property).timezone)
+        catalog = self._service.catalog
+        told = read_filled_form(form, catalog.of(case), catalog.property(case.property).timezone)
         number = str(told.data.get("parent", "")).strip().upper()
         if _NUMBER.fullmatch(number):
             async with self._service.database.snapshot() as connection:
@@ -156,10 +156,10 @@ class BoardPages:
         stored: StoredCase,
         told: FlashMessage | None = None,
     ) -> Response:
-        reader, case = self._reader(request), stored.case
+        localizer, case = self._localizer(request), stored.case
         contacts = may_see_contacts(case, identity)
         history = (await queries.get_histories(connection, [case.id])).get(case.id, [])
-        kin = await queries.linked_cases(connection, case)
+        linked = await queries.linked_cases(connection, case)
         folded = await queries.count_folded(connection, [case.id])
         loads = (await queries.open_jobs_by_person(connection, [case.property])).get(case.property)
         fragment = "hx-request" in request.headers
@@ -168,11 +168,13 @@ class BoardPages:
             "case_sheet.html" if fragment else "case.html",
             status=told.status if told else 200,
             identity=identity,
-            sheet=case_page(reader, stored, history, kin, contacts=contacts, folded=folded.get(case.id, 0)),
-            forms=action_forms(reader, case, identity, loads) if identity.may(*ACTORS) else [],
-            deputies=people_to_act_for(reader, case, identity),
+            sheet=case_page(
+                localizer, stored, history, linked, contacts=contacts, folded=folded.get(case.id, 0)
+            ),
+            forms=action_forms(localizer, case, identity, loads) if identity.may(*ACTORS) else [],
+            deputies=people_to_act_for(localizer, case, identity),
             told=told,
-            now=reader.now.isoformat(),
+            now=localizer.now.isoformat(),
         )
 
     async def _card(
@@ -183,7 +185,7 @@ class BoardPages:
         stored: StoredCase,
         told: FlashMessage,
     ) -> Response:
-        reader = self._reader(request)
+        localizer = self._localizer(request)
         histories = await queries.get_histories(connection, [stored.case.id])
         folded = await queries.count_folded(connection, [stored.case.id])
         return self._pages.render(
@@ -191,7 +193,7 @@ class BoardPages:
             "card.html",
             status=told.status,
             identity=identity,
-            card=job_card(reader, identity, stored, histories, folded),
+            card=job_card(localizer, identity, stored, histories, folded),
             told=told,
         )
 
@@ -203,23 +205,23 @@ class BoardPages:
             raise NotFound
         return found
 
-    def _reader(self, request: Request) -> Localizer:
+    def _localizer(self, request: Request) -> Localizer:
         return Localizer(
             language=language_of(request),
             texts=self._pages.texts,
-            rules=self._service.rules,
+            catalog=self._service.catalog,
             now=self._service.clock.now(),
         )
 
 
-def _properties(reader: Localizer, identity: Identity) -> list[str]:
-    return [name for name in reader.rules.properties if identity.sees(name)]
+def _properties(localizer: Localizer, identity: Identity) -> list[str]:
+    return [name for name in localizer.catalog.properties if identity.sees(name)]
 
 
-def _only_property(reader: Localizer, identity: Identity) -> str:
+def _only_property(localizer: Localizer, identity: Identity) -> str:
     """The name of the property, for who sees only one."""
-    seen = _properties(reader, identity)
-    return reader.property(seen[0]) if len(seen) == 1 else ""
+    seen = _properties(localizer, identity)
+    return localizer.property(seen[0]) if len(seen) == 1 else ""
 
 
 def _filters(request: Request) -> BoardFilters:

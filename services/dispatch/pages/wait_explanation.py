@@ -20,69 +20,69 @@ class Moment(Struct, frozen=True):
     iso: str
 
 
-def localized_moment(reader: Localizer, case: Case, at: datetime) -> Moment:
+def localized_moment(localizer: Localizer, case: Case, at: datetime) -> Moment:
     """A moment at the case's property."""
-    zone = reader.rules.property(case.property).timezone
-    return Moment(reader.moment(at, zone), reader.whole_moment(at, zone), at.isoformat())
+    zone = localizer.catalog.property(case.property).timezone
+    return Moment(localizer.moment(at, zone), localizer.whole_moment(at, zone), at.isoformat())
 
 
-def outside_scope_reason(reader: Localizer, stored: StoredCase) -> str:
+def outside_scope_reason(localizer: Localizer, stored: StoredCase) -> str:
     """Why the case is not ours to serve, in the reader's language; empty where it is."""
     case = stored.case
     if case.outside is None:
         return ""
-    answer = reader.rules.property(case.property).scope.serves(stored.papers.location)
-    return (answer.reason if reader.language == "zh" else answer.reason_en) or case.outside
+    answer = localizer.catalog.property(case.property).scope.serves(stored.request.location)
+    return (answer.reason if localizer.language == "zh" else answer.reason_en) or case.outside
 
 
-def explain_wait(reader: Localizer, stored: StoredCase, reason: str | None) -> str:
+def explain_wait(localizer: Localizer, stored: StoredCase, reason: str | None) -> str:
     """What the case waits for."""
     case = stored.case
-    workflow = reader.rules.of(case)
+    workflow = localizer.catalog.of(case)
     if not workflow.is_open(case.state):
-        return reader.t("why_over")
+        return localizer.t("why_over")
     if case.outside and case.state == workflow.initial:
-        return outside_scope_reason(reader, stored)
+        return outside_scope_reason(localizer, stored)
     if case.state == FOLDED:
-        return reader.t("why_folded")
+        return localizer.t("why_folded")
     if case.state == workflow.follow_up.state and case.follow_up:
-        return reader.t("why_follow_up", at=localized_moment(reader, case, case.follow_up.due_at).text)
+        return localizer.t("why_follow_up", at=localized_moment(localizer, case, case.follow_up.due_at).text)
     if case.retry_at is not None and case.assignee is None:
-        return reader.t("why_nobody")
-    waits = reader.t("why_told", reason=reader.choice(reason)) if reason else ""
-    return waits + _whose_turn(reader, case)
+        return localizer.t("why_nobody")
+    waits = localizer.t("why_told", reason=localizer.choice(reason)) if reason else ""
+    return waits + _whose_turn(localizer, case)
 
 
-def _whose_turn(reader: Localizer, case: Case) -> str:
+def _whose_turn(localizer: Localizer, case: Case) -> str:
     """Who can move the case on, and how."""
-    workflow = reader.rules.of(case)
+    workflow = localizer.catalog.of(case)
     names = dict.fromkeys(step.action for step in workflow.by_state[case.state])
     actions = [workflow.actions[name] for name in names if name not in workflow.everywhere]
     moves = [action for action in actions if action.roles]
     if not moves:
-        return reader.t("why_system")
+        return localizer.t("why_system")
     moves = [action for action in moves if button_weight(workflow, case, action) == "primary"] or moves
     if case.assignee and any("engineer" in action.roles for action in moves):
-        who = reader.person(case.property, case.assignee)
+        who = localizer.person(case.property, case.assignee)
         moves = [action for action in moves if "engineer" in action.roles]
     else:
         roles = dict.fromkeys(role for action in moves for role in sorted(action.roles))
-        who = reader.t("or").join(reader.role(role) for role in roles)
-    return reader.t("why_turn", who=who, actions=reader.t("comma").join(map(reader.of, moves)))
+        who = localizer.t("or").join(localizer.role(role) for role in roles)
+    return localizer.t("why_turn", who=who, actions=localizer.t("comma").join(map(localizer.of, moves)))
 
 
-def explain_next(reader: Localizer, case: Case) -> str:
+def explain_next(localizer: Localizer, case: Case) -> str:
     """What fires next if nobody does anything."""
-    timers = timers_for(reader.rules.of(case), case)
+    timers = timers_for(localizer.catalog.of(case), case)
     first = min(timers, key=lambda timer: timer.due_at, default=None)
     if first is None:
-        return reader.t("fires_nothing")
-    at = localized_moment(reader, case, first.due_at).text
+        return localizer.t("fires_nothing")
+    at = localized_moment(localizer, case, first.due_at).text
     if first.name == "lease":
-        who = reader.person(case.property, case.assignee or "")
-        return reader.t("fires_lease", at=at, who=who)
+        who = localizer.person(case.property, case.assignee or "")
+        return localizer.t("fires_lease", at=at, who=who)
     if first.name == "assign":
-        return reader.t("fires_assign", at=at)
-    clock = next(clock for clock in case.clocks if first.name == f"clock:{clock.clock}")
-    key = "fires_warning" if first.due_at == clock.warn_at else "fires_miss"
-    return reader.t(key, at=at, clock=reader.clock(case, clock.clock))
+        return localizer.t("fires_assign", at=at)
+    deadline = next(deadline for deadline in case.deadlines if first.name == f"clock:{deadline.name}")
+    key = "fires_warning" if first.due_at == deadline.warn_at else "fires_miss"
+    return localizer.t(key, at=at, clock=localizer.deadline(case, deadline.name))

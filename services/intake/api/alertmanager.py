@@ -46,11 +46,11 @@ async def post_alertmanager(call: Call) -> Reply:
     alerts: list[Alert] = call.body.alerts
     if len(alerts) > BATCH:
         raise TooLarge
-    call.service.doors.check_rate(call.identity, len(alerts))
+    call.service.acceptor.check_rate(call.identity, len(alerts))
     read = [_try_read(call, alert, index) for index, alert in enumerate(alerts)]
     if read and all(isinstance(outcome, Problem) for outcome in read):
         raise next(outcome for outcome in read if isinstance(outcome, Problem))
-    results: list[Any] = list(await accept_each(call.service.doors, read, language_of(call.request)))
+    results: list[Any] = list(await accept_each(call.service.acceptor, read, language_of(call.request)))
     return Reply({"results": results})
 
 

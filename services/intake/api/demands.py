@@ -49,12 +49,12 @@ class DemandDetail(Struct):
 )  # fmt: skip
 async def post_demand(call: Call) -> Reply:
     service, by = call.service, call.identity.name
-    service.doors.check_rate(call.identity, 1)
+    service.acceptor.check_rate(call.identity, 1)
     call.identity.require_property(call.body.property)
     id_ = call.idempotency_key or new_id()
     now, known = service.clock.now(), service.properties
     offer = make_event(f"key/{by}", id_, RAISED, None, call.body, by=by, now=now, properties=known)
-    return single_reply(await service.doors.accept(offer))
+    return single_reply(await service.acceptor.accept(offer))
 
 
 @endpoints.add(

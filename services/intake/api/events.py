@@ -39,8 +39,8 @@ async def post_events(call: Call) -> Reply:
         envelope = _structured(call.raw)
     else:
         raise WrongMediaType
-    call.service.doors.check_rate(call.identity, 1)
-    return single_reply(await call.service.doors.accept(_read(call, envelope)))
+    call.service.acceptor.check_rate(call.identity, 1)
+    return single_reply(await call.service.acceptor.accept(_read(call, envelope)))
 
 
 def _structured(raw: bytes) -> Envelope:
@@ -76,9 +76,9 @@ async def _post_batch(call: Call) -> Reply:
     members: list[msgspec.Raw] = decode(call.raw, list[msgspec.Raw])
     if len(members) > BATCH:
         raise TooLarge(f"A batch holds {BATCH} events at most.", f"一批最多 {BATCH} 个事件。")
-    call.service.doors.check_rate(call.identity, len(members))
+    call.service.acceptor.check_rate(call.identity, len(members))
     read = [_try_read(call, bytes(raw)) for raw in members]
-    results: list[Any] = list(await accept_each(call.service.doors, read, language_of(call.request)))
+    results: list[Any] = list(await accept_each(call.service.acceptor, read, language_of(call.request)))
     return Reply({"results": results})
 
 

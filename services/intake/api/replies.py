@@ -38,10 +38,10 @@ def single_reply(accepted: Acceptance) -> Reply:
 
 
 async def accept_each(
-    doors: Acceptor, read: Sequence[IncomingEvent | Problem], language: str
+    acceptor: Acceptor, read: Sequence[IncomingEvent | Problem], language: str
 ) -> list[Acceptance | EventReply]:
     """Accept those that could be read, in one transaction; a result for each, in order."""
-    fates = iter(await doors.accept_all([offer for offer in read if isinstance(offer, IncomingEvent)]))
+    fates = iter(await acceptor.accept_all([offer for offer in read if isinstance(offer, IncomingEvent)]))
     return [_result(outcome, fates, language) for outcome in read]
 
 

@@ -36,7 +36,7 @@ SCOPED = f'{TOWER}\n[scope]\nfloors = "6-28"\n'
 
 
 @dataclass
-class DispatchDesk:
+class DispatchDriver:
     """The service, and how a test talks to it."""
 
     service: Dispatch
@@ -182,7 +182,7 @@ def settings_of(store: Store, folder: Path) -> Settings:
     return Settings.model_validate(told)
 
 
-def surroundings(settings: Settings, clock: ManualClock) -> ServiceContext:
+def service_context(settings: Settings, clock: ManualClock) -> ServiceContext:
     """What a process on these settings gives to its services."""
     secret, keyring = secret_and_keyring(settings)
     properties = load_properties(settings.properties_dir)
@@ -190,7 +190,7 @@ def surroundings(settings: Settings, clock: ManualClock) -> ServiceContext:
 
 
 @pytest.fixture
-async def desk(store: Store, tmp_path: Path) -> AsyncIterator[DispatchDesk]:
+async def dispatch(store: Store, tmp_path: Path) -> AsyncIterator[DispatchDriver]:
     """The service with `tower`, `annex`, `empty` (without people), `by_hand`, `scoped` (floors 6 to 28)."""
     folder = tmp_path / "properties"
     for name, text in {
@@ -202,14 +202,14 @@ async def desk(store: Store, tmp_path: Path) -> AsyncIterator[DispatchDesk]:
     }.items():
         write_property(folder, name, text)
     settings, clock = settings_of(store, folder), ManualClock(NOW)
-    around = surroundings(settings, clock)
-    service = Dispatch(around)
+    context = service_context(settings, clock)
+    service = Dispatch(context)
     await upgrade(service.database, service.metadata)
     await service.prepare()
-    await around.bus.start({})
-    app = Starlette(routes=EndpointServer(service, around.keyring).routes(service.endpoints()))
+    await context.bus.start({})
+    app = Starlette(routes=EndpointServer(service, context.keyring).routes(service.endpoints()))
     app.router.default = unknown_path
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
-        yield DispatchDesk(service, clock, http, store, settings)
+        yield DispatchDriver(service, clock, http, store, settings)
     await service.close()
-    await around.bus.stop()
+    await context.bus.stop()

@@ -10,18 +10,18 @@ import pytest
 
 from services.dispatch.operations.change_stream import parse_position
 from shared.errors import InvalidInput
-from tests.integration.dispatch.conftest import DispatchDesk
+from tests.integration.dispatch.conftest import DispatchDriver
 from tests.support.waiting import eventually
 
 
 class Watcher:
     """Collects what the stream tells."""
 
-    def __init__(self, desk: DispatchDesk, after: str | None, sees: Callable[[str], bool]) -> None:
+    def __init__(self, dispatch: DispatchDriver, after: str | None, sees: Callable[[str], bool]) -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.joined = asyncio.Event()
         self.ended = False
-        self._source = desk.service.stream.watch(parse_position(after), sees)
+        self._source = dispatch.service.stream.watch(parse_position(after), sees)
 
     async def run(self) -> None:
         async for chunk in self._source:
@@ -44,9 +44,9 @@ class Watcher:
 
 @asynccontextmanager
 async def watching(
-    desk: DispatchDesk, after: str | None = None, sees: Callable[[str], bool] = lambda _: True
+    dispatch: DispatchDriver, after: str | None = None, sees: Callable[[str], bool] = lambda _: True
 ) -> AsyncIterator[Watcher]:
-    watcher = Watcher(desk, after, sees)
+    watcher = Watcher(dispatch, after, sees)
     task = asyncio.create_task(watcher.run())
     await watcher.joined.wait()
     try:
@@ -57,69 +57,71 @@ async def watching(
 
 
 @pytest.fixture
-async def reading(desk: DispatchDesk) -> AsyncIterator[asyncio.Task[None]]:
+async def reading(dispatch: DispatchDriver) -> AsyncIterator[asyncio.Task[None]]:
     """The stream's reader, running."""
-    task = asyncio.create_task(desk.service.stream.run())
+    task = asyncio.create_task(dispatch.service.stream.run())
     yield task
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_every_step_is_told_in_order(desk: DispatchDesk, reading: asyncio.Task[None]) -> None:
-    async with watching(desk) as watcher:
-        case_id = await desk.demand()
-        await desk.act(case_id, "accept")
+async def test_every_step_is_told_in_order(dispatch: DispatchDriver, reading: asyncio.Task[None]) -> None:
+    async with watching(dispatch) as watcher:
+        case_id = await dispatch.demand()
+        await dispatch.act(case_id, "accept")
         await watcher.until(3)
         assert watcher.steps == [(case_id, 1), (case_id, 2), (case_id, 3)]
         last = watcher.events[-1][1]
         assert (last["case"]["state"], last["entry"]["action"]) == ("accepted", "accept")
 
 
-async def test_it_goes_on_where_it_was_left(desk: DispatchDesk, reading: asyncio.Task[None]) -> None:
-    async with watching(desk) as watcher:
-        case_id = await desk.demand()
+async def test_it_goes_on_where_it_was_left(dispatch: DispatchDriver, reading: asyncio.Task[None]) -> None:
+    async with watching(dispatch) as watcher:
+        case_id = await dispatch.demand()
         await watcher.until(2)
-    await desk.act(case_id, "accept")
-    await desk.act(case_id, "depart")
-    async with watching(desk, after=watcher.events[0][0]) as resumed:
+    await dispatch.act(case_id, "accept")
+    await dispatch.act(case_id, "depart")
+    async with watching(dispatch, after=watcher.events[0][0]) as resumed:
         await resumed.until(3)
-        await desk.act(case_id, "arrive")
+        await dispatch.act(case_id, "arrive")
         await resumed.until(4)
     assert resumed.steps == [(case_id, seq) for seq in (2, 3, 4, 5)]
 
 
 async def test_only_the_properties_that_are_seen_are_told(
-    desk: DispatchDesk, reading: asyncio.Task[None]
+    dispatch: DispatchDriver, reading: asyncio.Task[None]
 ) -> None:
-    async with watching(desk, sees=lambda name: name == "annex") as watcher:
-        await desk.demand()
-        mine = await desk.demand(property="annex")
+    async with watching(dispatch, sees=lambda name: name == "annex") as watcher:
+        await dispatch.demand()
+        mine = await dispatch.demand(property="annex")
         await watcher.until(2)
     assert {case for case, _ in watcher.steps} == {mine}
 
 
 @pytest.mark.parametrize("store", ["postgresql"], indirect=True)
-async def test_what_commits_late_is_not_passed_over(desk: DispatchDesk, reading: asyncio.Task[None]) -> None:
+async def test_what_commits_late_is_not_passed_over(
+    dispatch: DispatchDriver, reading: asyncio.Task[None]
+) -> None:
     """A transaction that began first and commits last comes in its place. (SQLite has one writer.)"""
-    async with watching(desk) as watcher:
-        async with desk.service.database.transaction() as slow:
+    async with watching(dispatch) as watcher:
+        async with dispatch.service.database.transaction() as slow:
             await slow.exec_driver_sql("SELECT pg_current_xact_id()")
-            case_id = await desk.demand()
+            case_id = await dispatch.demand()
             await asyncio.sleep(0.1)
             assert watcher.steps == []
-            await desk.service.outbox.record(slow)
+            await dispatch.service.outbox.record(slow)
         await watcher.until(2)
     assert watcher.steps == [(case_id, 1), (case_id, 2)]
 
 
 async def test_many_watchers_of_many_changes_miss_nothing(
-    desk: DispatchDesk, reading: asyncio.Task[None]
+    dispatch: DispatchDriver, reading: asyncio.Task[None]
 ) -> None:
-    watchers = [Watcher(desk, None, lambda _: True) for _ in range(20)]
+    watchers = [Watcher(dispatch, None, lambda _: True) for _ in range(20)]
     tasks = [asyncio.create_task(watcher.run()) for watcher in watchers]
     await asyncio.gather(*(watcher.joined.wait() for watcher in watchers))
-    events = [desk.accepted() for _ in range(30)]
-    await asyncio.gather(*(desk.deliver(*events[start : start + 10]) for start in (0, 10, 20)))
+    events = [dispatch.accepted() for _ in range(30)]
+    await asyncio.gather(*(dispatch.deliver(*events[start : start + 10]) for start in (0, 10, 20)))
     await asyncio.gather(*(watcher.until(60) for watcher in watchers))
     assert {tuple(watcher.steps) for watcher in watchers} == {tuple(watchers[0].steps)}
     assert len(set(watchers[0].steps)) == 60
@@ -129,10 +131,10 @@ async def test_many_watchers_of_many_changes_miss_nothing(
 
 
 async def test_watchers_are_let_go_when_the_service_leaves(
-    desk: DispatchDesk, reading: asyncio.Task[None]
+    dispatch: DispatchDriver, reading: asyncio.Task[None]
 ) -> None:
-    async with watching(desk) as watcher:
-        desk.service.leaving.set()
+    async with watching(dispatch) as watcher:
+        dispatch.service.leaving.set()
 
         async def ended() -> bool:
             return watcher.ended
@@ -140,9 +142,9 @@ async def test_watchers_are_let_go_when_the_service_leaves(
         await eventually(ended)
 
 
-async def test_over_http_a_bad_place_is_refused(desk: DispatchDesk) -> None:
-    headers = desk.key("dispatcher") | {"Last-Event-ID": "yesterday"}
-    assert (await desk.http.get("/v1/cases/stream", headers=headers)).status_code == 422
+async def test_over_http_a_bad_place_is_refused(dispatch: DispatchDriver) -> None:
+    headers = dispatch.key("dispatcher") | {"Last-Event-ID": "yesterday"}
+    assert (await dispatch.http.get("/v1/cases/stream", headers=headers)).status_code == 422
     with pytest.raises(InvalidInput):
         parse_position("1-x")
     assert parse_position("12-34") == (12, 34)

@@ -5,123 +5,125 @@ from datetime import timedelta
 
 from services.dispatch.app import Dispatch
 from services.dispatch.queries import next_due_at
-from tests.integration.dispatch.conftest import NOW, DispatchDesk, surroundings
+from tests.integration.dispatch.conftest import NOW, DispatchDriver, service_context
 
 
-async def test_it_warns_before_a_deadline_then_tells_that_it_was_missed_each_once(desk: DispatchDesk) -> None:
-    case_id = await desk.demand()
-    await desk.act(case_id, "accept")
-    await desk.pass_time(minutes=91)
-    await desk.look()
-    told = await desk.spoken("guanjia.case.deadline.v1")
+async def test_it_warns_before_a_deadline_then_tells_that_it_was_missed_each_once(
+    dispatch: DispatchDriver,
+) -> None:
+    case_id = await dispatch.demand()
+    await dispatch.act(case_id, "accept")
+    await dispatch.pass_time(minutes=91)
+    await dispatch.look()
+    told = await dispatch.spoken("guanjia.case.deadline.v1")
     assert [(e.data.clock, e.data.outcome) for e in told] == [("arrive", "warned")]
-    await desk.pass_time(minutes=30)
-    await desk.pass_time(minutes=30)
-    told = await desk.spoken("guanjia.case.deadline.v1")
+    await dispatch.pass_time(minutes=30)
+    await dispatch.pass_time(minutes=30)
+    told = await dispatch.spoken("guanjia.case.deadline.v1")
     assert [(e.data.clock, e.data.outcome) for e in told] == [("arrive", "warned"), ("arrive", "missed")]
     assert told[-1].time == NOW + timedelta(hours=2)
 
 
-async def test_a_passed_deadline_is_missed_before_any_timer_has_fired(desk: DispatchDesk) -> None:
-    case_id = await desk.demand()
-    desk.clock.advance(timedelta(minutes=31))
-    clocks = {clock["clock"]: clock for clock in (await desk.case(case_id))["deadlines"]}
+async def test_a_passed_deadline_is_missed_before_any_timer_has_fired(dispatch: DispatchDriver) -> None:
+    case_id = await dispatch.demand()
+    dispatch.clock.advance(timedelta(minutes=31))
+    clocks = {clock["clock"]: clock for clock in (await dispatch.case(case_id))["deadlines"]}
     assert clocks["respond"]["missed_at"] == clocks["respond"]["due_at"] == "2026-11-23T04:30:00Z"
 
 
-async def test_an_offline_phone_takes_a_miss_back(desk: DispatchDesk) -> None:
-    case_id = await desk.demand()
-    await desk.act(case_id, "accept", at="2026-11-23T04:00:00Z")
-    await desk.pass_time(hours=3)
-    case = await desk.act(case_id, "arrive", at="2026-11-23T05:00:00Z")
+async def test_an_offline_phone_takes_a_miss_back(dispatch: DispatchDriver) -> None:
+    case_id = await dispatch.demand()
+    await dispatch.act(case_id, "accept", at="2026-11-23T04:00:00Z")
+    await dispatch.pass_time(hours=3)
+    case = await dispatch.act(case_id, "arrive", at="2026-11-23T05:00:00Z")
     arrive = next(clock for clock in case["deadlines"] if clock["clock"] == "arrive")
     assert (arrive["met_at"], arrive["missed_at"]) == ("2026-11-23T05:00:00Z", None)
 
 
-async def test_waiting_stops_the_clock_and_its_timers(desk: DispatchDesk) -> None:
-    case_id = await desk.demand()
+async def test_waiting_stops_the_clock_and_its_timers(dispatch: DispatchDriver) -> None:
+    case_id = await dispatch.demand()
     for action in ("accept", "arrive"):
-        await desk.act(case_id, action)
-    await desk.act(case_id, "wait", data={"reason": "parts"})
-    await desk.pass_time(days=3)
-    case = await desk.act(case_id, "resume")
+        await dispatch.act(case_id, action)
+    await dispatch.act(case_id, "wait", data={"reason": "parts"})
+    await dispatch.pass_time(days=3)
+    case = await dispatch.act(case_id, "resume")
     complete = next(clock for clock in case["deadlines"] if clock["clock"] == "complete")
     assert complete["paused_seconds"] == 3 * 86400
     assert complete["due_at"] == "2026-11-27T04:00:00Z"
-    assert await desk.spoken("guanjia.case.deadline.v1") == []
+    assert await dispatch.spoken("guanjia.case.deadline.v1") == []
 
 
-async def test_a_job_that_nobody_accepts_goes_to_another_one_level_up(desk: DispatchDesk) -> None:
-    case_id = await desk.demand()
-    first = (await desk.case(case_id))["assignee"]
-    await desk.pass_time(minutes=16)
-    case = await desk.case(case_id)
+async def test_a_job_that_nobody_accepts_goes_to_another_one_level_up(dispatch: DispatchDriver) -> None:
+    case_id = await dispatch.demand()
+    first = (await dispatch.case(case_id))["assignee"]
+    await dispatch.pass_time(minutes=16)
+    case = await dispatch.case(case_id)
     assert (case["state"], case["level"]) == ("dispatched", 1)
     assert case["assignee"] != first
     assert [entry["action"] for entry in case["history"]] == ["raise", "assign", "lapse", "assign"]
 
 
-async def test_an_accepted_job_does_not_lapse(desk: DispatchDesk) -> None:
-    case_id = await desk.demand()
-    await desk.act(case_id, "accept")
-    await desk.pass_time(minutes=20)
-    assert (await desk.case(case_id))["state"] == "accepted"
+async def test_an_accepted_job_does_not_lapse(dispatch: DispatchDriver) -> None:
+    case_id = await dispatch.demand()
+    await dispatch.act(case_id, "accept")
+    await dispatch.pass_time(minutes=20)
+    assert (await dispatch.case(case_id))["state"] == "accepted"
 
 
-async def test_while_nobody_is_there_it_looks_again_every_minute_and_climbs(desk: DispatchDesk) -> None:
-    case_id = await desk.demand(subject="water_supply")
+async def test_while_nobody_is_there_it_looks_again_every_minute_and_climbs(dispatch: DispatchDriver) -> None:
+    case_id = await dispatch.demand(subject="water_supply")
     for person in ("wang", "li"):
-        if (await desk.case(case_id))["assignee"] != person:
-            await desk.act(case_id, "assign", data={"engineer": person})
-        await desk.act(case_id, "decline", actor=person)
-        await desk.look()
-    case = await desk.case(case_id)
+        if (await dispatch.case(case_id))["assignee"] != person:
+            await dispatch.act(case_id, "assign", data={"engineer": person})
+        await dispatch.act(case_id, "decline", actor=person)
+        await dispatch.look()
+    case = await dispatch.case(case_id)
     assert (case["state"], case["level"]) == ("reported", 1)
-    async with desk.service.database.snapshot() as connection:
+    async with dispatch.service.database.snapshot() as connection:
         assert await next_due_at(connection) == NOW + timedelta(minutes=1)
-    await desk.pass_time(minutes=1)
-    assert (await desk.case(case_id))["level"] == 1
-    await desk.pass_time(minutes=15)
-    assert (await desk.case(case_id))["level"] == 2
+    await dispatch.pass_time(minutes=1)
+    assert (await dispatch.case(case_id))["level"] == 1
+    await dispatch.pass_time(minutes=15)
+    assert (await dispatch.case(case_id))["level"] == 2
 
 
-async def test_a_closed_case_has_no_timers_left(desk: DispatchDesk) -> None:
-    case_id = await desk.demand()
-    await desk.act(case_id, "cancel")
-    async with desk.service.database.snapshot() as connection:
+async def test_a_closed_case_has_no_timers_left(dispatch: DispatchDriver) -> None:
+    case_id = await dispatch.demand()
+    await dispatch.act(case_id, "cancel")
+    async with dispatch.service.database.snapshot() as connection:
         assert await next_due_at(connection) is None
 
 
-async def test_two_copies_fire_each_timer_once(desk: DispatchDesk) -> None:
-    events = [desk.accepted() for _ in range(30)]
-    await desk.deliver(*events)
+async def test_two_copies_fire_each_timer_once(dispatch: DispatchDriver) -> None:
+    events = [dispatch.accepted() for _ in range(30)]
+    await dispatch.deliver(*events)
     for event in events:
-        await desk.act(event.data.demand, "accept")
-    desk.clock.advance(timedelta(minutes=100))
-    if not desk.service.database.is_postgres:
-        await desk.look()
+        await dispatch.act(event.data.demand, "accept")
+    dispatch.clock.advance(timedelta(minutes=100))
+    if not dispatch.service.database.is_postgres:
+        await dispatch.look()
     else:
-        around = surroundings(desk.settings, desk.clock)
-        other = Dispatch(around)
+        context = service_context(dispatch.settings, dispatch.clock)
+        other = Dispatch(context)
         await other.prepare()
-        await asyncio.gather(*(copy.watch.look() for copy in (desk.service, other) for _ in range(3)))
-        await desk.look()
+        await asyncio.gather(*(copy.watch.look() for copy in (dispatch.service, other) for _ in range(3)))
+        await dispatch.look()
         await other.close()
-        await around.bus.stop()
-    told = await desk.spoken("guanjia.case.deadline.v1")
+        await context.bus.stop()
+    told = await dispatch.spoken("guanjia.case.deadline.v1")
     assert sorted(e.data.case for e in told) == sorted(e.data.demand for e in events)
 
 
 async def test_the_watch_sleeps_until_something_is_due_and_is_woken_by_an_earlier_timer(
-    desk: DispatchDesk,
+    dispatch: DispatchDriver,
 ) -> None:
-    watching = asyncio.create_task(desk.service.watch.run())
-    case_id = await desk.demand()
-    desk.clock.advance(timedelta(minutes=16))
+    watching = asyncio.create_task(dispatch.service.watch.run())
+    case_id = await dispatch.demand()
+    dispatch.clock.advance(timedelta(minutes=16))
     try:
         async with asyncio.timeout(10):
-            while (await desk.case(case_id))["level"] == 0:
-                desk.service.watch.wake()
+            while (await dispatch.case(case_id))["level"] == 0:
+                dispatch.service.watch.wake()
                 await asyncio.sleep(0.02)
     finally:
         watching.cancel()

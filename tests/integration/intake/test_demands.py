@@ -165,14 +165,14 @@ async def test_what_dispatch_is_told_can_be_read_by_it(desk: Desk) -> None:
 
 async def test_two_hundred_posts_at_once_share_commits_and_each_is_accepted_once(desk: Desk) -> None:
     transactions = 0
-    really = desk.service.doors._accept_set
+    really = desk.service.acceptor._accept_set
 
     async def counted(members: Any) -> Any:
         nonlocal transactions
         transactions += 1
         return await really(members)
 
-    desk.service.doors._batcher._work = counted
+    desk.service.acceptor._batcher._work = counted
     ids = [f"e-{number % 120}" for number in range(200)]
     answers = await asyncio.gather(*(desk.post_event(event(id_)) for id_ in ids))
     assert {answer.status_code for answer in answers} == {202}

@@ -69,4 +69,4 @@ class Story:
         return transition
 
     def deadline(self, name: str) -> Any:
-        return next(clock for clock in self.case.clocks if clock.clock == name)
+        return next(deadline for deadline in self.case.deadlines if deadline.name == name)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from services.dispatch.domain import deadlines
 from services.dispatch.domain.deadlines import Deadline
 from shared.properties.calendar import BusinessHours, Calendar, RoundTheClock
-from shared.properties.service_levels import ClockTarget
+from shared.properties.service_levels import DeadlineTarget
 
 ALWAYS = RoundTheClock()
 OFFICE = BusinessHours(ZoneInfo("Asia/Shanghai"), dict.fromkeys(range(5), ((540, 1080),)))
@@ -18,20 +18,20 @@ HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
 
 
 def begun(calendar: Calendar = ALWAYS, within: timedelta = 2 * HOUR) -> Deadline:
-    clock = deadlines.start_deadline("complete", START, ClockTarget(within), 0.75, calendar)
-    assert clock is not None
-    return clock
+    deadline = deadlines.start_deadline("complete", START, DeadlineTarget(within), 0.75, calendar)
+    assert deadline is not None
+    return deadline
 
 
 def test_met_exactly_when_due_is_met_and_a_moment_later_is_missed() -> None:
-    clock = begun()
-    assert deadlines.meet_deadline(clock, clock.due_at, ALWAYS).missed_at is None
-    late = deadlines.meet_deadline(clock, clock.due_at + SECOND, ALWAYS)
-    assert late.missed_at == clock.due_at
+    deadline = begun()
+    assert deadlines.meet_deadline(deadline, deadline.due_at, ALWAYS).missed_at is None
+    late = deadlines.meet_deadline(deadline, deadline.due_at + SECOND, ALWAYS)
+    assert late.missed_at == deadline.due_at
 
 
 def test_a_target_that_is_off_starts_no_clock() -> None:
-    assert deadlines.start_deadline("arrive", START, ClockTarget(None), 0.75, ALWAYS) is None
+    assert deadlines.start_deadline("arrive", START, DeadlineTarget(None), 0.75, ALWAYS) is None
 
 
 def test_a_wait_moves_the_due_time_by_its_length() -> None:
@@ -43,9 +43,13 @@ def test_a_wait_moves_the_due_time_by_its_length() -> None:
 
 
 def test_a_wait_after_the_miss_moves_nothing() -> None:
-    clock = begun()
-    waiting = deadlines.pause_deadline(clock, clock.due_at + SECOND)
-    assert (waiting.due_at, waiting.missed_at, waiting.paused_since) == (clock.due_at, clock.due_at, None)
+    deadline = begun()
+    waiting = deadlines.pause_deadline(deadline, deadline.due_at + SECOND)
+    assert (waiting.due_at, waiting.missed_at, waiting.paused_since) == (
+        deadline.due_at,
+        deadline.due_at,
+        None,
+    )
     assert deadlines.resume_deadline(waiting, START + 9 * HOUR, ALWAYS) == waiting
 
 
@@ -65,17 +69,17 @@ def test_a_late_report_of_a_timely_deed_takes_the_miss_back() -> None:
 
 
 def test_an_end_without_the_deed_is_a_miss_only_past_due() -> None:
-    clock = begun()
-    assert deadlines.stop_deadline(clock, clock.due_at).missed_at is None
-    assert deadlines.stop_deadline(clock, clock.due_at + SECOND).missed_at == clock.due_at
+    deadline = begun()
+    assert deadlines.stop_deadline(deadline, deadline.due_at).missed_at is None
+    assert deadlines.stop_deadline(deadline, deadline.due_at + SECOND).missed_at == deadline.due_at
 
 
 def test_it_warns_once_before_due_then_looks_for_the_miss() -> None:
-    clock = begun()
-    assert deadlines.next_check(clock) == START + 1.5 * HOUR
-    assert deadlines.is_warning_due(clock, START + 1.5 * HOUR)
-    assert not deadlines.is_warning_due(clock, clock.due_at + SECOND)
-    assert deadlines.next_check(deadlines.pause_deadline(clock, START)) is None
+    deadline = begun()
+    assert deadlines.next_check(deadline) == START + 1.5 * HOUR
+    assert deadlines.is_warning_due(deadline, START + 1.5 * HOUR)
+    assert not deadlines.is_warning_due(deadline, deadline.due_at + SECOND)
+    assert deadlines.next_check(deadlines.pause_deadline(deadline, START)) is None
 
 
 waits = st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 5000)), max_size=6)
@@ -83,16 +87,16 @@ waits = st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 5000)), max_size
 
 @given(waits)
 def test_due_is_start_and_target_and_every_wait_before_the_miss(lengths: list[tuple[int, int]]) -> None:
-    clock, at, waited = begun(), START, 0
+    deadline, at, waited = begun(), START, 0
     for work, wait in lengths:
         at += timedelta(seconds=work)
-        missed = at > clock.due_at
-        clock = deadlines.pause_deadline(clock, at)
+        missed = at > deadline.due_at
+        deadline = deadlines.pause_deadline(deadline, at)
         at += timedelta(seconds=wait)
-        clock = deadlines.resume_deadline(clock, at, ALWAYS)
+        deadline = deadlines.resume_deadline(deadline, at, ALWAYS)
         waited += 0 if missed else wait
-    assert clock.due_at == START + 2 * HOUR + timedelta(seconds=waited)
-    assert clock.paused_seconds == waited
+    assert deadline.due_at == START + 2 * HOUR + timedelta(seconds=waited)
+    assert deadline.paused_seconds == waited
 
 
 @given(waits, st.integers(0, 20_000))
@@ -102,15 +106,15 @@ def test_business_work_until_due_is_the_target_whatever_the_waits(
     """What was worked before each wait, and after the last one until due, adds up to the target."""
     target = 20 * HOUR
     at = START + timedelta(seconds=lead)
-    clock = deadlines.start_deadline("complete", at, ClockTarget(target, "business"), 0.75, OFFICE)
-    assert clock is not None
+    deadline = deadlines.start_deadline("complete", at, DeadlineTarget(target, "business"), 0.75, OFFICE)
+    assert deadline is not None
     worked, since = timedelta(), at
     for work, wait in lengths:
         at += timedelta(seconds=work)
-        if at > clock.due_at:
+        if at > deadline.due_at:
             break
         worked += OFFICE.between(since, at)
-        clock = deadlines.pause_deadline(clock, at)
+        deadline = deadlines.pause_deadline(deadline, at)
         at += timedelta(seconds=wait)
-        clock, since = deadlines.resume_deadline(clock, at, OFFICE), at
-    assert worked + OFFICE.between(since, clock.due_at) == target
+        deadline, since = deadlines.resume_deadline(deadline, at, OFFICE), at
+    assert worked + OFFICE.between(since, deadline.due_at) == target

@@ -38,7 +38,7 @@ IDS = [f"{number:036d}" for number in range(6)]
 
 def opening(name: str, kind: str, at: datetime) -> OpenCase:
     new = NewCase(id=name, property="tower", kind=kind, raised_at=at, actor=actor("app"))  # type: ignore[arg-type]
-    return OpenCase(new=new, papers=PAPERS)
+    return OpenCase(new=new, request=PAPERS)
 
 
 def told(action: Action, choice: int) -> dict[str, Any]:
@@ -70,22 +70,22 @@ moves = st.lists(
 
 def play(chosen: list[tuple[int, int, int, str]]) -> tuple[CaseDecider, datetime]:
     """Open a case of each kind and two more repairs, then do what was chosen."""
-    now, held, loads = START, {}, {}  # type: ignore[var-annotated]
-    desk = CaseDecider(RULES, now, loads)
+    now, tracked, loads = START, {}, {}  # type: ignore[var-annotated]
+    decider = CaseDecider(RULES, now, loads)
     for name, kind in zip(IDS, (*KINDS, "repair", "repair"), strict=True):
-        desk.do(opening(name, kind, now))
+        decider.do(opening(name, kind, now))
     for number, move, minutes, person in chosen:
         now += timedelta(minutes=minutes)
-        held, desk_before = desk.held, desk
-        desk = CaseDecider(RULES, now, desk_before._loads)
-        desk.held, desk.steps, desk.notices = held, desk_before.steps, desk_before.notices
-        attempt(desk, command(desk, IDS[number], move, person, now))
-        while desk.ended:
-            desk.end_children()
-    return desk, now
+        tracked, desk_before = decider.tracked, decider
+        decider = CaseDecider(RULES, now, desk_before._loads)
+        decider.tracked, decider.steps, decider.notices = tracked, desk_before.steps, desk_before.notices
+        attempt(decider, command(decider, IDS[number], move, person, now))
+        while decider.ended:
+            decider.end_children()
+    return decider, now
 
 
-def command(desk: CaseDecider, name: str, move: int, person: str, now: datetime) -> Command:
+def command(decider: CaseDecider, name: str, move: int, person: str, now: datetime) -> Command:
     """One of the moves: look, take back, conclude, else one of the allowed actions."""
     if move < 4:
         return CheckDeadlines(case=name)
@@ -93,7 +93,7 @@ def command(desk: CaseDecider, name: str, move: int, person: str, now: datetime)
         return WithdrawCase(case=name, by="resident", at=now)
     if move in (5, 6):
         return concluded(name, move - 4, now)
-    case = desk.held[name].case
+    case = decider.tracked[name].case
     by = Actor(person=person, recorded_by="desk", roles=frozenset({"admin"}))
     offered = allowed_actions(RULES.of(case), case, by)
     if not offered:
@@ -102,25 +102,25 @@ def command(desk: CaseDecider, name: str, move: int, person: str, now: datetime)
     return PerformAction(case=name, act=ReportedAction(action=action.name, actor=by, data=told(action, move)))
 
 
-def attempt(desk: CaseDecider, asked: Command) -> None:
-    before = dict(desk.held), len(desk.steps), len(desk.notices), weight(desk)
+def attempt(decider: CaseDecider, asked: Command) -> None:
+    before = dict(decider.tracked), len(decider.steps), len(decider.notices), weight(decider)
     try:
-        desk.do(asked)
+        decider.do(asked)
     except Problem:
-        assert (desk.held, len(desk.steps), len(desk.notices), weight(desk)) == before
+        assert (decider.tracked, len(decider.steps), len(decider.notices), weight(decider)) == before
 
 
-def weight(desk: CaseDecider) -> Counter[str]:
-    return +desk._loads.get("tower", Counter())
+def weight(decider: CaseDecider) -> Counter[str]:
+    return +decider._loads.get("tower", Counter())
 
 
 @settings(max_examples=150, deadline=None)
 @given(moves)
 def test_what_must_always_hold_does(chosen: list[tuple[int, int, int, str]]) -> None:
-    desk, _ = play(chosen)
-    for held in desk.held.values():
-        case, workflow = held.case, RULES.of(held.case)
-        entries = [s.transition.entry for s in desk.steps if s.transition.after.id == case.id]
+    decider, _ = play(chosen)
+    for tracked in decider.tracked.values():
+        case, workflow = tracked.case, RULES.of(tracked.case)
+        entries = [s.transition.entry for s in decider.steps if s.transition.after.id == case.id]
         assert [entry.seq for entry in entries] == list(range(1, case.version + 1))
         assert [entry.at for entry in entries] == sorted(entry.at for entry in entries)
         assert entries[-1].to_state == case.state
@@ -129,24 +129,28 @@ def test_what_must_always_hold_does(chosen: list[tuple[int, int, int, str]]) -> 
             assert timers_for(workflow, case) == frozenset()
         if case.state == workflow.follow_up.state or workflow.states[case.state].final == "done":
             assert case.follow_up is not None
-        for clock in case.clocks:
-            assert clock.met_at is None or (clock.missed_at == clock.due_at) == (clock.met_at > clock.due_at)
-            assert clock.missed_at is None or clock.missed_at == clock.due_at
+        for deadline in case.deadlines:
+            assert deadline.met_at is None or (deadline.missed_at == deadline.due_at) == (
+                deadline.met_at > deadline.due_at
+            )
+            assert deadline.missed_at is None or deadline.missed_at == deadline.due_at
 
 
 @settings(max_examples=80, deadline=None)
 @given(moves)
 def test_loads_are_those_of_the_cases_themselves(chosen: list[tuple[int, int, int, str]]) -> None:
-    desk, _ = play(chosen)
-    busy = Counter(h.case.assignee for h in desk.held.values() if is_busy(RULES, h.case) and h.case.assignee)
-    assert weight(desk) == busy
+    decider, _ = play(chosen)
+    busy = Counter(
+        h.case.assignee for h in decider.tracked.values() if is_busy(RULES, h.case) and h.case.assignee
+    )
+    assert weight(decider) == busy
 
 
 @settings(max_examples=80, deadline=None)
 @given(moves)
 def test_every_step_can_be_told_and_read_again(chosen: list[tuple[int, int, int, str]]) -> None:
-    desk, _ = play(chosen)
-    for step in desk.steps:
+    decider, _ = play(chosen)
+    for step in decider.steps:
         event = case_event(RULES, step)
         read = decode(encode(event)).data
         assert isinstance(read, CaseState)
@@ -158,25 +162,28 @@ def test_every_step_can_be_told_and_read_again(chosen: list[tuple[int, int, int,
 def test_nothing_is_closed_twice_reworked_twice_or_declined_without_an_answer(
     chosen: list[tuple[int, int, int, str]],
 ) -> None:
-    desk, _ = play(chosen)
-    reworks = Counter(held.case.rework_of for held in desk.held.values() if held.case.rework_of)
+    decider, _ = play(chosen)
+    reworks = Counter(
+        tracked.case.rework_of for tracked in decider.tracked.values() if tracked.case.rework_of
+    )
     assert all(number == 1 for number in reworks.values())
-    for held in desk.held.values():
-        taken = [s.transition.entry for s in desk.steps if s.transition.after.id == held.case.id]
+    for tracked in decider.tracked.values():
+        taken = [s.transition.entry for s in decider.steps if s.transition.after.id == tracked.case.id]
         ends = [
-            e for e in taken if not RULES.of(held.case).is_open(e.to_state) and e.from_state != e.to_state
+            e for e in taken if not RULES.of(tracked.case).is_open(e.to_state) and e.from_state != e.to_state
         ]
         assert len(ends) <= 1
-        if held.case.state == "declined":
+        if tracked.case.state == "declined":
             assert [entry.action for entry in taken][-2:].count("agree") == 1
-            assert held.case.explained_at is not None
+            assert tracked.case.explained_at is not None
 
 
 def test_a_bad_command_leaves_no_trace_on_the_good_ones() -> None:
-    desk = CaseDecider(RULES, START, {})
-    desk.do(opening(IDS[0], "repair", START))
-    attempt(desk, PerformAction(case=IDS[0], act=ReportedAction(action="complete", actor=SYSTEM)))
+    decider = CaseDecider(RULES, START, {})
+    decider.do(opening(IDS[0], "repair", START))
+    attempt(decider, PerformAction(case=IDS[0], act=ReportedAction(action="complete", actor=SYSTEM)))
     attempt(
-        desk, PerformAction(case=IDS[1], act=ReportedAction(action="note", actor=SYSTEM, data={"text": "x"}))
+        decider,
+        PerformAction(case=IDS[1], act=ReportedAction(action="note", actor=SYSTEM, data={"text": "x"})),
     )
-    assert [step.transition.entry.action for step in desk.steps] == ["raise", "assign"]
+    assert [step.transition.entry.action for step in decider.steps] == ["raise", "assign"]

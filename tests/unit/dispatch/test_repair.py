@@ -39,12 +39,12 @@ def test_a_whole_repair_ends_closed_with_its_follow_up_due_a_day_after_completio
     )
     closed = story.step(SYSTEM, "close").after
     assert (closed.state, closed.version, closed.ended_at) == ("closed", 10, None)
-    assert [clock.missed_at for clock in closed.clocks] == [None, None, None]
+    assert [deadline.missed_at for deadline in closed.deadlines] == [None, None, None]
 
 
 def test_waiting_is_taken_out_of_complete_only() -> None:
     story = worked_on()
-    due = {clock.clock: clock.due_at for clock in story.case.clocks}
+    due = {deadline.name: deadline.due_at for deadline in story.case.deadlines}
     story.step(WANG, "wait", reason="resident absent")
     assert story.deadline("complete").paused_since == story.now
     story.step(WANG, "resume", 3 * HOUR)

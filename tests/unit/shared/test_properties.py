@@ -40,7 +40,7 @@ def test_a_name_and_a_time_zone_are_enough(tmp_path: Path) -> None:
 def test_every_kind_has_a_promise_also_one_that_nobody_knows_yet(tmp_path: Path) -> None:
     level = prop(tmp_path).service_level("sauna", "low")
     assert level.clocks["complete"].calendar == "business"
-    assert level.clock("arrive") is None
+    assert level.target("arrive") is None
 
 
 def test_a_file_changes_only_what_it_names(tmp_path: Path) -> None:
@@ -49,10 +49,10 @@ def test_a_file_changes_only_what_it_names(tmp_path: Path) -> None:
         '[service_levels."*"."*"]\nwarn_at = 0.5\nwait_caps = { parts = "2d" }\n'
         '[service_levels.repair.low]\nclocks = { complete = "20h business", arrive = "off" }\n',
     ).service_level("repair", "low")
-    complete = told.clock("complete")
+    complete = told.target("complete")
     assert complete is not None
     assert (complete.within, complete.calendar) == (timedelta(hours=20), "business")
-    assert told.clock("arrive") is None
+    assert told.target("arrive") is None
     assert told.clocks["respond"].within == timedelta(hours=2)
     assert told.warn_at == 0.5
     assert told.wait_cap("parts") == timedelta(days=2)

@@ -67,7 +67,7 @@ class Step(Struct, frozen=True, kw_only=True):
     effects: tuple[str, ...] = ()
 
 
-class ClockRule(Struct, frozen=True, kw_only=True):
+class DeadlineRule(Struct, frozen=True, kw_only=True):
     """A clock that starts when the case is raised and ends with one of `ends`; it stands still in `pauses`.
     Its time is what the property promises under its name."""
 
@@ -130,7 +130,7 @@ class Workflow(Struct, frozen=True, kw_only=True, dict=True):
     states: dict[str, State]
     actions: dict[str, Action]
     steps: tuple[Step, ...]
-    clocks: tuple[ClockRule, ...]
+    deadline_rules: tuple[DeadlineRule, ...]
     everywhere: frozenset[str] = frozenset()
     """The actions that every workflow has."""
     assignment: AssignRule | None = None

@@ -18,7 +18,7 @@ class WorkflowRefused(Exception):
 
 def lint(workflow: Workflow, file: str) -> None:
     """Raises WorkflowRefused for the first thing that is wrong with `workflow`."""
-    for check in (_names, _head, _steps, _clocks, _actions, _choices, _reachable, _dead_ends):
+    for check in (_names, _head, _steps, _deadline_rules, _actions, _choices, _reachable, _dead_ends):
         for field, reason in check(workflow):
             raise WorkflowRefused(file, field, reason)
 
@@ -38,7 +38,7 @@ def _names(workflow: Workflow) -> Findings:
 
 def _everything_named(workflow: Workflow) -> Iterable[tuple[str, object]]:
     yield from ((f"states.{name}", state) for name, state in workflow.states.items())
-    yield from ((f"clocks.{clock.name}", clock) for clock in workflow.clocks)
+    yield from ((f"clocks.{rule.name}", rule) for rule in workflow.deadline_rules)
     for name, action in workflow.actions.items():
         yield f"actions.{name}", action
         yield from ((f"actions.{name}.fields.{field.name}", field) for field in action.fields)
@@ -82,14 +82,14 @@ def _steps(workflow: Workflow) -> Findings:
             yield f"{path}.from", "a final state has no way out"
 
 
-def _clocks(workflow: Workflow) -> Findings:
-    for clock in workflow.clocks:
-        for action in clock.ends:
+def _deadline_rules(workflow: Workflow) -> Findings:
+    for rule in workflow.deadline_rules:
+        for action in rule.ends:
             if action not in workflow.actions:
-                yield f"clocks.{clock.name}.ends", f"there is no action {action}"
-        for state in clock.pauses:
+                yield f"clocks.{rule.name}.ends", f"there is no action {action}"
+        for state in rule.pauses:
             if state not in workflow.states:
-                yield f"clocks.{clock.name}.pauses", f"there is no state {state}"
+                yield f"clocks.{rule.name}.pauses", f"there is no state {state}"
 
 
 def _actions(workflow: Workflow) -> Findings:

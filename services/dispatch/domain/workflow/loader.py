@@ -15,7 +15,7 @@ from services.dispatch.domain.workflow.definition import (
     FOLDED,
     Action,
     AssignRule,
-    ClockRule,
+    DeadlineRule,
     End,
     Field,
     FollowUpRule,
@@ -155,7 +155,7 @@ def _build(own: _File, every: _Shared, file: str, text: str) -> Workflow:
         actions=_actions(own.actions, file) | _actions(every.actions, _EVERY.name),
         steps=tuple(steps),
         everywhere=frozenset(every.actions),
-        clocks=tuple(_clock(name, clock) for name, clock in own.clocks.items()),
+        deadline_rules=tuple(_deadline_rule(name, rule) for name, rule in own.clocks.items()),
         assignment=own.assignment,
         lease=own.lease,
         digest=hashlib.sha256(msgspec.json.encode(own, order="deterministic")).hexdigest(),
@@ -187,8 +187,8 @@ def _field(name: str, found: _Field, file: str, path: str) -> Field:
         raise WorkflowRefused(file, path, str(error)) from error
 
 
-def _clock(name: str, found: _Clock) -> ClockRule:
-    return ClockRule(name=name, zh=found.zh, en=found.en, ends=found.ends, pauses=found.pauses)
+def _deadline_rule(name: str, found: _Clock) -> DeadlineRule:
+    return DeadlineRule(name=name, zh=found.zh, en=found.en, ends=found.ends, pauses=found.pauses)
 
 
 def _duration(text: str, file: str, path: str) -> timedelta:

@@ -64,6 +64,6 @@ def _tables(workflow: Workflow) -> Iterator[str]:
             yield f"| `{name}` | {action.zh} | {who} | {asks} |"
     yield "\n| clock | 中文 | ends with | stands still in |"
     yield "| --- | --- | --- | --- |"
-    for clock in workflow.clocks:
-        yield f"| `{clock.name}` | {clock.zh} | {_listed(clock.ends)} | {_listed(clock.pauses)} |"
+    for rule in workflow.deadline_rules:
+        yield f"| `{rule.name}` | {rule.zh} | {_listed(rule.ends)} | {_listed(rule.pauses)} |"
     yield ""
