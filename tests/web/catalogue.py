@@ -12,7 +12,7 @@ from shared.pages.layout import load_texts
 from shared.properties.targets import BUILT_IN, TargetName
 from shared.settings import PROJECT
 
-FILES = sorted(PROJECT.glob("services/*/texts.toml"))
+FILES = sorted(PROJECT.glob("services/*/pages/texts.toml"))
 _PARTS = re.compile(r"[()（）、，,·:：.。]")
 _NAMED = re.compile(r"(?:choice|subject|channel|line|perspective|priority|kind|role|tier)_(.+)")
 _PLACE = re.compile(r"\\\{[a-z_]+\\\}")
@@ -52,7 +52,7 @@ def programs_words() -> frozenset[str]:
 @cache
 def _pattern_of(language: str) -> re.Pattern[str]:
     """What a text of `language` looks like, with anything in its places."""
-    texts = load_texts(PROJECT / "shared/texts.toml"), *(load_texts(file) for file in FILES)
+    texts = load_texts(PROJECT / "shared/pages/texts.toml"), *(load_texts(file) for file in FILES)
     known = {text[language] for found in texts for text in found.values()}
     known |= {thing.zh if language == "zh" else thing.en for thing in _named()}
     known |= {target.name if language == "zh" else target.name_en for target in BUILT_IN}

@@ -13,7 +13,7 @@ from shared.pages.layout import load_texts
 from tests.web.conftest import House, Visit
 
 NOW = datetime(2026, 11, 23, 1, tzinfo=UTC)
-TEXTS = load_texts(Path(services.dispatch.app.__file__).with_name("texts.toml"))
+TEXTS = load_texts(Path(services.dispatch.app.__file__).with_name("pages") / "texts.toml")
 HALF = timedelta(seconds=30)
 WORDS = [
     (timedelta(minutes=25), "还有 25 分", "25 min left"),
