@@ -49,8 +49,8 @@ def test_every_text_is_there_in_both_languages() -> None:
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
-async def test_the_page_counts_down_as_the_server_does(host: House, visit: Visit, language: str) -> None:
-    key = await host.key("private", "zhao", "dispatcher")
+async def test_the_page_counts_down_as_the_server_does(house: House, visit: Visit, language: str) -> None:
+    key = await house.key("private", "zhao", "dispatcher")
     page = await visit(key, "/", language=language)
     ahead = [(length + HALF).total_seconds() for length, _, _ in WORDS]
     put = """lengths => { for (const length of lengths) {
