@@ -20,13 +20,14 @@ from starlette.routing import BaseRoute, Route
 from guanjia.buses import make_bus
 from guanjia.simulation.simulated_property import load_all_properties
 from shared.clock import Clock, SystemClock
-from shared.http import openapi
-from shared.http.endpoints import Call, Endpoint, EndpointServer, Reply, unknown_path
+from shared.http import health
+from shared.http.authentication import Authenticator
+from shared.http.health import Origin
+from shared.http.problems import respond_not_found
 from shared.http.router import Router
-from shared.messages import asyncapi
 from shared.messaging.bus import Bus
 from shared.pages.layout import PageRenderer, sign_in_routes
-from shared.service import VERSION, Health, Service, ServiceContext, secret_and_keyring
+from shared.service import VERSION, Service, ServiceContext, secret_and_keyring
 from shared.settings import Settings
 from shared.telemetry import configure_logging, configure_tracing
 
@@ -78,26 +79,30 @@ class Process:
     def app(self) -> Router:
         """The one origin of this process."""
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        web = EndpointServer(self, self.keyring)
-        pages: list[BaseRoute] = [Route("/metrics", self._metrics, methods=["GET"])]
+        authenticator = Authenticator(self.keyring)
+        routes: list[BaseRoute] = [Route("/metrics", self._metrics, methods=["GET"])]
         for service in self.services:
-            pages += service.pages()
-        pages += sign_in_routes(PageRenderer(web), self.keyring)
-        app = Starlette(routes=pages)
-        app.router.default = unknown_path
-        app.router.redirect_slashes = False
-        return Router(self._endpoints(web), app)
+            routes += service.pages()
+        routes += sign_in_routes(PageRenderer(authenticator), self.keyring)
+        pages = Starlette(routes=routes)
+        pages.router.default = respond_not_found
+        pages.router.redirect_slashes = False
+        router = Router(authenticator, pages)
+        for service in self.services:
+            router.add(service, service.endpoints())
+        router.add(self.origin(), health.endpoints)
+        return router
 
-    def _endpoints(self, web: EndpointServer) -> list[Route]:
+    def origin(self) -> Origin:
+        """What answers about itself: the one service, or all as one."""
         if len(self.services) == 1:
-            service = self.services[0]
-            return EndpointServer(service, self.keyring).routes(
-                [*service.endpoints(), *service.common_endpoints()]
-            )
-        routes = web.routes(self._common_endpoints())
+            return self.services[0].origin()
+        endpoints = [endpoint for service in self.services for endpoint in service.endpoints()]
+        return Origin("all", "Guanjia", VERSION, self._check_ready, endpoints)
+
+    async def _check_ready(self) -> None:
         for service in self.services:
-            routes += EndpointServer(service, self.keyring).routes(service.endpoints())
-        return routes
+            await service.check_ready()
 
     async def _metrics(self, _: Request) -> Response:
         for service in self.services:
@@ -105,31 +110,6 @@ class Process:
         text = generate_latest(_Merged([s.registry for s in self.services]))
         text += b"".join(service.written_metrics() for service in self.services)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
-
-    def _common_endpoints(self) -> list[Endpoint]:
-        return [
-            Endpoint("GET", "/livez", self._livez, None, ("进程存活", "The process lives"), answer=Health),
-            Endpoint(
-                "GET", "/readyz", self._readyz, None, ("可以服务", "Databases and bus answer"), answer=Health
-            ),
-            Endpoint("GET", "/openapi.json", self._openapi, None, ("OpenAPI 文档", "The OpenAPI document")),
-            Endpoint("GET", "/asyncapi", self._asyncapi, None, ("AsyncAPI 文档", "The AsyncAPI document")),
-        ]
-
-    async def _livez(self, _: Call) -> Health:
-        return Health("ok", "all")
-
-    async def _readyz(self, _: Call) -> Health:
-        for service in self.services:
-            await service.check_ready()
-        return Health("ok", "all")
-
-    async def _openapi(self, _: Call) -> Reply:
-        endpoints = [e for service in self.services for e in service.endpoints()]
-        return Reply(openapi.build_document("Guanjia", VERSION, [*endpoints, *self._common_endpoints()]))
-
-    async def _asyncapi(self, _: Call) -> Reply:
-        return Reply(asyncapi.build_document(VERSION))
 
 
 class _Merged:

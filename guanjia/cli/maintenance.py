@@ -8,6 +8,7 @@ from sqlalchemy import Row
 from guanjia.process import Process
 from services.kpi.operations.items import rebuild_items
 from shared.database.migrations import upgrade
+from shared.messaging import replay
 from shared.service import Service
 from shared.settings import Settings
 
@@ -49,7 +50,7 @@ async def replay_dead_letters(
     try:
         await upgrade(service.database, service.metadata)
         await service.prepare()
-        taken = await service.replay(queue, reason, limit)
+        taken = await replay.replay_dead_letters(service, queue, reason, limit)
         while await service.relay.send_batch():
             pass
         async with service.database.snapshot() as connection:

@@ -123,7 +123,7 @@ class VirtualProcess:
             and self._next_timer is not None
             and self._next_timer <= self.clock.now()
         ):
-            looked = await self._dispatch.watch.look()
+            looked = await self._dispatch.timer_watch.look()
             done += looked
             if not looked:
                 await self._see_timers()

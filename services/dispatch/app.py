@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from services.dispatch import handlers, queries
-from services.dispatch.api import cases
+from starlette.routing import BaseRoute
+
+from services.dispatch import api, handlers, queries
 from services.dispatch.domain.workflow.loader import load_workflows
 from services.dispatch.domain.workflow_catalog import WorkflowCatalog
 from services.dispatch.jobs import TimerWatch, match_withdrawals_forever
@@ -15,7 +16,8 @@ from services.dispatch.operations.case_actions import CaseActions
 from services.dispatch.operations.change_stream import ChangeStream
 from services.dispatch.operations.workflow_versions import load_catalog
 from services.dispatch.pages.routes import BoardPages
-from shared.http.endpoints import Endpoint, EndpointServer
+from shared.http.authentication import Authenticator
+from shared.http.endpoints import Endpoint
 from shared.messaging.consumer import Subscription
 from shared.pages.layout import PageRenderer
 from shared.service import Job, Service, ServiceContext
@@ -35,21 +37,21 @@ class Dispatch(Service):
         self.catalog = WorkflowCatalog(load_workflows().values(), self.properties)
         self.metrics = DispatchMetrics(self.registry)
         self.case_actions = CaseActions(self)
-        self.watch = TimerWatch(self)
-        self.stream = ChangeStream(self.database, lambda: self.catalog, self.clock.now, self.leaving)
+        self.timer_watch = TimerWatch(self)
+        self.change_stream = ChangeStream(self.database, lambda: self.catalog, self.clock.now, self.leaving)
 
-    def subscriptions(self) -> Sequence[Subscription]:
-        return handlers.SUBSCRIPTIONS
+    def subscriptions(self) -> Sequence[Subscription[Any]]:
+        return handlers.subscriptions(self)
 
     def endpoints(self) -> Sequence[Endpoint]:
-        return cases.endpoints
+        return api.endpoints
 
-    def pages(self) -> Sequence[Any]:
+    def pages(self) -> Sequence[BaseRoute]:
         """The board and the pages of cases."""
-        return BoardPages(self, PageRenderer(EndpointServer(self, self.keyring), HERE / "pages")).routes()
+        return BoardPages(self, PageRenderer(Authenticator(self.keyring), HERE / "pages")).routes()
 
     def jobs(self) -> Sequence[Job]:
-        return (self.watch.run, self.stream.run, self._keep_matching)
+        return (self.timer_watch.run, self.change_stream.run, self._keep_matching)
 
     async def _keep_matching(self) -> None:
         await match_withdrawals_forever(self)
@@ -57,8 +59,8 @@ class Dispatch(Service):
     def committed(self) -> None:
         """Something was committed: to be relayed, to be told on the stream, and perhaps due soon."""
         super().committed()
-        self.stream.wake()
-        self.watch.wake()
+        self.change_stream.wake()
+        self.timer_watch.wake()
 
     async def prepare(self) -> None:
         async with self.database.transaction() as connection:

@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from services.intake import api, handlers, jobs, queries
 from services.intake.metrics import IntakeMetrics
 from services.intake.models import messaging_tables, metadata
-from services.intake.operations.acceptance import UNACCOUNTED_AFTER
 from services.intake.operations.acceptor import Acceptor
 from shared.http.endpoints import Endpoint
-from shared.messaging.bus import Consumer, Delivery
-from shared.messaging.consumer import Subscription, retry_while_unavailable
+from shared.http.rate_limit import RateLimiter
+from shared.messaging.bus import Consumer
+from shared.messaging.consumer import Subscription
 from shared.messaging.topology import INBOUND_QUEUE
 from shared.service import Job, Service, ServiceContext
 
@@ -24,19 +25,16 @@ class Intake(Service):
 
     def __init__(self, context: ServiceContext) -> None:
         super().__init__(context)
-        self.acceptor = Acceptor(
-            self.database, self.outbox, self.clock, self.committed, self.settings.rate_limit
-        )
-        self._inbound = handlers.InboundConsumer(
-            self.acceptor, self._store_dead_letters, self.clock, self.properties
-        )
-        self._own = IntakeMetrics(self.registry)
+        self.acceptor = Acceptor(self.database, self.outbox, self.clock, self.committed)
+        self.rate_limiter = RateLimiter(self.settings.rate_limit)
+        self._inbound = handlers.InboundConsumer(self, self.dead_letters)
+        self._metrics = IntakeMetrics(self.registry)
 
-    def subscriptions(self) -> Sequence[Subscription]:
-        return handlers.SUBSCRIPTIONS
+    def subscriptions(self) -> Sequence[Subscription[Any]]:
+        return handlers.subscriptions(self)
 
     def raw_consumers(self) -> dict[str, Consumer]:
-        return {INBOUND_QUEUE: self._take_inbound}
+        return {INBOUND_QUEUE: self._inbound.take}
 
     def endpoints(self) -> Sequence[Endpoint]:
         return api.endpoints
@@ -49,12 +47,5 @@ class Intake(Service):
 
     async def measure(self) -> None:
         async with self.database.snapshot() as connection:
-            count = await queries.count_unaccounted_demands(connection, self.clock.now(), UNACCOUNTED_AFTER)
-        self._own.unaccounted.set(count)
-
-    async def _take_inbound(self, deliveries: Sequence[Delivery]) -> None:
-        await retry_while_unavailable(INBOUND_QUEUE, lambda: self._inbound.take(deliveries))
-
-    async def _store_dead_letters(self, letters: Sequence[tuple[Delivery, str]]) -> None:
-        async with self.database.transaction() as connection:
-            await self.dead_letters.store(connection, letters)
+            count = await queries.count_unaccounted_demands(connection, self.clock.now())
+        self._metrics.unaccounted.set(count)

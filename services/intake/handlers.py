@@ -1,63 +1,66 @@
 """What intake hears: events from RabbitMQ, as strictly as over HTTP, and what became of its demands."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.intake.domain.incoming_event import Envelope, IncomingEvent, read_event
-from services.intake.operations import acceptance
-from services.intake.operations.acceptor import Acceptor
-from shared.clock import Clock
+from services.intake.domain.incoming_event import Envelope, EventContext, IncomingEvent, read_event
+from services.intake.operations.context import IntakeContext
+from services.intake.operations.demand_progress import save_case_states
 from shared.errors import Problem, TooLarge, WrongMediaType
-from shared.http.endpoints import BODY_LIMIT
+from shared.host import Host
 from shared.http.json_input import decode, sanitize
+from shared.http.requests import BODY_LIMIT
 from shared.messages.cloudevents import Event
-from shared.messages.events import CaseChanged, CaseClosed, CaseOpened
+from shared.messages.events import CaseState
+from shared.messaging.availability import retry_while_unavailable
 from shared.messaging.bus import Delivery
-from shared.messaging.consumer import Subscription, reason_for
+from shared.messaging.consumer import DeadLetter, Subscription, reason_for
+from shared.messaging.dead_letters import DeadLetters
+from shared.messaging.topology import INBOUND_QUEUE
 
 _log = structlog.get_logger(__name__)
 STRUCTURED = "application/cloudevents+json"
-StoreDeadLetters = Callable[[Sequence[tuple[Delivery, str]]], Awaitable[None]]
 
 
-async def handle_case_events(service: Any, connection: AsyncConnection, events: Sequence[Event]) -> None:
-    """Note what became of demands."""
-    await acceptance.save_case_states(connection, [event.data for event in events], service.clock.now())
+def subscriptions(host: Host) -> tuple[Subscription[Any], ...]:
+    """The queues of intake whose events are ours."""
 
+    async def handle_case_events(connection: AsyncConnection, events: Sequence[Event[CaseState]]) -> None:
+        await save_case_states(connection, [event.data for event in events], host.clock.now())
 
-SUBSCRIPTIONS = [Subscription("intake.cases", (CaseOpened, CaseChanged, CaseClosed), handle_case_events)]
+    return (Subscription("intake.cases", handle_case_events),)
 
 
 class InboundConsumer:
     """The consumer of the queue that other systems publish to."""
 
-    def __init__(
-        self, acceptor: Acceptor, bury: StoreDeadLetters, clock: Clock, properties: Mapping[str, Any]
-    ) -> None:
-        self._acceptor = acceptor
-        self._store_dead_letters = bury
-        self._clock = clock
-        self._properties = properties
+    def __init__(self, context: IntakeContext, dead_letters: DeadLetters) -> None:
+        self._context = context
+        self._dead_letters = dead_letters
 
     async def take(self, deliveries: Sequence[Delivery]) -> None:
-        """Accept what can be taken, bury the rest with the reason."""
-        letters: list[tuple[Delivery, str]] = []
-        offers: list[tuple[Delivery, IncomingEvent]] = []
+        """Accept what can be taken, keep the rest with the reason."""
+        await retry_while_unavailable(INBOUND_QUEUE, lambda: self._take(deliveries))
+
+    async def _take(self, deliveries: Sequence[Delivery]) -> None:
+        letters: list[DeadLetter] = []
+        readable: list[tuple[Delivery, IncomingEvent]] = []
         for delivery in deliveries:
             try:
-                offers.append((delivery, self._read(delivery)))
+                readable.append((delivery, self._read(delivery)))
             except Problem as problem:
                 letters.append((delivery, reason_for(problem)))
-        answers = await self._acceptor.accept_all([offer for _, offer in offers])
-        for (delivery, _), answer in zip(offers, answers, strict=True):
-            if isinstance(answer, Exception):
-                letters.append((delivery, reason_for(answer)))
+        results = await self._context.acceptor.accept_all([event for _, event in readable])
+        for (delivery, _), result in zip(readable, results, strict=True):
+            if isinstance(result, Exception):
+                letters.append((delivery, reason_for(result)))
         if letters:
-            _log.warning("events set aside", count=len(letters), queue=letters[0][0].queue)
-            await self._store_dead_letters(letters)
+            _log.warning("events set aside", count=len(letters), queue=INBOUND_QUEUE)
+            async with self._context.database.transaction() as connection:
+                await self._dead_letters.store(connection, letters)
 
     def _read(self, delivery: Delivery) -> IncomingEvent:
         kind = delivery.headers.get("content-type", STRUCTURED).partition(";")[0].strip().lower()
@@ -65,5 +68,8 @@ class InboundConsumer:
             raise WrongMediaType
         if len(delivery.body) > BODY_LIMIT:
             raise TooLarge
-        envelope: Envelope = decode(sanitize(delivery.body), Envelope)
-        return read_event(envelope, by="amqp", now=self._clock.now(), properties=self._properties)
+        envelope = decode(sanitize(delivery.body), Envelope)
+        context = self._context
+        return read_event(
+            envelope, EventContext(by="amqp", now=context.clock.now(), properties=context.properties)
+        )

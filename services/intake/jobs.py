@@ -1,31 +1,29 @@
-"""What intake does by itself: it asks again for demands that nobody knows."""
+"""What intake does by itself: it publishes demands again that nobody knows of."""
 
-import asyncio
-from typing import Any
+from functools import partial
 
 import structlog
 
-from services.intake.operations import acceptance
+from services.intake.operations.demand_progress import republish_lost_demands
+from shared.database.engine import is_transient
+from shared.host import Host
+from shared.run_forever import run_forever
 
 _log = structlog.get_logger(__name__)
 _EVERY_SECONDS = 10
 
 
-async def reconcile_once(service: Any) -> int:
-    """Send demands without a case once more; how many."""
-    async with service.database.transaction() as connection:
-        count = await acceptance.republish_lost_demands(connection, service.outbox, service.clock.now())
+async def reconcile_once(host: Host) -> int:
+    """Publish demands without a case once more; how many."""
+    async with host.database.transaction() as connection:
+        count = await republish_lost_demands(connection, host.outbox, host.clock.now())
     if count:
-        _log.warning("demands without a case are sent again", count=count)
-        service.committed()
-    return int(count)
+        _log.warning("demands without a case are published again", count=count)
+        host.committed()
+    return count
 
 
-async def reconcile(service: Any) -> None:
-    """Ask again, for ever."""
-    while True:
-        await asyncio.sleep(_EVERY_SECONDS)
-        try:
-            await reconcile_once(service)
-        except Exception as error:
-            _log.warning("could not reconcile", error=type(error).__name__)
+async def reconcile(host: Host) -> None:
+    """Look for such demands for ever."""
+    work = partial(reconcile_once, host)
+    await run_forever("reconcile demands", work, every=_EVERY_SECONDS, is_temporary=is_transient)

@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from services.kpi.api.rates import endpoints
+from starlette.routing import BaseRoute
+
+from services.kpi.api import rates
 from services.kpi.handlers import SUBSCRIPTIONS
 from services.kpi.jobs import keep_gauges_fresh, refresh_gauges
 from services.kpi.metrics import RateMetrics
 from services.kpi.models import messaging_tables, metadata
 from services.kpi.pages.rates import RatePages
-from shared.http.endpoints import Endpoint, EndpointServer
+from shared.http.authentication import Authenticator
+from shared.http.endpoints import Endpoint
 from shared.messaging.consumer import Subscription
 from shared.pages.layout import PageRenderer
 from shared.service import Job, Service, ServiceContext
@@ -29,17 +32,17 @@ class Kpi(Service):
         super().__init__(context)
         self.gauges = RateMetrics()
 
-    def subscriptions(self) -> Sequence[Subscription]:
+    def subscriptions(self) -> Sequence[Subscription[Any]]:
         """Facts, follow-ups, cases."""
         return SUBSCRIPTIONS
 
     def endpoints(self) -> Sequence[Endpoint]:
         """The rates and their evidence."""
-        return endpoints
+        return rates.endpoints
 
-    def pages(self) -> Sequence[Any]:
+    def pages(self) -> Sequence[BaseRoute]:
         """The rates for people."""
-        return RatePages(self, PageRenderer(EndpointServer(self, self.keyring), HERE / "pages")).routes()
+        return RatePages(self, PageRenderer(Authenticator(self.keyring), HERE / "pages")).routes()
 
     def jobs(self) -> Sequence[Job]:
         """The gauges are kept fresh."""

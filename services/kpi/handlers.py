@@ -1,32 +1,29 @@
-"""What kpi listens to: facts, follow-ups and cases, in sets, within the transaction that marks each taken."""
+"""What kpi listens to: facts, follow-ups and cases, in the transaction that marks them as taken."""
 
 from collections.abc import Sequence
+from typing import Any
 
+from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.kpi.domain.fact_subjects import FACTS
-from services.kpi.operations import items
+from services.kpi.operations.items import record_cases, record_facts
 from shared.messages.cloudevents import Event
-from shared.messages.events import CaseChanged, CaseClosed, CaseOpened, FollowUpDone, FollowUpDue
+from shared.messages.events import CaseState
 from shared.messaging.consumer import Subscription
-from shared.service import Service
-
-FOLLOW_UPS = (FollowUpDue, FollowUpDone)
-CASES = (CaseOpened, CaseChanged, CaseClosed)
 
 
-async def handle_facts(_: Service, connection: AsyncConnection, events: Sequence[Event]) -> None:
-    """Facts or follow-ups were told."""
-    await items.record_facts(connection, events)
+async def handle_facts(connection: AsyncConnection, events: Sequence[Event[Struct]]) -> None:
+    """Facts came in, or follow-ups are due or done."""
+    await record_facts(connection, events)
 
 
-async def handle_case_events(_: Service, connection: AsyncConnection, events: Sequence[Event]) -> None:
+async def handle_case_events(connection: AsyncConnection, events: Sequence[Event[CaseState]]) -> None:
     """Cases took steps."""
-    await items.record_cases(connection, [event.data for event in events])
+    await record_cases(connection, [event.data for event in events])
 
 
-SUBSCRIPTIONS = (
-    Subscription("kpi.facts", tuple(fact for fact in FACTS if fact not in FOLLOW_UPS), handle_facts),
-    Subscription("kpi.followups", FOLLOW_UPS, handle_facts),
-    Subscription("kpi.cases", CASES, handle_case_events),
+SUBSCRIPTIONS: tuple[Subscription[Any], ...] = (
+    Subscription("kpi.facts", handle_facts),
+    Subscription("kpi.followups", handle_facts),
+    Subscription("kpi.cases", handle_case_events),
 )

@@ -5,15 +5,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from services.survey.api.followups import endpoints
+from starlette.routing import BaseRoute
+
+from services.survey import handlers
+from services.survey.api import followups
 from services.survey.domain.followup import FollowUp
-from services.survey.handlers import SUBSCRIPTIONS
 from services.survey.metrics import SurveyMetrics
 from services.survey.models import messaging_tables, metadata
 from services.survey.operations.attempts import SubmittedAttempt, record_attempts
 from services.survey.pages.form import FormPages
 from shared.batcher import Batcher
-from shared.http.endpoints import Endpoint, EndpointServer
+from shared.http.authentication import Authenticator
+from shared.http.endpoints import Endpoint
 from shared.messaging.consumer import Subscription
 from shared.pages.layout import PageRenderer
 from shared.service import Service, ServiceContext
@@ -33,17 +36,17 @@ class Survey(Service):
         self.attempts: Batcher[SubmittedAttempt, FollowUp] = Batcher(partial(record_attempts, self))
         self.gauges = SurveyMetrics(self.registry)
 
-    def subscriptions(self) -> Sequence[Subscription]:
+    def subscriptions(self) -> Sequence[Subscription[Any]]:
         """Cases."""
-        return SUBSCRIPTIONS
+        return handlers.subscriptions(self)
 
     def endpoints(self) -> Sequence[Endpoint]:
         """Follow-ups and attempts."""
-        return endpoints
+        return followups.endpoints
 
-    def pages(self) -> Sequence[Any]:
+    def pages(self) -> Sequence[BaseRoute]:
         """The resident's form."""
-        return FormPages(self, PageRenderer(EndpointServer(self, self.keyring), HERE / "pages")).routes()
+        return FormPages(self, PageRenderer(Authenticator(self.keyring), HERE / "pages")).routes()
 
     async def finish(self) -> None:
         """Attempts in hand are recorded."""

@@ -1,19 +1,21 @@
-"""What survey listens to: cases, as sets within the transaction that marks them as taken."""
+"""What survey listens to: cases, in batches, within the transaction that marks them as taken."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.survey.operations.followups import plan_followups
+from shared.host import Host
 from shared.messages.cloudevents import Event
-from shared.messages.events import CaseChanged, CaseClosed, CaseOpened
+from shared.messages.events import CaseState
 from shared.messaging.consumer import Subscription
-from shared.service import Service
 
 
-async def handle_case_events(service: Service, connection: AsyncConnection, events: Sequence[Event]) -> None:
-    """Cases took steps; those that are finished are owed a follow-up."""
-    await plan_followups(service, connection, [event.data for event in events])
+def subscriptions(host: Host) -> tuple[Subscription[Any], ...]:
+    """The queues of survey."""
 
+    async def handle_case_events(connection: AsyncConnection, events: Sequence[Event[CaseState]]) -> None:
+        await plan_followups(host, connection, [event.data for event in events])
 
-SUBSCRIPTIONS = (Subscription("survey.cases", (CaseOpened, CaseChanged, CaseClosed), handle_case_events),)
+    return (Subscription("survey.cases", handle_case_events),)

@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry, Gauge
 
 from services.survey import queries
-from shared.service import Service
+from shared.host import Host
 
 
 class SurveyMetrics:
@@ -16,10 +16,10 @@ class SurveyMetrics:
             "guanjia_followups_overdue", "Follow-ups due and not done", labels, registry=registry
         )
 
-    async def refresh(self, service: Service) -> None:
+    async def refresh(self, host: Host) -> None:
         """Read them anew; what has no follow-up open any more has no series."""
-        async with service.database.snapshot() as connection:
-            counts = await queries.count_open_followups(connection, service.clock.now())
+        async with host.database.snapshot() as connection:
+            counts = await queries.count_open_followups(connection, host.clock.now())
         self.open.clear()
         self.overdue.clear()
         for property_id, kind, count, overdue in counts:

@@ -3,13 +3,15 @@
 import json
 import re
 import unicodedata
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from shared.errors import FieldError, InvalidInput, Unreadable
+from shared.http.instants import check_instants
 
 MAX_DEPTH = 32
+Schema = TypeVar("Schema")
 
 _TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.S)
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
@@ -136,11 +138,15 @@ def _find_nul(value: Any, path: str) -> str | None:
     return None
 
 
-def decode(raw: bytes, schema: type[Any] | Any, prefix: str = "") -> Any:
-    """`raw` as a `schema`. Raises `Unreadable` or `InvalidInput` naming the field."""
+def decode(raw: bytes | msgspec.Raw, schema: type[Schema], prefix: str = "") -> Schema:
+    """`raw` as a `schema`, its times within bounds. Raises `Unreadable`, or `InvalidInput` naming the field
+    below `prefix`.
+    """
     try:
-        return msgspec.json.decode(raw, type=schema)
+        value = msgspec.json.decode(raw, type=schema)
     except msgspec.ValidationError as error:
         raise InvalidInput(errors=[field_error(error, prefix)]) from None
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         raise Unreadable("The body is not valid JSON.", "请求体不是有效的 JSON。") from None
+    check_instants(value, prefix)
+    return value

@@ -1,98 +1,107 @@
 """The OpenAPI document of a table of endpoints."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
-from shared.errors import FieldError
 from shared.http.endpoints import Endpoint
+from shared.http.idempotency import HEADER, LONGEST
+from shared.http.problems import PROBLEM_JSON, ProblemDocument
+from shared.http.requests import JSON
 
+JsonObject = dict[str, object]
 _SCHEMA = "#/components/schemas/{name}"
+_IDEMPOTENCY_KEY: JsonObject = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "Again with the same request: no second effect. With another request: 409.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST},
+}
 
 
-class ProblemDocument(msgspec.Struct, omit_defaults=True):
-    """RFC 9457: what went wrong, for people and programs."""
-
-    type: str
-    title: str
-    status: int
-    detail: str | None = None
-    errors: list[FieldError] | None = None
-
-
-def build_document(title: str, version: str, endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+def build_document(title: str, version: str, endpoints: Sequence[Endpoint]) -> JsonObject:
     """OpenAPI 3.1 for `endpoints`; each operation carries its roles as `x-roles`."""
-    bodies = [e.body for e in endpoints if e.body not in (None, bytes)]
-    answers = [answer for e in endpoints for answer in _replies(e).values() if answer is not None]
-    queries = [e.query for e in endpoints if e.query is not None]
-    schemas, components = msgspec.json.schema_components(
-        [*bodies, *answers, *queries, ProblemDocument], ref_template=_SCHEMA
-    )
-    found = dict(zip(map(id, [*bodies, *answers, *queries]), schemas, strict=False))
-    paths: dict[str, Any] = {}
+    schemas = _Schemas(endpoints)
+    paths: dict[str, JsonObject] = {}
     for endpoint in endpoints:
         path = endpoint.path.replace(":path}", "}")
-        paths.setdefault(path, {})[endpoint.method.lower()] = _operation(endpoint, found, components)
+        paths.setdefault(path, {})[endpoint.method.lower()] = _operation(endpoint, schemas)
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version},
         "paths": paths,
         "components": {
-            "schemas": components,
+            "schemas": schemas.components,
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
 
 
-def _operation(endpoint: Endpoint, found: dict[int, Any], components: dict[str, Any]) -> dict[str, Any]:
-    operation: dict[str, Any] = {
+class _Schemas:
+    """The schemas of everything that goes in and out, as references to the document's components."""
+
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        used: list[Any] = [e.body for e in endpoints if e.body not in (None, bytes)]
+        used += [reply for e in endpoints for reply in _replies(e).values() if reply is not None]
+        used += [e.query for e in endpoints if e.query is not None]
+        made, components = msgspec.json.schema_components([*used, ProblemDocument], ref_template=_SCHEMA)
+        self.components: JsonObject = components
+        self._by_type: dict[int, JsonObject] = dict(zip(map(id, used), made, strict=False))
+
+    def of(self, schema: object) -> JsonObject:
+        """The reference to `schema`; of raw bytes anything."""
+        return {} if schema is bytes else self._by_type[id(schema)]
+
+    def members(self, name: str) -> tuple[dict[str, JsonObject], list[str]]:
+        """The properties of a component, and which of them are required."""
+        component = cast(JsonObject, self.components[name])
+        properties = cast(dict[str, JsonObject], component["properties"])
+        return properties, cast(list[str], component.get("required", []))
+
+
+def _operation(endpoint: Endpoint, schemas: _Schemas) -> JsonObject:
+    operation: JsonObject = {
         "summary": endpoint.summary[1],
         "description": endpoint.summary[0],
         "operationId": endpoint.handle.__name__,
-        "parameters": _parameters(endpoint, components),
-        "responses": {
-            **{str(s): _content("Done", answer, found) for s, answer in _replies(endpoint).items()},
-            "default": {
-                "description": "A problem",
-                "content": {
-                    "application/problem+json": {"schema": {"$ref": _SCHEMA.format(name="ProblemDocument")}}
-                },
-            },
-        },
+        "parameters": _parameters(endpoint, schemas),
+        "responses": _responses(endpoint, schemas),
     }
     if endpoint.roles is not None:
         operation["security"] = [{"key": []}]
         operation["x-roles"] = list(endpoint.roles)
     if endpoint.body is not None:
-        schema = {} if endpoint.body is bytes else found[id(endpoint.body)]
-        operation["requestBody"] = {
-            "required": True,
-            "content": {kind: {"schema": schema} for kind in endpoint.types},
-        }
+        content = {kind: {"schema": schemas.of(endpoint.body)} for kind in endpoint.media_types}
+        operation["requestBody"] = {"required": True, "content": content}
     return operation
 
 
 def _replies(endpoint: Endpoint) -> dict[int, Any]:
-    return {endpoint.status: endpoint.answer, **endpoint.other_answers}
+    return {endpoint.status: endpoint.reply, **endpoint.other_replies}
 
 
-def _content(description: str, schema: Any, found: dict[int, Any]) -> dict[str, Any]:
-    if schema is None:
-        return {"description": description}
-    return {"description": description, "content": {"application/json": {"schema": found[id(schema)]}}}
+def _responses(endpoint: Endpoint, schemas: _Schemas) -> JsonObject:
+    problem = {PROBLEM_JSON: {"schema": {"$ref": _SCHEMA.format(name="ProblemDocument")}}}
+    responses: JsonObject = {}
+    for status, reply in _replies(endpoint).items():
+        content = {} if reply is None else {"content": {JSON: {"schema": schemas.of(reply)}}}
+        responses[str(status)] = {"description": "Done", **content}
+    return {**responses, "default": {"description": "A problem", "content": problem}}
 
 
-def _parameters(endpoint: Endpoint, components: dict[str, Any]) -> list[dict[str, Any]]:
+def _parameters(endpoint: Endpoint, schemas: _Schemas) -> list[JsonObject]:
     names = [part[1:-1].split(":")[0] for part in endpoint.path.split("/") if part.startswith("{")]
-    found: list[dict[str, Any]] = [
+    parameters: list[JsonObject] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
     ]
+    if endpoint.keyed:
+        parameters.append(_IDEMPOTENCY_KEY)
     if endpoint.query is not None:
-        schema = components[endpoint.query.__name__]
-        required = schema.get("required", [])
-        found += [
+        members, required = schemas.members(endpoint.query.__name__)
+        parameters += [
             {"name": name, "in": "query", "required": name in required, "schema": kind}
-            for name, kind in schema["properties"].items()
+            for name, kind in members.items()
         ]
-    return found
+    return parameters

@@ -5,8 +5,7 @@ from typing import Any
 import msgspec
 
 from shared.messages.facts import INBOUND
-from shared.messages.registry import PUBLIC
-from shared.messaging.topology import INBOUND_EXCHANGE, PUBLIC_EXCHANGE
+from shared.messages.registry import INBOUND_EXCHANGE, PUBLIC, PUBLIC_EXCHANGE
 
 _REF = "#/components/schemas/{name}"
 

@@ -1,30 +1,34 @@
 """Our events as CloudEvents 1.0 JSON: one object, or an array of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic
 
 import msgspec
 from msgspec import Struct
+from typing_extensions import TypeVar
 
 from shared.ids import new_id
 from shared.messages.registry import TYPES, event_type_of
 
+Data = TypeVar("Data", bound=Struct, default=Any)
+Other = TypeVar("Other", bound=Struct)
 
-class Event(Struct, frozen=True, kw_only=True):
+
+class Event(Struct, Generic[Data], frozen=True, kw_only=True):
     """Something that happened at `time`: `source` and `id` name it for ever, `data` is typed."""
 
     source: str
     id: str
     type: str
     time: datetime
-    data: Any
+    data: Data
     trace: str | None = None
 
     @classmethod
     def of(
-        cls, data: Struct, *, source: str, time: datetime, id: str | None = None, trace: str | None = None
-    ) -> "Event":
+        cls, data: Data, *, source: str, time: datetime, id: str | None = None, trace: str | None = None
+    ) -> "Event[Data]":
         """A new event around `data`; its type follows from the class of `data`."""
         return cls(
             source=source,
@@ -41,7 +45,7 @@ class _Wire(Struct, kw_only=True, omit_defaults=True):
     source: str
     type: str
     time: datetime
-    data: Any
+    data: Struct
     traceparent: str | None = None
 
 
@@ -94,6 +98,11 @@ def decode_events(body: bytes) -> Sequence[Event]:
 def split_batch(body: bytes) -> list[bytes]:
     """What `body` packs, each event by itself and unread. Raises `msgspec.DecodeError`."""
     return [bytes(raw) for raw in _members.decode(body)] if body[:1] == b"[" else [body]
+
+
+def events_of(events: Iterable[Event], data: type[Other]) -> list[Event[Other]]:
+    """Those of `events` that say a `data`, in their order."""
+    return [event for event in events if isinstance(event.data, data)]
 
 
 def _decode_data(envelope: _Envelope) -> Event:

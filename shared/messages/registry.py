@@ -5,6 +5,9 @@ from msgspec import Struct
 from shared.messages import events
 from shared.messages.facts import INBOUND
 
+INBOUND_EXCHANGE = "guanjia.inbound"
+PUBLIC_EXCHANGE = "guanjia.events"
+
 PUBLIC: dict[str, type[Struct]] = {
     "guanjia.case.opened.v1": events.CaseOpened,
     "guanjia.case.changed.v1": events.CaseChanged,

@@ -1,12 +1,12 @@
-"""Takes sets of deliveries for a service: decode, inbox, handler and effects in one transaction.
+"""Takes batches of deliveries for a service: decode, inbox, handler and effects in one transaction.
 
-A bad member never spoils its set: what fails together is halved until only the failing one is set aside, with
-the reason, in the dead letters. While the database is away the set is held, not thrown about.
+A bad member never spoils its batch: what fails together is halved until only the failing one is set aside,
+with the reason, in the dead letters. While the database is away the batch waits.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 import structlog
@@ -14,20 +14,21 @@ from msgspec import Struct
 from opentelemetry.trace import SpanKind
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.database.engine import Database, is_transient
+from shared.database.engine import Database
 from shared.errors import Problem
 from shared.http.json_input import field_error
 from shared.messages.cloudevents import Event, decode, decode_events, encode, split_batch
-from shared.messaging.bus import Bus, BusDown, Delivery
+from shared.messaging.availability import retry_while_unavailable
+from shared.messaging.bus import Bus, Delivery
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.inbox import Inbox
 from shared.messaging.outbox import Outbox
-from shared.messaging.topology import RETRY_SECONDS
+from shared.messaging.topology import QUEUES, RETRY_SECONDS
 from shared.telemetry import traced
 
 _log = structlog.get_logger(__name__)
 _ATTEMPTS = 8
-_SET = 500
+_BATCH = 500
 
 Member = tuple[Event, Delivery]
 DeadLetter = tuple[Delivery, str]
@@ -37,20 +38,21 @@ class RetryLater(Exception):
     """Not now: what this event builds on is not here yet. Tried again later, in the end a dead letter."""
 
 
-Handler = Callable[[Any, AsyncConnection, Sequence[Event]], Awaitable[None]]
-"""`handle(service, connection, events)`: a set's fresh events, in the transaction that marks them taken."""
+Data = TypeVar("Data", bound=Struct)
+Handler = Callable[[AsyncConnection, Sequence[Event[Data]]], Awaitable[None]]
+"""`handle(connection, events)`: a batch's fresh events, in the transaction that marks them as taken."""
 
 
-class Subscription(Struct, frozen=True):
-    """What a service listens to on one queue."""
+@dataclass(frozen=True)
+class Subscription(Generic[Data]):
+    """A service listens to `queue`; which events come to it is told by the topology."""
 
     queue: str
-    types: tuple[type[Struct], ...]
-    handle: Handler
+    handle: Handler[Data]
 
 
 class ConsumerHost(Protocol):
-    """What a receiver needs of its service."""
+    """What a consumer needs of its service."""
 
     database: Database
     outbox: Outbox
@@ -66,12 +68,13 @@ class ConsumerHost(Protocol):
 class EventConsumer:
     """The consumer of one subscription."""
 
-    def __init__(self, host: ConsumerHost, subscription: Subscription) -> None:
+    def __init__(self, host: ConsumerHost, subscription: Subscription[Any]) -> None:
         self._host = host
         self._subscription = subscription
+        self._types = QUEUES[subscription.queue]
 
     async def take(self, deliveries: Sequence[Delivery]) -> None:
-        """Settle every delivery: effected, buried, or sent to be retried."""
+        """Settle every delivery: effected, kept as a dead letter, or sent to be retried."""
         members: list[Member] = []
         letters: list[DeadLetter] = []
         for delivery in deliveries:
@@ -81,11 +84,11 @@ class EventConsumer:
                 _read_one_by_one(delivery, members, letters)
         if letters:
             await self._store_dead_letters(letters)
-        wanted = [member for member in members if isinstance(member[0].data, self._subscription.types)]
-        for start in range(0, len(wanted), _SET):
-            await self._effect(wanted[start : start + _SET])
+        own = [member for member in members if isinstance(member[0].data, self._types)]
+        for start in range(0, len(own), _BATCH):
+            await self._take_effect(own[start : start + _BATCH])
 
-    async def _effect(self, members: Sequence[Member]) -> None:
+    async def _take_effect(self, members: Sequence[Member]) -> None:
         events = [event for event, _ in members]
         try:
             await retry_while_unavailable(self._subscription.queue, lambda: self._transaction(events))
@@ -94,8 +97,8 @@ class EventConsumer:
                 await self._set_aside(*members[0], error)
                 return
             half = len(members) // 2
-            await self._effect(members[:half])
-            await self._effect(members[half:])
+            await self._take_effect(members[:half])
+            await self._take_effect(members[half:])
 
     async def _transaction(self, events: Sequence[Event]) -> None:
         queue, trace = self._subscription.queue, events[0].trace if len(events) == 1 else None
@@ -104,7 +107,7 @@ class EventConsumer:
             async with self._host.database.transaction() as connection:
                 fresh = await self._host.inbox.once(connection, queue, events)
                 if fresh:
-                    await self._subscription.handle(self._host, connection, fresh)
+                    await self._subscription.handle(connection, fresh)
             if self._host.outbox.recorded != recorded:  # by this transaction, or by one beside it
                 self._host.committed()
 
@@ -137,26 +140,6 @@ def _read_one_by_one(delivery: Delivery, members: list[Member], letters: list[De
             members.append((decode(body), delivery))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             letters.append((msgspec.structs.replace(delivery, body=body), reason_for(error)))
-
-
-async def retry_while_unavailable(queue: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Do `work`, again and again while the broker or the database that it needs is away."""
-    pause = 0.1
-    while True:
-        try:
-            await work()
-            return
-        except Exception as error:
-            if not is_temporary(error):
-                raise
-            _log.warning("waiting", queue=queue, error=type(error).__name__)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, 2.0)
-
-
-def is_temporary(error: BaseException) -> bool:
-    """Whether the cause lies with the broker or the database, not with the event."""
-    return isinstance(error, BusDown) or is_transient(error)
 
 
 def reason_for(error: Exception) -> str:

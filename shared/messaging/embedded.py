@@ -34,6 +34,7 @@ from shared.database.bulk import BulkInsert, any_of
 from shared.database.engine import Database, UtcDateTime, is_transient, metadata_for
 from shared.messaging.bus import BusDown, Consumer, Delivery, Message
 from shared.messaging.topology import queues_for
+from shared.run_forever import run_forever
 
 Listener = Callable[[str, bytes, datetime], None]
 """Told of a message: its queue, its body, and from when on it is due."""
@@ -122,34 +123,31 @@ class EmbeddedBus:
                 listener(queue, body, available_at)
 
     async def _consume(self, queue: str, consumer: Consumer) -> None:
-        while not self._stopping:
+        async def take_and_rest() -> None:
             self._wake[queue].clear()
-            try:
-                taken = await self.take(queue, consumer)
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:
-                _log.warning(
-                    "set not settled",
-                    queue=queue,
-                    error=type(error).__name__,
-                    exc_info=not is_transient(error),
-                )
-                await asyncio.sleep(1)
-                continue
+            taken = await self.take(queue, consumer)
             if not taken and not self._stopping:
                 await self._wake[queue].wait()
 
+        await run_forever(f"bus {queue}", take_and_rest, is_temporary=is_transient, until=self._is_stopping)
+
     async def _watch(self) -> None:
-        """Wake the queues on which something is due that this process was not told of."""
-        while not self._stopping:
-            await asyncio.sleep(_POLL_SECONDS)
-            try:
-                for queue in await self._due_queues():
-                    if queue in self._wake:
-                        self._wake[queue].set()
-            except Exception as error:
-                _log.warning("bus waits", error=type(error).__name__)
+        """Wake the queues on which something is due that this process does not know of."""
+        await run_forever(
+            "bus watch",
+            self._wake_due_queues,
+            every=_POLL_SECONDS,
+            is_temporary=is_transient,
+            until=self._is_stopping,
+        )
+
+    async def _wake_due_queues(self) -> None:
+        for queue in await self._due_queues():
+            if queue in self._wake:
+                self._wake[queue].set()
+
+    def _is_stopping(self) -> bool:
+        return self._stopping
 
     async def take(self, queue: str, consumer: Consumer) -> int:
         """Hand a set of what is due on `queue` to `consumer` and settle it; how many messages."""

@@ -16,7 +16,7 @@ class MessagingMetrics:
         )
         self._dead = Gauge("guanjia_dead_letters", "Dead letters not replayed", ["queue"], registry=registry)
 
-    def show(self, service: str, pending: int, oldest: float, dead: Mapping[str, int]) -> None:
+    def update(self, service: str, pending: int, oldest: float, dead: Mapping[str, int]) -> None:
         """Events that wait, the age of the oldest in seconds, dead letters by queue."""
         self._pending.labels(service).set(pending)
         self._oldest.labels(service).set(oldest)

@@ -16,16 +16,16 @@ from aio_pika.exceptions import AMQPError, DeliveryError
 from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
 
+from shared.messages.registry import INBOUND_EXCHANGE, PUBLIC_EXCHANGE
 from shared.messaging.bus import BusDown, Consumer, Delivery, Message
 from shared.messaging.delivery_batcher import DeliveryBatcher
 from shared.messaging.topology import (
     DEAD_EXCHANGE,
-    INBOUND_EXCHANGE,
     INBOUND_QUEUE,
     INTERNAL_EXCHANGE,
-    PUBLIC_EXCHANGE,
     QUEUES,
     RETRY_SECONDS,
+    event_types_on,
 )
 
 _log = structlog.get_logger(__name__)
@@ -90,8 +90,9 @@ class RabbitBus:
         for name in (INBOUND_EXCHANGE, PUBLIC_EXCHANGE, INTERNAL_EXCHANGE, DEAD_EXCHANGE):
             kind = aio_pika.ExchangeType.TOPIC if name != DEAD_EXCHANGE else aio_pika.ExchangeType.DIRECT
             self._exchanges[name] = await channel.declare_exchange(name, kind, durable=True)
-        for queue, types in {**QUEUES, INBOUND_QUEUE: ()}.items():
-            await self._declare_queue(channel, queue, types)
+        for queue in QUEUES:
+            await self._declare_queue(channel, queue, event_types_on(queue))
+        await self._declare_queue(channel, INBOUND_QUEUE, ())
 
     async def _declare_queue(self, channel: AbstractRobustChannel, name: str, types: Sequence[str]) -> None:
         dead = await channel.declare_queue(f"{name}.dead", durable=True, arguments={"x-queue-type": "quorum"})

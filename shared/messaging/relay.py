@@ -18,11 +18,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.clock import Clock
 from shared.database.bulk import any_of
-from shared.database.engine import Database, is_transient
+from shared.database.engine import Database
 from shared.messages.registry import PUBLIC
-from shared.messaging.bus import Bus, BusDown, Message
+from shared.messaging.availability import is_temporary
+from shared.messaging.bus import Bus, Message
 from shared.messaging.outbox import Outbox
 from shared.messaging.topology import AUDIENCES
+from shared.run_forever import run_forever
 
 _log = structlog.get_logger(__name__)
 _BATCH = 500
@@ -53,22 +55,15 @@ class Relay:
 
     async def run(self) -> None:
         """Send for ever."""
-        pause = 0.1
-        while True:
-            self._wake.clear()
-            try:
-                sent = await self.send_batch()
-                pause = 0.1
-            except Exception as error:
-                if not isinstance(error, BusDown) and not is_transient(error):
-                    _log.error("relay failed", exc_info=error)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, 2.0)
-                continue
-            if sent is None:
-                await asyncio.sleep(_TURN_SECONDS)
-            elif sent < _BATCH:
-                await self._rest()
+        await run_forever(f"{self._database.service} relay", self._send_and_rest, is_temporary=is_temporary)
+
+    async def _send_and_rest(self) -> None:
+        self._wake.clear()
+        sent = await self.send_batch()
+        if sent is None:
+            await asyncio.sleep(_TURN_SECONDS)
+        elif sent < _BATCH:
+            await self._rest()
 
     async def _rest(self) -> None:
         try:

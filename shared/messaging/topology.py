@@ -1,47 +1,81 @@
-"""Who hears what: every queue with the event types that are routed to it. All services declare all of it."""
+"""Who hears what, said once: every queue with the events that come to it. All services declare all of it.
 
-from shared.messages.facts import INBOUND
+A service subscribes to a queue by its name alone; which events that are is told here and nowhere else.
+"""
 
-INBOUND_EXCHANGE = "guanjia.inbound"
-PUBLIC_EXCHANGE = "guanjia.events"
+from msgspec import Struct
+
+from shared.messages.events import (
+    CaseChanged,
+    CaseClosed,
+    CaseOpened,
+    DemandAccepted,
+    FollowUpDone,
+    FollowUpDue,
+    KeyRevoked,
+)
+from shared.messages.facts import (
+    DemandWithdrawn,
+    EquipmentRegistered,
+    EquipmentState,
+    FeeBilled,
+    FeePaid,
+    FeeReversed,
+    IncidentRecorded,
+    InspectionRecorded,
+    OccupancyReported,
+    PlantingCounted,
+    PurchaseRecorded,
+    QuestionnaireAnswered,
+    ResidentRegistered,
+)
+from shared.messages.registry import event_type_of
+
 INTERNAL_EXCHANGE = "guanjia.internal"
 DEAD_EXCHANGE = "guanjia.dead"
-
-_CASES = ("guanjia.case.opened.v1", "guanjia.case.changed.v1", "guanjia.case.closed.v1")
-_FOLLOW_UPS = ("guanjia.followup.due.v1", "guanjia.followup.done.v1")
-_FACTS = tuple(name for name in INBOUND if not name.startswith("guanjia.demand."))
-_KEYS = ("guanjia.key.revoked.v1",)
-
 INBOUND_QUEUE = "intake.inbound"
 
-QUEUES: dict[str, tuple[str, ...]] = {
+_CASES = (CaseOpened, CaseChanged, CaseClosed)
+_EQUIPMENT = (EquipmentRegistered, EquipmentState)
+_FEES = (FeeBilled, FeePaid, FeeReversed)
+
+QUEUES: dict[str, tuple[type[Struct], ...]] = {
     "intake.cases": _CASES,
-    "dispatch.demands": ("guanjia.demand.accepted.v1", "guanjia.demand.withdrawn.v1"),
-    "dispatch.facts": (
-        "guanjia.equipment.registered.v1",
-        "guanjia.equipment.state.v1",
-        "guanjia.inspection.recorded.v1",
-        "guanjia.resident.registered.v1",
-    ),
-    "dispatch.followups": ("guanjia.followup.done.v1",),
-    "dispatch.keys": _KEYS,
+    "dispatch.demands": (DemandAccepted, DemandWithdrawn),
+    "dispatch.facts": (*_EQUIPMENT, InspectionRecorded, ResidentRegistered),
+    "dispatch.followups": (FollowUpDone,),
+    "dispatch.keys": (KeyRevoked,),
     "survey.cases": _CASES,
-    "survey.keys": _KEYS,
-    "kpi.facts": _FACTS,
+    "survey.keys": (KeyRevoked,),
+    "kpi.facts": (
+        OccupancyReported,
+        *_FEES,
+        IncidentRecorded,
+        *_EQUIPMENT,
+        PlantingCounted,
+        InspectionRecorded,
+        QuestionnaireAnswered,
+        PurchaseRecorded,
+    ),
     "kpi.cases": _CASES,
-    "kpi.followups": _FOLLOW_UPS,
-    "kpi.keys": _KEYS,
+    "kpi.followups": (FollowUpDue, FollowUpDone),
+    "kpi.keys": (KeyRevoked,),
 }
-"""Queue → the event types that come to it over the internal exchange."""
+"""Queue → what the events say that come to it over the internal exchange."""
+
+
+def event_types_on(queue: str) -> list[str]:
+    """The types of the events that come to `queue`: its routing keys."""
+    return [event_type_of(data) for data in QUEUES[queue]]
 
 
 def queues_for(event_type: str) -> list[str]:
     """The queues that `event_type` is routed to."""
-    return [queue for queue, types in QUEUES.items() if event_type in types]
+    return [queue for queue in QUEUES if event_type in event_types_on(queue)]
 
 
-AUDIENCES = {name: tuple(queues_for(name)) for names in QUEUES.values() for name in names}
-"""Event type → the queues that hear it; what nobody of ours listens to is not in it."""
+AUDIENCES = {name: tuple(queues_for(name)) for queue in QUEUES for name in event_types_on(queue)}
+"""Event type → the queues that hear it; what none of our services listens to is not in it."""
 
 
 RETRY_SECONDS = (1, 5, 30)

@@ -15,14 +15,9 @@ from starlette.staticfiles import StaticFiles
 
 from shared.auth import SESSION_SECONDS, Identity, Keyring
 from shared.errors import NotAllowed, NotSignedIn, Problem
-from shared.http.endpoints import (
-    SESSION_COOKIE,
-    EndpointServer,
-    as_problem,
-    language_of,
-    read_body,
-    same_origin,
-)
+from shared.http.authentication import SESSION_COOKIE, Authenticator
+from shared.http.problems import as_problem
+from shared.http.requests import language_of, read_body, same_origin
 
 HERE = Path(__file__).resolve().parent
 HTMX = Path(js_lib_htmx.__file__).resolve().parent / "static" / "htmx"
@@ -51,7 +46,7 @@ def load_texts(*files: Path) -> Texts:
 class PageRenderer:
     """A service's pages: its templates over the shared ones, its texts over the shared ones."""
 
-    def __init__(self, web: EndpointServer, folder: Path | None = None) -> None:
+    def __init__(self, authenticator: Authenticator, folder: Path | None = None) -> None:
         folders = [*([folder / "templates"] if folder else []), HERE / "templates"]
         self.environment = Environment(
             loader=ChoiceLoader([FileSystemLoader(place) for place in folders]),
@@ -62,7 +57,7 @@ class PageRenderer:
         )
         own = folder / "texts.toml" if folder else None
         self.texts = load_texts(HERE / "texts.toml", *([own] if own and own.exists() else []))
-        self._web = web
+        self._authenticator = authenticator
 
     def render(self, request: Request, template: str, *, status: int = 200, language: str | None = None,
                identity: Identity | None = None, **context: Any) -> HTMLResponse:  # fmt: skip
@@ -90,7 +85,7 @@ class PageRenderer:
 
         async def endpoint(request: Request) -> Response:
             try:
-                identity = self._web.caller(request)
+                identity = self._authenticator.identify(request)
                 if roles and not identity.may(*roles):
                     raise NotAllowed("This page is for others.", "您没有权限查看此页面。")
                 return await show(request, identity)

@@ -19,6 +19,7 @@ from shared.ids import new_id
 from shared.messages.cloudevents import Event, encode
 from shared.messaging.bus import Delivery
 from shared.messaging.consumer import EventConsumer, Subscription
+from shared.messaging.replay import replay_dead_letters
 from tests.contract.samples import HEARD, told
 from tests.contract.service_driver import ServiceDriver, open_service
 from tests.support.stores import Store
@@ -198,10 +199,10 @@ async def test_dead_letters_are_taken_again_by_a_replay(house: ServiceDriver, qu
         lost = Delivery(queue=queue, body=encode(event))
         await service.dead_letters.store(connection, [(lost, "RuntimeError")])
     before = await house.state()
-    assert await service.replay(queue, "Runtime") == 1
+    assert await replay_dead_letters(service, queue, "Runtime") == 1
     after = await house.state()
     assert after != before
-    assert await service.replay() == 1
+    assert await replay_dead_letters(service) == 1
     assert [letter["body"] for letter in await house.letters()] == [b"still bad"]
     await house.deliver(queue, event)
     assert await house.state() == after
@@ -215,18 +216,18 @@ async def test_a_handler_that_fails_in_a_set_leaves_nothing_of_its_member_and_al
     events = [told(queue, mark) for mark in marks]
     real = next(s for s in service.subscriptions() if s.queue == queue)
 
-    async def failing(host: Any, connection: AsyncConnection, members: Sequence[Event]) -> None:
-        await real.handle(host, connection, members)
+    async def failing(connection: AsyncConnection, members: Sequence[Event]) -> None:
+        await real.handle(connection, members)
         if events[4] in members:
             raise RuntimeError("13800138000")
 
-    receiver = EventConsumer(service, Subscription(queue, real.types, failing))
+    receiver = EventConsumer(service, Subscription(queue, failing))
     await receiver.take([Delivery(queue=queue, body=encode(event)) for event in events])
     letters = await house.letters()
     assert [(letter["body"], letter["reason"]) for letter in letters] == [(encode(events[4]), "RuntimeError")]
     found = {mark for mark in marks if await mentions(house, mark)}
     assert found == {*marks} - {marks[4]}
-    assert await service.replay() == 1
+    assert await replay_dead_letters(service) == 1
     assert await mentions(house, marks[4])
 
 

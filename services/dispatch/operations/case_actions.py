@@ -21,7 +21,7 @@ from shared.batcher import Batcher
 from shared.clock import Clock
 from shared.database.bulk import BulkInsert
 from shared.database.engine import Database, is_transient
-from shared.errors import FieldError, InvalidInput
+from shared.http.idempotency import IdempotencyConflict
 
 _encoder = msgspec.json.Encoder()
 _TRIES = 3
@@ -45,17 +45,6 @@ class ActionResult(Struct, frozen=True):
 
     body: bytes
     version: int
-
-
-class IdempotencyConflict(InvalidInput):
-    """This `Idempotency-Key` was used for another request."""
-
-    code = "key-used-otherwise"
-    title = "This Idempotency-Key was used for another request"
-    title_zh = "该 Idempotency-Key 已用于另一请求"
-
-    def __init__(self) -> None:
-        super().__init__(errors=[FieldError("Idempotency-Key", self.title, self.title_zh)])
 
 
 class ActionHost(CommandHost, Protocol):

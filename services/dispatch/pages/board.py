@@ -8,7 +8,6 @@ from msgspec import Meta, Struct, field, to_builtins
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.dispatch import queries
-from services.dispatch.api.cases import visible_properties
 from services.dispatch.domain.case import HistoryEntry
 from services.dispatch.pages.action_forms import ActionForm, Choice, action_forms
 from services.dispatch.pages.board_rows import (
@@ -25,6 +24,7 @@ from services.dispatch.pages.localizer import Localizer
 from services.dispatch.queries import CaseFilter, StoredCase
 from services.dispatch.schemas import may_see_contacts
 from shared.auth import Identity
+from shared.http.parameters import visible_properties
 from shared.messages.facts import Kind
 from shared.properties.property import Property
 
@@ -104,7 +104,9 @@ async def load_board(
     mine = shows_own_jobs(identity, filters)
     if mine and identity.person is None:
         return Board(groups=group_rows(localizer, [], mine=True), cards={}, more=False)
-    found = await queries.list_cases(connection, await _case_filter(connection, identity, filters, mine=mine))
+    found = await queries.list_cases(
+        connection, await _case_filter(connection, localizer, identity, filters, mine=mine)
+    )
     page = sorted(found, key=lambda one: sort_key(localizer, one.case))[:MOST]
     folded = await queries.count_folded(connection, [one.case.id for one in page])
     cards = await _cards(connection, localizer, identity, page, folded) if mine else {}
@@ -115,13 +117,18 @@ async def load_board(
 
 
 async def _case_filter(
-    connection: AsyncConnection, identity: Identity, filters: BoardFilters, *, mine: bool
+    connection: AsyncConnection,
+    localizer: Localizer,
+    identity: Identity,
+    filters: BoardFilters,
+    *,
+    mine: bool,
 ) -> CaseFilter:
     ids = None if filters.ids is None else filters.ids.lower().split(",")[:MOST]
     if ids:
         ids += [one.case.parent for one in await queries.get_cases(connection, ids) if one.case.parent]
     return CaseFilter(
-        properties=visible_properties(identity, filters.prop),
+        properties=visible_properties(localizer.catalog.properties, identity, filters.prop),
         kind=filters.kind,
         state=filters.state,
         is_open=True,

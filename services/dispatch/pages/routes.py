@@ -1,11 +1,9 @@
 """Pages of dispatch: the board with its live rows, the page of a case, and the forms by which people act."""
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -13,7 +11,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from services.dispatch import queries
-from services.dispatch.api.cases import ACTORS, READERS
+from services.dispatch.api.roles import ACTORS, READERS
 from services.dispatch.domain.case import Case, ReportedAction
 from services.dispatch.domain.commands import PerformAction
 from services.dispatch.operations.case_actions import SubmittedAction
@@ -25,9 +23,10 @@ from services.dispatch.pages.localizer import Localizer
 from services.dispatch.queries import StoredCase
 from services.dispatch.schemas import actor_for, may_see_contacts
 from shared.auth import Identity
-from shared.errors import InvalidInput, NotAllowed, NotFound, Problem
-from shared.http.endpoints import language_of
-from shared.http.json_input import field_error
+from shared.errors import NotAllowed, NotFound, Problem
+from shared.http.idempotency import request_digest
+from shared.http.parameters import read_query
+from shared.http.requests import language_of
 from shared.pages.layout import HEADERS, PageRenderer, read_form
 from shared.telemetry import current_trace
 
@@ -131,7 +130,7 @@ class BoardPages:
             for_somebody=told.actor is not None,
             trace=current_trace(),
         )
-        digest = hashlib.sha256(msgspec.json.encode((case.id, told), order="deterministic")).hexdigest()
+        digest = request_digest(case.id, told)
         await self._service.case_actions.submit(
             SubmittedAction(identity=identity, perform=perform, key=told.key, digest=digest)
         )
@@ -226,8 +225,4 @@ def _only_property(localizer: Localizer, identity: Identity) -> str:
 
 def _filters(request: Request) -> BoardFilters:
     """The filters of the address. Raises InvalidInput."""
-    pairs = {name: value for name, value in request.query_params.items() if value}
-    try:
-        return msgspec.convert(pairs, BoardFilters, strict=False)
-    except msgspec.ValidationError as error:
-        raise InvalidInput(errors=[field_error(error)]) from None
+    return read_query(request, BoardFilters, beside=("lang",))

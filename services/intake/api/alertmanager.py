@@ -1,27 +1,21 @@
 """The Alertmanager webhook, version 4: firing is an equipment alarm, resolved its all-clear, once each."""
 
-from typing import Any, Literal
+from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 from services.intake.api.events import BATCH, BATCH_BYTES
-from services.intake.api.replies import BatchReply, accept_each
-from services.intake.domain.incoming_event import IncomingEvent, make_event, read_alert
+from services.intake.api.replies import BatchReply, accept_each, event_context
+from services.intake.domain.alerts import Alert, equipment_state, name_alert, time_of
+from services.intake.domain.incoming_event import EventContext, IncomingEvent, make_event
+from services.intake.operations.context import IntakeContext
 from shared.errors import InvalidInput, Problem, TooLarge
-from shared.http.endpoints import Call, Endpoints, Reply, language_of
-from shared.messages.facts import Id, Instant, Word
+from shared.http.endpoints import Call, Endpoints
+from shared.http.json_input import decode
+from shared.messages.facts import Instant, Word
 
 endpoints = Endpoints()
-
-
-class Alert(Struct):
-    """One alert; what is not needed here is not read."""
-
-    status: Literal["firing", "resolved"]
-    labels: dict[str, str]
-    startsAt: Instant
-    endsAt: Instant
-    fingerprint: Id
 
 
 class AlertmanagerPost(Struct):
@@ -37,45 +31,54 @@ class AlertmanagerQuery(Struct, forbid_unknown_fields=True):
     property: Word | None = None
 
 
+AlertsCall = Call[IntakeContext, AlertmanagerQuery, AlertmanagerPost]
+
+
 @endpoints.add(
-    "POST", "/v1/alertmanager", roles=("source",), body=AlertmanagerPost, answer=BatchReply,
-    limit=BATCH_BYTES, query=AlertmanagerQuery,
+    "POST", "/v1/alertmanager", roles=("source",), body_limit=BATCH_BYTES,
     summary=("Alertmanager 告警接入", "Take Alertmanager alerts"),
 )  # fmt: skip
-async def post_alertmanager(call: Call) -> Reply:
-    alerts: list[Alert] = call.body.alerts
+async def post_alertmanager(call: AlertsCall) -> BatchReply:
+    alerts = call.body.alerts
     if len(alerts) > BATCH:
         raise TooLarge
-    call.service.acceptor.check_rate(call.identity, len(alerts))
-    read = [_try_read(call, alert, index) for index, alert in enumerate(alerts)]
-    if read and all(isinstance(outcome, Problem) for outcome in read):
-        raise next(outcome for outcome in read if isinstance(outcome, Problem))
-    results: list[Any] = list(await accept_each(call.service.acceptor, read, language_of(call.request)))
-    return Reply({"results": results})
+    call.context.rate_limiter.check(call.identity.key, len(alerts))
+    context = event_context(call)
+    members = [_read_member(call, context, alert, index) for index, alert in enumerate(alerts)]
+    problems = [member for member in members if isinstance(member, Problem)]
+    if problems and len(problems) == len(members):
+        raise problems[0]
+    return await accept_each(call, members)
 
 
-def _try_read(call: Call, alert: Alert, index: int) -> IncomingEvent | Problem:
+def _read_member(
+    call: AlertsCall, context: EventContext, alert: Alert, index: int
+) -> IncomingEvent | Problem:
     try:
-        return _offer(call, alert, index)
+        return _read_alert(call, context, alert, f"alerts[{index}]")
     except Problem as problem:
         return problem
 
 
-def _offer(call: Call, alert: Alert, index: int) -> IncomingEvent:
-    service, identity = call.service, call.identity
+def _read_alert(call: AlertsCall, context: EventContext, alert: Alert, path: str) -> IncomingEvent:
     property_id = _property_of(call, alert)
     if property_id is None:
-        path = f"alerts[{index}].labels.property"
-        raise InvalidInput.of(path, "This label is required", "缺少 property 标签")
-    identity.require_property(property_id)
-    id_, at, data = read_alert(alert, property_id)
-    return make_event(f"alertmanager/{identity.name}", id_, "guanjia.equipment.state.v1", at, data,
-                      by=identity.name, now=service.clock.now(), properties=service.properties)  # fmt: skip
+        raise InvalidInput.of(f"{path}.labels.property", "This label is required", "缺少 property 标签")
+    call.identity.require_property(property_id)
+    resolved = alert.status == "resolved"
+    end = decode(msgspec.json.encode(alert.endsAt), Instant, f"{path}.endsAt") if resolved else None
+    return make_event(
+        f"alertmanager/{call.identity.name}",
+        name_alert(alert),
+        "guanjia.equipment.state.v1",
+        time_of(alert, end),
+        equipment_state(alert, property_id),
+        context,
+    )
 
 
-def _property_of(call: Call, alert: Alert) -> str | None:
+def _property_of(call: AlertsCall, alert: Alert) -> str | None:
     """The property that a label names, or the query, or the only one that the key may see."""
-    known, own = call.service.properties, call.identity.properties
-    told = alert.labels.get("property") or call.query.property
-    only = list(known if own is None else own)
-    return told or (only[0] if len(only) == 1 else None)
+    named = alert.labels.get("property") or call.query.property
+    visible = [name for name in call.context.properties if call.identity.sees(name)]
+    return named or (visible[0] if len(visible) == 1 else None)

@@ -1,17 +1,18 @@
 """Plain demands come in, and a demand's sender asks what became of it."""
 
 from datetime import datetime
-from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from services.intake import queries
-from services.intake.api.replies import POSTERS, EventReply, single_reply
+from services.intake.api.replies import POSTERS, EventReply, accept_one, event_context
 from services.intake.domain.incoming_event import make_event
+from services.intake.operations.context import IntakeContext
+from services.intake.queries import StoredDemand
 from shared.errors import NotFound
 from shared.http.endpoints import Call, Endpoints, Reply
-from shared.ids import new_id, parse_uuid
+from shared.ids import new_id
+from shared.messages.events import DeadlineStatus
 from shared.messages.facts import DemandRaised
 
 endpoints = Endpoints()
@@ -25,7 +26,7 @@ class DemandCase(Struct):
     number: str
     state: str
     open: bool
-    next_deadline: dict[str, Any] | None
+    next_deadline: DeadlineStatus | None
 
 
 class DemandDetail(Struct):
@@ -44,48 +45,48 @@ class DemandDetail(Struct):
 
 
 @endpoints.add(
-    "POST", "/v1/demands", roles=POSTERS, body=DemandRaised, answer=EventReply, status=202,
-    summary=("提交需求", "Post a demand"),
-)  # fmt: skip
-async def post_demand(call: Call) -> Reply:
-    service, by = call.service, call.identity.name
-    service.acceptor.check_rate(call.identity, 1)
+    "POST", "/v1/demands", roles=POSTERS, status=202, keyed=True, summary=("提交需求", "Post a demand")
+)
+async def post_demand(call: Call[IntakeContext, None, DemandRaised]) -> Reply[EventReply]:
+    call.context.rate_limiter.check(call.identity.key)
+    id_, source = call.idempotency_key or new_id(), f"key/{call.identity.name}"
+    event = make_event(source, id_, RAISED, None, call.body, event_context(call))
     call.identity.require_property(call.body.property)
-    id_ = call.idempotency_key or new_id()
-    now, known = service.clock.now(), service.properties
-    offer = make_event(f"key/{by}", id_, RAISED, None, call.body, by=by, now=now, properties=known)
-    return single_reply(await service.acceptor.accept(offer))
+    return await accept_one(call, event)
 
 
 @endpoints.add(
-    "GET", "/v1/demands/{id}", roles=POSTERS, answer=DemandDetail,
-    summary=("查询需求及其进展", "A demand and what became of it"),
-)  # fmt: skip
-async def get_demand(call: Call) -> DemandDetail:
-    demand_id = parse_uuid(call.path["id"])
-    async with call.service.database.snapshot() as connection:
-        row = await queries.get_demand(connection, demand_id) if demand_id else None
-    if row is None or not (call.identity.sees(row.property) or row.accepted_by == call.identity.name):
+    "GET", "/v1/demands/{id}", roles=POSTERS, summary=("查询需求及其进展", "A demand and what became of it")
+)
+async def get_demand(call: Call[IntakeContext, None, None]) -> DemandDetail:
+    async with call.context.database.snapshot() as connection:
+        demand = await queries.get_demand(connection, call.id())
+    if demand is None:
         raise NotFound
-    return _view(row)
+    if not (call.identity.sees(demand.property) or demand.accepted_by == call.identity.name):
+        raise NotFound
+    return _describe_demand(demand)
 
 
-def _view(row: Any) -> DemandDetail:
+def _describe_demand(demand: StoredDemand) -> DemandDetail:
     return DemandDetail(
-        id=row.id,
-        property=row.property,
-        kind=row.kind,
-        source=row.source,
-        event=row.event,
-        reference=row.reference,
-        summary=msgspec.json.decode(row.data)["summary"],
-        raised_at=row.raised_at,
-        accepted_at=row.accepted_at,
-        case=None if row.number is None else _case(row),
+        id=demand.id,
+        property=demand.property,
+        kind=demand.raised.kind,
+        source=demand.source,
+        event=demand.event,
+        reference=demand.raised.reference,
+        summary=demand.raised.summary,
+        raised_at=demand.raised_at,
+        accepted_at=demand.accepted_at,
+        case=_describe_case(demand),
     )
 
 
-def _case(row: Any) -> DemandCase:
-    unmet = [deadline for deadline in row.deadlines if row.open and deadline["met_at"] is None]
-    following = min(unmet, key=lambda deadline: str(deadline["due_at"]), default=None)
-    return DemandCase(row.id, row.number, row.state, row.open, following)
+def _describe_case(demand: StoredDemand) -> DemandCase | None:
+    case = demand.case
+    if case is None:
+        return None
+    unmet = [deadline for deadline in case.deadlines if case.open and deadline.met_at is None]
+    following = min(unmet, key=lambda deadline: deadline.due_at, default=None)
+    return DemandCase(demand.id, case.number, case.state, case.open, following)

@@ -2,11 +2,15 @@
 
 from msgspec import Struct
 
-from services.intake.api.keys import page_limit
-from shared.errors import InvalidInput
+from services.intake.operations.context import IntakeContext
 from shared.http.endpoints import Call, Endpoints
+from shared.http.pagination import Cursor, Page, PageQuery
+from shared.http.parameters import require_property
+from shared.messages.facts import Word
+from shared.properties.roster import Person
 
 endpoints = Endpoints()
+CURSOR = Cursor("people", tuple[str])
 
 
 class PersonSummary(Struct):
@@ -18,34 +22,25 @@ class PersonSummary(Struct):
     skills: list[str]
 
 
-class PeoplePage(Struct):
-    """The people of a property."""
-
-    items: list[PersonSummary]
-    next: str | None
-
-
-class PeopleQuery(Struct, forbid_unknown_fields=True):
+class PeopleQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whose people, and of which role."""
 
-    property: str
-    role: str | None = None
-    cursor: str | None = None
-    limit: int = 200
+    property: Word
+    role: Word | None = None
 
 
 @endpoints.add(
     "GET", "/v1/people", roles=("dispatcher", "quality", "operations", "manager", "engineer"),
-    query=PeopleQuery, answer=PeoplePage, summary=("人员名单", "People of a property"),
+    summary=("人员名单", "People of a property"),
 )  # fmt: skip
-async def get_people(call: Call) -> PeoplePage:
-    asked: PeopleQuery = call.query
-    call.identity.require_property(asked.property)
-    property_ = call.service.properties.get(asked.property)
-    if property_ is None:
-        raise InvalidInput.of("property", "There is no such property", "物业项目不存在")
-    limit = page_limit(asked.limit)
-    wanted = [p for p in property_.people if asked.role is None or asked.role in p.roles]
-    rest = sorted((p for p in wanted if p.id > (asked.cursor or "")), key=lambda person: person.id)
-    items = [PersonSummary(p.id, p.name, list(p.roles), list(p.skills)) for p in rest[:limit]]
-    return PeoplePage(items, items[-1].id if len(rest) > limit else None)
+async def get_people(call: Call[IntakeContext, PeopleQuery, None]) -> Page[PersonSummary]:
+    query = call.query
+    prop = require_property(call.context.properties, call.identity, query.property)
+    after = CURSOR.decode(query.cursor) or ("",)
+    people = [person for person in prop.people if query.role is None or query.role in person.roles]
+    rest = sorted((p for p in people if p.id > after[0]), key=lambda person: person.id)
+    return CURSOR.page(rest, query.limit, lambda person: (person.id,), _summarize_person)
+
+
+def _summarize_person(person: Person) -> PersonSummary:
+    return PersonSummary(person.id, person.name, list(person.roles), list(person.skills))

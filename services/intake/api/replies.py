@@ -1,22 +1,24 @@
-"""What whoever posts is answered: one event's fate, and a set's, in order."""
+"""What whoever posts is answered: one event's fate, and a batch's, in order."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
 
-from services.intake.domain.incoming_event import IncomingEvent
-from services.intake.operations.acceptance import Acceptance
-from services.intake.operations.acceptor import Acceptor
+from services.intake.domain.incoming_event import EventContext, IncomingEvent
+from services.intake.operations.acceptance import Acceptance, EventConflict
+from services.intake.operations.context import IntakeContext
 from shared.auth import Role
 from shared.errors import Problem
-from shared.http.endpoints import Reply
+from shared.http.endpoints import Call, Reply
+from shared.http.requests import language_of
+from shared.telemetry import current_trace
 
 POSTERS: tuple[Role, ...] = ("source", "dispatcher", "quality", "operations", "manager")
 
 
 class EventReply(Struct, omit_defaults=True, kw_only=True):
-    """The answer to one event."""
+    """What became of one event."""
 
     status: Literal["accepted", "duplicate", "rejected"]
     source: str | None = None
@@ -26,34 +28,49 @@ class EventReply(Struct, omit_defaults=True, kw_only=True):
 
 
 class BatchReply(Struct):
-    """The answer to a batch: one result each, in order."""
+    """What became of a batch: one result each, in order."""
 
     results: list[EventReply]
 
 
-def single_reply(accepted: Acceptance) -> Reply:
-    """202, with the place of the demand where it is one."""
-    headers = {"Location": f"/v1/demands/{accepted.demand}"} if accepted.demand else {}
-    return Reply(accepted, 202, headers)
+def event_context(call: Call[IntakeContext, Any, Any]) -> EventContext:
+    """By whom and when the events of a request are brought."""
+    return EventContext(
+        by=call.identity.name,
+        now=call.context.clock.now(),
+        properties=call.context.properties,
+        trace=current_trace(),
+    )
+
+
+async def accept_one(call: Call[IntakeContext, Any, Any], event: IncomingEvent) -> Reply[EventReply]:
+    """Accept `event`: 202, with the place of the demand where it is one. Raises `EventConflict`."""
+    reply = _event_reply(await call.context.acceptor.accept(event))
+    headers = {"Location": f"/v1/demands/{reply.demand}"} if reply.demand else {}
+    return Reply(reply, 202, headers)
 
 
 async def accept_each(
-    acceptor: Acceptor, read: Sequence[IncomingEvent | Problem], language: str
-) -> list[Acceptance | EventReply]:
+    call: Call[IntakeContext, Any, Any], members: Sequence[IncomingEvent | Problem]
+) -> BatchReply:
     """Accept those that could be read, in one transaction; a result for each, in order."""
-    fates = iter(await acceptor.accept_all([offer for offer in read if isinstance(offer, IncomingEvent)]))
-    return [_result(outcome, fates, language) for outcome in read]
+    readable = [member for member in members if isinstance(member, IncomingEvent)]
+    results = iter(await call.context.acceptor.accept_all(readable))
+    language = language_of(call.request)
+    return BatchReply([_member_reply(member, results, language) for member in members])
 
 
-def _result(
-    outcome: IncomingEvent | Problem, fates: Iterator[Acceptance | Exception], language: str
-) -> Acceptance | EventReply:
-    if isinstance(outcome, Problem):
-        return EventReply(status="rejected", problem=outcome.document(language))
-    fate = next(fates)
-    if isinstance(fate, Problem):
-        told = fate.document(language)
-        return EventReply(status="rejected", source=outcome.source, id=outcome.id, problem=told)
-    if isinstance(fate, Exception):
-        raise fate
-    return fate
+def _member_reply(
+    member: IncomingEvent | Problem, results: Iterator[Acceptance | EventConflict], language: str
+) -> EventReply:
+    if isinstance(member, Problem):
+        return EventReply(status="rejected", problem=member.document(language))
+    result = next(results)
+    if isinstance(result, EventConflict):
+        problem = result.document(language)
+        return EventReply(status="rejected", source=member.source, id=member.id, problem=problem)
+    return _event_reply(result)
+
+
+def _event_reply(result: Acceptance) -> EventReply:
+    return EventReply(status=result.status, source=result.source, id=result.id, demand=result.demand)

@@ -1,26 +1,32 @@
-"""What is offered at the door, read and checked; pure, so that every door reads alike."""
+"""An event that comes in, read and checked; pure, so that every way in reads alike."""
 
 import hashlib
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal, Protocol
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
 
-from shared.errors import FieldError, InvalidInput
-from shared.http.json_input import field_error
-from shared.messages.facts import DATA_DECODERS, ID_LENGTH, INBOUND, Data, DemandRaised, EquipmentState
+from shared.errors import FieldError, InvalidInput, Unreadable
+from shared.http.json_input import decode, sanitize
+from shared.ids import new_id
+from shared.messages.facts import INBOUND, Data, DemandRaised, Id, Instant
 
 FUTURE = timedelta(minutes=5)
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+"""How far a sender's clock may run ahead."""
+Type = Annotated[str, Meta(min_length=1, max_length=200)]
 _sorted = msgspec.json.Encoder(order="sorted")
 
 
 class IncomingEvent(Struct, frozen=True, kw_only=True):
-    """A checked event that may be accepted; `digest` is the same where one of the same name says the same."""
+    """A checked event that may be accepted: `source` and `id` name it for ever, `by` is whose key brought it.
+
+    `digest` is the same where one of the same name says the same. `demand` is the identifier that its demand
+    gets if it is new, None where it raises none; `trace` the `traceparent` that it came with.
+    """
 
     source: str
     id: str
@@ -29,26 +35,23 @@ class IncomingEvent(Struct, frozen=True, kw_only=True):
     data: Data
     digest: bytes
     by: str
+    demand: str | None = None
+    trace: str | None = None
 
     @property
     def name(self) -> tuple[str, str]:
         """What names the event for ever."""
         return self.source, self.id
 
-    @property
-    def is_demand(self) -> bool:
-        """Whether it opens a case."""
-        return isinstance(self.data, DemandRaised)
-
 
 class Envelope(Struct, frozen=True, kw_only=True):
     """A CloudEvent in structured mode; extension attributes are let through and ignored."""
 
     specversion: str
-    id: Annotated[str, Meta(min_length=1, max_length=256)]
-    source: Annotated[str, Meta(min_length=1, max_length=256)]
-    type: Annotated[str, Meta(min_length=1, max_length=256)]
-    time: Annotated[datetime, Meta(tz=True)] | None = None
+    id: Id
+    source: Id
+    type: Type
+    time: Instant | None = None
     subject: str | None = None
     datacontenttype: str | None = None
     dataschema: str | None = None
@@ -56,18 +59,20 @@ class Envelope(Struct, frozen=True, kw_only=True):
     data_base64: str | None = None
 
 
-def read_event(envelope: Envelope, *, by: str, now: datetime, properties: Collection[str]) -> IncomingEvent:
-    """The offer in `envelope`. Raises `InvalidInput` naming each wrong field."""
+class EventContext(Struct, frozen=True, kw_only=True):
+    """By whom an event is brought, when, within which trace; and the properties that there are."""
+
+    by: str
+    now: datetime
+    properties: Collection[str]
+    trace: str | None = None
+
+
+def read_event(envelope: Envelope, context: EventContext) -> IncomingEvent:
+    """The event in `envelope`. Raises `InvalidInput` naming each wrong field."""
     _check_attributes(envelope)
-    decoder = DATA_DECODERS[envelope.type]
-    try:
-        data = decoder.decode(_payload(envelope))
-    except msgspec.ValidationError as error:
-        raise InvalidInput(errors=[field_error(error, "data")]) from None
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        raise InvalidInput.of("data", "This is not valid JSON", "不是有效的 JSON") from None
-    return make_event(envelope.source, envelope.id, envelope.type, envelope.time, data, by=by, now=now,
-                      properties=properties)  # fmt: skip
+    data = decode(_payload(envelope), INBOUND[envelope.type], "data")
+    return make_event(envelope.source, envelope.id, envelope.type, envelope.time, data, context)
 
 
 def _check_attributes(envelope: Envelope) -> None:
@@ -84,61 +89,36 @@ def _check_attributes(envelope: Envelope) -> None:
 
 
 def _payload(envelope: Envelope) -> bytes | msgspec.Raw:
+    """The data; what lies in base64 was not read with the envelope, and is looked at as strictly here."""
     if envelope.data is not msgspec.UNSET:
         return envelope.data
     if envelope.data_base64 is None:
         raise InvalidInput.of("data", "This field is required", "缺少必填字段")
     try:
-        return b64decode(envelope.data_base64, validate=True)
+        return sanitize(b64decode(envelope.data_base64, validate=True))
     except (Base64Error, ValueError):
         raise InvalidInput.of("data_base64", "This is not base64", "不是有效的 base64") from None
+    except Unreadable:
+        raise InvalidInput.of("data", "This is not valid JSON", "不是有效的 JSON") from None
 
 
 def make_event(
-    source: str, id_: str, type_: str, time: datetime | None, data: Data, *, by: str, now: datetime,
-    properties: Collection[str],
-) -> IncomingEvent:  # fmt: skip
-    """An offer of checked parts. Raises `InvalidInput` for an unknown property or an impossible time."""
-    if data.property not in properties:
+    source: str, id_: str, type_: str, time: datetime | None, data: Data, context: EventContext
+) -> IncomingEvent:
+    """An event of checked parts. Raises `InvalidInput` for an unknown property or a time in the future."""
+    if data.property not in context.properties:
         raise InvalidInput.of("data.property", "There is no such property", "物业项目不存在")
-    if time is not None and time > now + FUTURE:
+    if time is not None and time > context.now + FUTURE:
         raise InvalidInput.of("time", "This lies in the future", "时间在未来")
-    if time is not None and time < EARLIEST:
-        raise InvalidInput.of("time", "This lies before 1970", "时间早于 1970 年")
-    told = [type_, data] if time is None else [type_, data, time.astimezone(UTC)]
+    content = [type_, data] if time is None else [type_, data, time.astimezone(UTC)]
     return IncomingEvent(
         source=source,
         id=id_,
         type=type_,
-        time=(time or now).astimezone(UTC),
+        time=(time or context.now).astimezone(UTC),
         data=data,
-        digest=hashlib.sha256(_sorted.encode(told)).digest(),
-        by=by,
+        digest=hashlib.sha256(_sorted.encode(content)).digest(),
+        by=context.by,
+        demand=new_id() if isinstance(data, DemandRaised) else None,
+        trace=context.trace,
     )
-
-
-class Alert(Protocol):
-    """What is needed of an alert of Alertmanager."""
-
-    status: Literal["firing", "resolved"]
-    labels: dict[str, str]
-    startsAt: datetime
-    endsAt: datetime
-    fingerprint: str
-
-
-def read_alert(alert: Alert, property_id: str) -> tuple[str, datetime, EquipmentState]:
-    """An alert's event id, time and data: firing is a faulty state with alarm, resolved an intact one.
-
-    The same alert is told again and again while it lasts: fingerprint, start and status name it.
-    """
-    firing = alert.status == "firing"
-    equipment = alert.labels.get("equipment") or alert.labels.get("alertname") or alert.fingerprint
-    id_ = f"{alert.fingerprint}:{alert.startsAt.astimezone(UTC).isoformat()}:{alert.status}"
-    state = EquipmentState(
-        property=property_id,
-        equipment=equipment[:ID_LENGTH],
-        state="faulty" if firing else "intact",
-        alarm=firing,
-    )
-    return id_, alert.startsAt if firing else alert.endsAt, state

@@ -1,44 +1,42 @@
-"""What kpi answers over HTTP: the 17 rates as of any instant, and the very items behind each."""
+"""What kpi answers over HTTP: every rate as of any instant, and the very items behind each."""
 
-from datetime import datetime
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from typing import Any
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 from sqlalchemy import Row
 
-from services.kpi.api.query_parameters import (
-    Cursor,
-    EvidenceCursor,
-    Moment,
-    parse_instant,
-    rates_offset,
-    require_property,
-)
 from services.kpi.domain.definitions import DEFINITIONS
 from services.kpi.domain.items import from_micros
 from services.kpi.domain.rates import RATE_BY_KPI, RATES, Figure, Rate, Side, decimal_text
 from services.kpi.domain.windows import Window, window_start
-from services.kpi.queries.evidence import EvidenceFilter, list_evidence_rows, position_of
+from services.kpi.operations.context import KpiContext
+from services.kpi.queries.evidence import EvidenceFilter, EvidencePosition, list_evidence_rows, position_of
 from services.kpi.queries.scorecards import Scorecard, load_scorecard
 from shared.auth import Role
 from shared.errors import NotFound
-from shared.http.endpoints import Call, Endpoints, language_of
+from shared.host import Host
+from shared.http.endpoints import Call, Endpoints
+from shared.http.pagination import Cursor, Page, PageQuery, not_a_cursor
+from shared.http.parameters import only_property
+from shared.http.requests import language_of
+from shared.messages.facts import Instant
 from shared.properties.property import Property
 from shared.properties.targets import Bound
-from shared.service import Service
 
 READERS: tuple[Role, ...] = ("manager", "quality", "operations", "dispatcher", "admin")
 endpoints = Endpoints()
+RATES_CURSOR = Cursor("kpis", tuple[str])
+EVIDENCE_CURSOR = Cursor("evidence", tuple[str, datetime, int, str, str, int])
+"""The rate, the instant of the first page, and the position of its last item."""
 
 
-class RatesQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RatesQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which rates, and as of when; without `at`: now. One to come tells what will be if nothing happens."""
 
     property: str | None = None
     window: Window = "month"
-    at: Moment | None = None
-    cursor: Cursor | None = None
-    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    at: Instant | None = None
 
 
 class EvidenceQuery(RatesQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,13 +61,6 @@ class RateResponse(Struct, frozen=True, kw_only=True):
     met: bool | None
 
 
-class RatesPage(Struct, frozen=True, kw_only=True):
-    """All 17, in their order."""
-
-    items: list[RateResponse]
-    next: str | None
-
-
 class EvidenceItem(Struct, frozen=True, kw_only=True):
     """One item that was counted: what it is, when it counts, and what it came to on both sides."""
 
@@ -92,68 +83,79 @@ class EvidencePage(Struct, frozen=True, kw_only=True):
     next: str | None
 
 
-@endpoints.add(
-    "GET", "/v1/kpis", roles=READERS, query=RatesQuery, answer=RatesPage,
-    summary=("十七项指标", "The 17 target rates of a property"),
-)  # fmt: skip
-async def list_rates(call: Call) -> RatesPage:
-    """All 17 rates of a property in a window, as of now or a past instant."""
-    asked: RatesQuery = call.query
-    prop = require_property(call.service, call.identity, asked.property)
-    board = await scorecard_as_of(call.service, prop, asked.at)
-    language = language_of(call.request)
-    begin = rates_offset(asked.cursor)
-    page = board.figures[asked.window][begin : begin + asked.limit]
-    more = begin + asked.limit < len(RATES)
-    items = [rate_response(board, asked.window, figure, language) for figure in page]
-    return RatesPage(items=items, next=items[-1].kpi if more else None)
-
-
-@endpoints.add(
-    "GET", "/v1/kpis/{kpi}/evidence", roles=READERS, query=EvidenceQuery, answer=EvidencePage,
-    summary=("指标依据：逐项明细", "The very items that were counted"),
-)  # fmt: skip
-async def list_evidence(call: Call) -> EvidencePage:
-    """The items behind a rate; all pages are as of the first page's instant."""
-    asked: EvidenceQuery = call.query
-    rate = RATE_BY_KPI.get(call.path["kpi"])
-    if rate is None:
-        raise NotFound
-    prop = require_property(call.service, call.identity, asked.property)
-    page = EvidenceCursor.of(asked.cursor)
-    board = await scorecard_as_of(call.service, prop, page.as_of if page else asked.at)
-    return await load_evidence_page(call.service, board, rate, asked, page, language_of(call.request))
-
-
-async def load_evidence_page(
-    service: Service,
-    board: Scorecard,
-    rate: Rate,
-    asked: EvidenceQuery,
-    page: EvidenceCursor | None,
-    language: str,
-) -> EvidencePage:
-    """A page of evidence, in `language` (`zh` or `en`)."""
-    start = window_start(asked.window, board.as_of, board.property.timezone)
-    wanted = EvidenceFilter(board.property.id, rate, asked.side, start, board.as_of)
-    async with service.database.snapshot() as connection:
-        rows = await list_evidence_rows(connection, wanted, page.position if page else None, asked.limit + 1)
-    shown = rows[: asked.limit]
-    following = EvidenceCursor(board.as_of, position_of(shown[-1])) if len(rows) > asked.limit else None
-    figure = next(f for f in board.figures[asked.window] if f.rate is rate)
-    return EvidencePage(
-        figure=rate_response(board, asked.window, figure, language),
-        definition=DEFINITIONS[rate.kpi][0 if language == "zh" else 1],
-        side=asked.side,
-        items=[_item(row, rate) for row in shown],
-        next=following.cursor() if following else None,
+@endpoints.add("GET", "/v1/kpis", roles=READERS, summary=("服务承诺指标", "The target rates of a property"))
+async def list_rates(call: Call[KpiContext, RatesQuery, None]) -> Page[RateResponse]:
+    """Every rate of a property in a window, as of now or another instant."""
+    query, language = call.query, language_of(call.request)
+    prop = only_property(call.context.properties, call.identity, query.property)
+    scorecard = await scorecard_as_of(call.context, prop, query.at)
+    rest = scorecard.figures[query.window][_rates_before(query.cursor) :]
+    return RATES_CURSOR.page(
+        rest[: query.limit + 1],
+        query.limit,
+        lambda figure: (figure.rate.kpi,),
+        lambda figure: rate_response(scorecard, query.window, figure, language),
     )
 
 
-async def scorecard_as_of(service: Service, prop: Property, at: str | datetime | None) -> Scorecard:
-    """A property's rates as of `at` (as told by a caller, or known), or now."""
-    as_of = parse_instant(at) if isinstance(at, str) else at or service.clock.now()
-    async with service.database.snapshot() as connection:
+def _rates_before(cursor: str | None) -> int:
+    """How many rates come before the page that `cursor` names. Raises `InvalidInput`."""
+    position = RATES_CURSOR.decode(cursor)
+    if position is None:
+        return 0
+    names: list[str] = [rate.kpi for rate in RATES]
+    if position[0] not in names:
+        raise not_a_cursor()
+    return names.index(position[0]) + 1
+
+
+@endpoints.add(
+    "GET", "/v1/kpis/{kpi}/evidence", roles=READERS,
+    summary=("指标依据：逐项明细", "The very items that were counted"),
+)  # fmt: skip
+async def list_evidence(call: Call[KpiContext, EvidenceQuery, None]) -> EvidencePage:
+    """The items behind a rate; all pages are as of the first page's instant."""
+    rate = RATE_BY_KPI.get(call.path["kpi"])
+    if rate is None:
+        raise NotFound
+    prop = only_property(call.context.properties, call.identity, call.query.property)
+    _, page = await load_evidence(call.context, prop, rate, call.query, language_of(call.request))
+    return page
+
+
+async def load_evidence(
+    context: Host, prop: Property, rate: Rate, query: EvidenceQuery, language: str
+) -> tuple[Figure, EvidencePage]:
+    """The rate and a page of evidence, in `language` (`zh` or `en`)."""
+    after = EVIDENCE_CURSOR.decode(query.cursor)
+    if after is not None and after[0] != rate.kpi:
+        raise not_a_cursor()
+    scorecard = await scorecard_as_of(context, prop, after[1] if after else query.at)
+    start = window_start(query.window, scorecard.as_of, prop.timezone)
+    which = EvidenceFilter(prop.id, rate, query.side, start, scorecard.as_of)
+    async with context.database.snapshot() as connection:
+        position = EvidencePosition(*after[2:]) if after else None
+        rows = await list_evidence_rows(connection, which, position, query.limit + 1)
+    page = EVIDENCE_CURSOR.page(
+        rows,
+        query.limit,
+        lambda row: (rate.kpi, scorecard.as_of, *position_of(row)),
+        lambda row: _item(row, rate),
+    )
+    figure = next(f for f in scorecard.figures[query.window] if f.rate is rate)
+    return figure, EvidencePage(
+        figure=rate_response(scorecard, query.window, figure, language),
+        definition=DEFINITIONS[rate.kpi][0 if language == "zh" else 1],
+        side=query.side,
+        items=page.items,
+        next=page.next,
+    )
+
+
+async def scorecard_as_of(context: Host, prop: Property, at: datetime | None) -> Scorecard:
+    """A property's rates as of `at`, or now."""
+    as_of = (at or context.clock.now()).astimezone(UTC)
+    async with context.database.snapshot() as connection:
         return await load_scorecard(connection, prop, as_of)
 
 

@@ -9,7 +9,7 @@ from services.kpi.domain import timelines
 from services.kpi.domain.case_items import follow_up_items
 from services.kpi.domain.items import FactSubject, Item
 from shared.messages.cloudevents import Event
-from shared.messages.events import FollowUpDone, FollowUpDue
+from shared.messages.events import FollowUpDue
 from shared.messages.facts import (
     EquipmentRegistered,
     EquipmentState,
@@ -20,6 +20,7 @@ from shared.messages.facts import (
     InspectionRecorded,
     OccupancyReported,
     PlantingCounted,
+    PurchaseRecorded,
     QuestionnaireAnswered,
 )
 
@@ -33,29 +34,14 @@ TIMELINES: Mapping[str, Timeline] = {
     "inspection": timelines.inspection,
     "questionnaire": timelines.questionnaire,
     "follow_up": follow_up_items,
+    "purchase": timelines.purchase,
 }
 """Kinds of things whose items follow from their own facts alone; a bill's follow from its payments' too."""
-
-FACTS = (
-    OccupancyReported,
-    FeeBilled,
-    FeePaid,
-    FeeReversed,
-    IncidentRecorded,
-    EquipmentRegistered,
-    EquipmentState,
-    PlantingCounted,
-    InspectionRecorded,
-    QuestionnaireAnswered,
-    FollowUpDue,
-    FollowUpDone,
-)
-"""What is kept in the log and counted; cases are kept by themselves."""
 
 
 def subject_of(fact: Event) -> FactSubject:
     """The thing that a fact is about."""
-    kind, id_ = _kind_and_id(fact.data)
+    kind, id_ = _kind_and_id(fact)
     return FactSubject(fact.data.property, kind, id_)
 
 
@@ -84,8 +70,9 @@ def _payments_by_bill(
     return paid
 
 
-def _kind_and_id(data: msgspec.Struct) -> tuple[str, str]:
-    """Kind and id of the thing within its property."""
+def _kind_and_id(fact: Event) -> tuple[str, str]:
+    """Kind and id of the subject within its property."""
+    data = fact.data
     match data:
         case OccupancyReported():
             return "occupancy", ""
@@ -103,6 +90,8 @@ def _kind_and_id(data: msgspec.Struct) -> tuple[str, str]:
             return "inspection", data.inspection
         case QuestionnaireAnswered():
             return "questionnaire", msgspec.json.encode([data.questionnaire, data.respondent]).decode()
+        case PurchaseRecorded():
+            return "purchase", msgspec.json.encode([fact.source, fact.id]).decode()
         case FollowUpDue():
             return "follow_up", data.followup
     raise TypeError(f"{type(data).__name__} is no fact that is counted")

@@ -48,6 +48,11 @@ def occupancy(facts: Sequence[Event]) -> list[Item]:
     return [_standing("occupied_units", v, v.data.occupied_units, 0) for v in versions(facts)]
 
 
+def purchase(_: Sequence[Event]) -> list[Item]:
+    """A purchase is kept as a fact; no rate counts it."""
+    return []
+
+
 def planting(facts: Sequence[Event]) -> list[Item]:
     """Plants of one area: the latest count stands."""
     return [_standing("plants", v, v.data.planted, v.data.living) for v in versions(facts)]

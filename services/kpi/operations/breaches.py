@@ -12,15 +12,15 @@ from services.kpi.domain.rates import Figure, decimal_text
 from services.kpi.domain.windows import Window
 from services.kpi.models import standings
 from services.kpi.queries.scorecards import Scorecard
+from shared.host import Host
 from shared.messages.cloudevents import Event
 from shared.messages.events import KpiBreached, KpiRecovered
-from shared.service import Service
 
 WINDOW: Window = "month"
 SOURCE = "guanjia/kpi"
 
 
-async def publish_flips(service: Service, board: Scorecard) -> None:
+async def publish_flips(service: Host, board: Scorecard) -> None:
     """Compare `board` with what was last told, and tell what changed. Without a sample nothing changes."""
     async with service.database.snapshot() as connection:
         told = await _last_standings(connection, board.property.id)

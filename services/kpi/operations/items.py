@@ -21,10 +21,10 @@ from services.kpi.queries.fact_log import (
     subjects_after,
 )
 from shared.database.bulk import BulkDelete, BulkInsert
+from shared.host import Host
 from shared.messages.cloudevents import Event, encode
 from shared.messages.events import CaseState
 from shared.messages.facts import FeePaid
-from shared.service import Service
 
 BITE = 1000
 """How many things a rebuild takes at a time."""
@@ -91,7 +91,7 @@ async def replace_items(connection: AsyncConnection, wanted: Mapping[FactSubject
         await _ITEMS.run(connection, rows)
 
 
-async def rebuild_items(service: Service) -> int:
+async def rebuild_items(service: Host) -> int:
     """Make every item anew from the log and the cases, in bites; how many things were counted.
 
     Each bite is right by itself: figures are served meanwhile. Items of unknown things are removed."""
@@ -100,7 +100,7 @@ async def rebuild_items(service: Service) -> int:
     return await _rebuild_subjects(service) + await _rebuild_cases(service)
 
 
-async def _rebuild_subjects(service: Service) -> int:
+async def _rebuild_subjects(service: Host) -> int:
     count, last = 0, FactSubject("", "", "")
     while True:
         async with service.database.transaction() as connection:
@@ -112,7 +112,7 @@ async def _rebuild_subjects(service: Service) -> int:
         count, last = count + len(things), things[-1]
 
 
-async def _rebuild_cases(service: Service) -> int:
+async def _rebuild_cases(service: Host) -> int:
     count, last = 0, ("", "")
     while True:
         async with service.database.transaction() as connection:

@@ -1,40 +1,38 @@
 """Pages for people: the 17 rates against their targets, and the items behind each. It refreshes itself."""
 
+from datetime import datetime
 from itertools import groupby
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 from urllib.parse import urlencode
 
-import msgspec
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from services.kpi.api.query_parameters import EvidenceCursor, require_property
-from services.kpi.api.rates import READERS, EvidenceQuery, RatesQuery, load_evidence_page, scorecard_as_of
+from services.kpi.api.rates import READERS, EvidenceQuery, RatesQuery, load_evidence, scorecard_as_of
 from services.kpi.domain.rates import RATE_BY_KPI, Figure, Side
 from services.kpi.domain.windows import WINDOWS, window_start
 from services.kpi.domain.word_of_mouth import REASONS, WordOfMouth
 from services.kpi.pages import formatting
 from services.kpi.queries.scorecards import Scorecard
 from shared.auth import Identity
-from shared.errors import InvalidInput, NotFound
-from shared.http.endpoints import language_of
-from shared.http.json_input import field_error
+from shared.errors import NotFound
+from shared.host import Host
+from shared.http.parameters import only_property, read_query, require_property
+from shared.http.requests import language_of
 from shared.pages.layout import PageRenderer
 from shared.properties.targets import Milestone
-from shared.service import Service
 
 SHEET = Path(__file__).resolve().parent / "static" / "rates.css"
 AREAS = ("customer_service", "security", "maintenance", "cleaning", "greening")
-Asked = TypeVar("Asked", bound=RatesQuery)
 
 
 class RatePages:
     """The pages of kpi for those who may read the rates."""
 
-    def __init__(self, service: Service, pages: PageRenderer) -> None:
+    def __init__(self, service: Host, pages: PageRenderer) -> None:
         self._service = service
         self._pages = pages
 
@@ -50,11 +48,11 @@ class RatePages:
         return FileResponse(SHEET, media_type="text/css", headers={"X-Content-Type-Options": "nosniff"})
 
     async def _rates(self, request: Request, identity: Identity) -> Response:
-        asked = _read_query(request, RatesQuery)
+        asked = read_query(request, RatesQuery, beside=("lang",))
         seen = [prop for prop in self._service.properties.values() if identity.sees(prop.id)]
         if not seen:
             return self._pages.render(request, "rates.html", identity=identity, board=None)
-        prop = require_property(self._service, identity, asked.property or seen[0].id)
+        prop = require_property(self._service.properties, identity, asked.property or seen[0].id)
         board = await scorecard_as_of(self._service, prop, asked.at)
         shown_board = _rates_context(board, asked, language_of(request))
         return self._pages.render(
@@ -62,15 +60,12 @@ class RatePages:
         )
 
     async def _evidence(self, request: Request, identity: Identity) -> Response:
-        asked = _read_query(request, EvidenceQuery)
+        asked = read_query(request, EvidenceQuery, beside=("lang",))
         rate, language = RATE_BY_KPI.get(request.path_params["kpi"]), language_of(request)
         if rate is None:
             raise NotFound
-        prop = require_property(self._service, identity, asked.property)
-        page = EvidenceCursor.of(asked.cursor)
-        board = await scorecard_as_of(self._service, prop, page.as_of if page else asked.at)
-        told = await load_evidence_page(self._service, board, rate, asked, page, language)
-        figure = next(f for f in board.figures[asked.window] if f.rate is rate)
+        prop = only_property(self._service.properties, identity, asked.property)
+        figure, told = await load_evidence(self._service, prop, rate, asked, language)
         return self._pages.render(
             request,
             "evidence.html",
@@ -104,15 +99,6 @@ class RateRow(Struct, frozen=True, kw_only=True):
         return "none" if self.met is None else "good" if self.met else "bad"
 
 
-def _read_query(request: Request, schema: type[Asked]) -> Asked:
-    """The query, checked. Raises `InvalidInput`."""
-    pairs = {name: value for name, value in request.query_params.items() if value and name != "lang"}
-    try:
-        return msgspec.convert(pairs, schema, strict=False)
-    except msgspec.ValidationError as error:
-        raise InvalidInput(errors=[field_error(error)]) from None
-
-
 def _rates_context(board: Scorecard, asked: RatesQuery, language: str) -> dict[str, Any]:
     """What the page shows of a board."""
     told = [_row(figure, language) for figure in board.figures[asked.window]]
@@ -121,7 +107,7 @@ def _rates_context(board: Scorecard, asked: RatesQuery, language: str) -> dict[s
     return {
         "property": board.property,
         "window": asked.window,
-        "at": asked.at,
+        "at": _text(asked.at),
         "as_of": formatting.format_local_time(board.as_of, board.property.timezone),
         "since": _since(board, asked),
         "areas": [(area, list(of)) for area, of in groupby(rows, key=lambda row: row.area)],
@@ -181,5 +167,16 @@ def _milestone(milestone: Milestone, board: Scorecard, language: str) -> dict[st
 
 def _link(kpi: str, asked: EvidenceQuery, property_id: str, side: Side, cursor: str | None = None) -> str:
     """The page of one side of a rate's evidence."""
-    told = {"property": property_id, "window": asked.window, "at": asked.at, "side": side, "cursor": cursor}
+    told = {
+        "property": property_id,
+        "window": asked.window,
+        "at": _text(asked.at),
+        "side": side,
+        "cursor": cursor,
+    }
     return f"/rates/{kpi}?" + urlencode({name: value for name, value in told.items() if value})
+
+
+def _text(at: datetime | None) -> str | None:
+    """An instant as a link names it."""
+    return at.isoformat() if at else None

@@ -1,11 +1,8 @@
 """What survey answers over HTTP: follow-ups, one by one and in lists, and the attempts at them."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import datetime
-from typing import Annotated
 
-import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from services.survey import queries
 from services.survey.domain.followup import (
@@ -18,10 +15,13 @@ from services.survey.domain.followup import (
     State,
 )
 from services.survey.operations.attempts import SubmittedAttempt
+from services.survey.operations.context import SurveyContext
 from services.survey.operations.form_links import link_to_form
 from shared.auth import Identity, Role
-from shared.errors import InvalidInput, NotFound
+from shared.errors import NotFound
 from shared.http.endpoints import Call, Endpoints
+from shared.http.pagination import Cursor, Page, PageQuery
+from shared.http.parameters import visible_properties
 from shared.messages.facts import Id, Instant, Kind, Line, Rating, Reason, Word
 from shared.properties.roster import PersonId
 
@@ -30,17 +30,17 @@ CALLERS: tuple[Role, ...] = ("dispatcher", "quality", "engineer")
 LINK_HOLDERS: tuple[Role, ...] = ("dispatcher", "quality")
 WORD_READERS: tuple[Role, ...] = ("dispatcher", "quality", "manager")
 endpoints = Endpoints()
+CURSOR = Cursor("followups", tuple[datetime, str])
+"""Due time and id of the last follow-up shown."""
 
 
-class FollowUpQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FollowUpQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which follow-ups; without `property` those of every property of the key."""
 
     property: Word | None = None
     case: Id | None = None
-    due_before: Annotated[str, Meta(max_length=40)] | None = None
+    due_before: Instant | None = None
     state: State | None = None
-    cursor: Annotated[str, Meta(max_length=200)] | None = None
-    limit: Annotated[int, Meta(ge=1, le=200)] = 50
 
 
 class AttemptRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,114 +96,64 @@ class FollowUpDetail(Struct, frozen=True, kw_only=True):
     link: str | UnsetType | None = UNSET
 
 
-class FollowUpPage(Struct, frozen=True, kw_only=True):
-    """Follow-ups by due time, and where to go on."""
-
-    items: list[FollowUpDetail]
-    next: str | None
-
-
-@endpoints.add(
-    "GET",
-    "/v1/followups",
-    roles=READERS,
-    query=FollowUpQuery,
-    answer=FollowUpPage,
-    summary=("回访列表", "Follow-ups, by due time"),
-)
-async def get_followups(call: Call) -> FollowUpPage:
-    asked: FollowUpQuery = call.query
-    if asked.property is not None:
-        call.identity.require_property(asked.property)
-    async with call.service.database.snapshot() as connection:
-        found = await queries.list_followups(
-            connection, followup_filter(call.identity, asked), asked.limit + 1
-        )
-    items = [describe_followup(followup, call.identity) for followup in found[: asked.limit]]
-    return FollowUpPage(
-        items=items, next=encode_cursor(found[asked.limit - 1]) if len(found) > asked.limit else None
+@endpoints.add("GET", "/v1/followups", roles=READERS, summary=("回访列表", "Follow-ups, by due time"))
+async def get_followups(call: Call[SurveyContext, FollowUpQuery, None]) -> Page[FollowUpDetail]:
+    query, identity = call.query, call.identity
+    properties = visible_properties(call.context.properties, identity, query.property)
+    which = queries.FollowUpFilter(
+        properties=None if properties is None else frozenset(properties),
+        case=query.case,
+        due_before=query.due_before,
+        state=query.state,
+        after=CURSOR.decode(query.cursor),
+    )
+    async with call.context.database.snapshot() as connection:
+        followups = await queries.list_followups(connection, which, query.limit + 1)
+    return CURSOR.page(
+        followups,
+        query.limit,
+        lambda followup: (followup.due_at, followup.id),
+        lambda followup: describe_followup(followup, identity),
     )
 
 
-@endpoints.add(
-    "GET", "/v1/followups/{id}", roles=READERS, answer=FollowUpDetail, summary=("单个回访", "A follow-up")
-)
-async def get_followup(call: Call) -> FollowUpDetail:
-    followup_id = call.path["id"]
-    async with call.service.database.snapshot() as connection:
-        followup = (await queries.get_followups(connection, [require_id(followup_id)])).get(followup_id)
+@endpoints.add("GET", "/v1/followups/{id}", roles=READERS, summary=("单个回访", "A follow-up"))
+async def get_followup(call: Call[SurveyContext, None, None]) -> FollowUpDetail:
+    followup_id = call.id()
+    async with call.context.database.snapshot() as connection:
+        followup = (await queries.get_followups(connection, [followup_id])).get(followup_id)
     if followup is None or not call.identity.sees(followup.property):
         raise NotFound
-    return await describe_with_link(call, followup)
+    return await describe_with_link(call.context, call.identity, followup)
 
 
 @endpoints.add(
     "POST",
     "/v1/followups/{id}/attempts",
     roles=CALLERS,
-    body=AttemptRequest,
-    answer=FollowUpDetail,
+    keyed=True,
     summary=("记录一次回访", "Record an attempt"),
 )
-async def post_attempt(call: Call) -> FollowUpDetail:
-    body: AttemptRequest = call.body
-    asked = SubmittedAttempt(
-        followup=require_id(call.path["id"]),
+async def post_attempt(call: Call[SurveyContext, None, AttemptRequest]) -> FollowUpDetail:
+    body = call.body
+    submitted = SubmittedAttempt(
+        followup=call.id(),
         tried=AttemptReport(outcome=body.outcome, channel=body.channel, at=body.at, answer=body.answer),
         identity=call.identity,
         acting_for=body.actor,
         key=call.idempotency_key,
     )
-    return await describe_with_link(call, await call.service.attempts.submit(asked))
+    followup = await call.context.attempts.submit(submitted)
+    return await describe_with_link(call.context, call.identity, followup)
 
 
-async def describe_with_link(call: Call, followup: FollowUp) -> FollowUpDetail:
+async def describe_with_link(
+    context: SurveyContext, identity: Identity, followup: FollowUp
+) -> FollowUpDetail:
     """The follow-up as this caller may see it."""
-    may_send = call.identity.may(*LINK_HOLDERS)
-    link = await link_to_form(call.service, followup) if may_send else None
-    return describe_followup(followup, call.identity, link)
-
-
-def require_id(text: str) -> str:
-    """An id that can be one of ours. Raises NotFound for anything else."""
-    if len(text) != 36 or not text.isascii() or not text.isprintable():
-        raise NotFound
-    return text
-
-
-def followup_filter(identity: Identity, asked: FollowUpQuery) -> queries.FollowUpFilter:
-    """What is looked for: never beyond the caller's properties."""
-    scope = identity.properties if asked.property is None else frozenset([asked.property])
-    return queries.FollowUpFilter(
-        properties=scope,
-        case=asked.case,
-        due_before=parse_instant("due_before", asked.due_before) if asked.due_before else None,
-        state=asked.state,
-        after=decode_cursor(asked.cursor) if asked.cursor else None,
-    )
-
-
-def parse_instant(path: str, text: str) -> datetime:
-    """An instant of a query, its `+` maybe read as a space. Raises InvalidInput."""
-    try:
-        return msgspec.convert(text.replace(" ", "+"), Instant)
-    except msgspec.ValidationError:
-        raise InvalidInput.of(
-            path, "Expected a time with an offset (RFC 3339)", "应为带时区的 RFC 3339 时间"
-        ) from None
-
-
-def encode_cursor(followup: FollowUp) -> str:
-    """Where the page after this one begins."""
-    return urlsafe_b64encode(msgspec.json.encode((followup.due_at, followup.id))).decode()
-
-
-def decode_cursor(cursor: str) -> tuple[datetime, str]:
-    """Reads `cursor_of`. Raises InvalidInput."""
-    try:
-        return msgspec.json.decode(urlsafe_b64decode(cursor), type=tuple[Instant, Id])
-    except (ValueError, msgspec.DecodeError):
-        raise InvalidInput.of("cursor", "This is none of our cursors", "游标无效") from None
+    may_send = identity.may(*LINK_HOLDERS)
+    link = await link_to_form(context, followup) if may_send else None
+    return describe_followup(followup, identity, link)
 
 
 def describe_followup(

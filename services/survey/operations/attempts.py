@@ -1,6 +1,5 @@
 """Records attempts in sets: each once, by the rules, and tells of it in the same transaction."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,18 +15,12 @@ from services.survey.models import attempts, followups
 from services.survey.operations.property_rules import SOURCE, property_rules
 from shared.auth import Identity
 from shared.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from shared.host import Host
+from shared.http.idempotency import IdempotencyConflict, request_digest
 from shared.messages.cloudevents import Event
 from shared.messages.events import Answer, FollowUpDone
-from shared.service import Service
 
 RESIDENT = "resident"
-
-
-class IdempotencyConflict(Conflict):
-    """The idempotency key came before with another request; that one stands."""
-
-    code = "idempotency-key-reused"
-    title, title_zh = "This idempotency key was used for another request", "该幂等键已用于其他请求"
 
 
 class SubmittedAttempt(Struct, frozen=True, kw_only=True):
@@ -46,37 +39,34 @@ class SubmittedAttempt(Struct, frozen=True, kw_only=True):
 
     @property
     def body_hash(self) -> str:
-        """A digest of what is asked."""
-        told = msgspec.json.encode((self.followup, self.tried, self.acting_for))
-        return hashlib.sha256(told).hexdigest()
+        """A digest of everything that is asked for."""
+        return request_digest(self.followup, self.tried, self.acting_for)
 
 
-async def record_attempts(service: Service, asked: Sequence[SubmittedAttempt]) -> list[FollowUp | Exception]:
+async def record_attempts(host: Host, asked: Sequence[SubmittedAttempt]) -> list[FollowUp | Exception]:
     """Record each attempt once, all in one transaction: each follow-up as it stands then, or what is wrong.
 
     Once more where another copy was given one of the same idempotency keys in the same moment.
     """
     try:
-        return await record_attempts_once(service, asked)
+        return await record_attempts_once(host, asked)
     except IntegrityError:
-        return await record_attempts_once(service, asked)
+        return await record_attempts_once(host, asked)
 
 
-async def record_attempts_once(
-    service: Service, asked: Sequence[SubmittedAttempt]
-) -> list[FollowUp | Exception]:
+async def record_attempts_once(host: Host, asked: Sequence[SubmittedAttempt]) -> list[FollowUp | Exception]:
     """One try at `record_attempts`."""
-    async with service.database.transaction() as connection:
+    async with host.database.transaction() as connection:
         known = await queries.get_followups(connection, {one.followup for one in asked}, lock=True)
         book = AttemptBatch(
-            service,
+            host,
             known,
             await queries.earlier_requests(connection, (one.request for one in asked if one.request)),
         )
         answers = [book.enter(one) for one in asked]
         await save_attempts(connection, book)
-        await service.record(connection, *book.events)
-    service.committed()
+        await host.record(connection, *book.events)
+    host.committed()
     return answers
 
 
@@ -85,11 +75,11 @@ class AttemptBatch:
 
     def __init__(
         self,
-        service: Service,
+        host: Host,
         known: dict[str, FollowUp],
         earlier: dict[tuple[str, str], queries.EarlierRequest],
     ) -> None:
-        self._service, self._known, self._earlier = service, known, earlier
+        self._host, self._known, self._earlier = host, known, earlier
         self.rows: list[dict[str, Any]] = []
         self.events: list[Event] = []
         self.done: set[str] = set()
@@ -111,9 +101,9 @@ class AttemptBatch:
 
     def _entered(self, asked: SubmittedAttempt) -> FollowUp:
         before = self._seen(asked)
-        rules, zone = property_rules(self._service, before.property)
-        actor = actor_for(self._service, before, asked)
-        after = record_attempt(before, asked.tried, actor, rules, zone, self._service.clock.now())
+        rules, zone = property_rules(self._host, before.property)
+        actor = actor_for(self._host, before, asked)
+        after = record_attempt(before, asked.tried, actor, rules, zone, self._host.clock.now())
         self._known[after.id] = after
         self._note(asked, after)
         if after.version > before.version:
@@ -143,7 +133,7 @@ async def save_attempts(connection: AsyncConnection, book: AttemptBatch) -> None
         await connection.execute(update(followups).where(followups.c.id.in_(ids)).values(state="done"))
 
 
-def actor_for(service: Service, followup: FollowUp, asked: SubmittedAttempt) -> Actor:
+def actor_for(host: Host, followup: FollowUp, asked: SubmittedAttempt) -> Actor:
     """Who tried. Raises NotAllowed, and InvalidInput for somebody who does not belong to the property."""
     if asked.identity is None:
         return Actor(person=RESIDENT, recorded_by=RESIDENT)
@@ -154,7 +144,7 @@ def actor_for(service: Service, followup: FollowUp, asked: SubmittedAttempt) -> 
         raise NotAllowed(
             "Only a dispatcher or an admin may act for somebody else.", "只有调度员或管理员可代他人操作。"
         )
-    prop = service.properties.get(followup.property)
+    prop = host.properties.get(followup.property)
     if prop is None or person not in prop.people_by_id:
         raise InvalidInput.of("actor", "Nobody of this id belongs to the property", "该物业没有此人员")
     return Actor(person=person, recorded_by=identity.actor)

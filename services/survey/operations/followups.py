@@ -10,10 +10,10 @@ from services.survey.models import followups
 from services.survey.operations.form_links import save_links
 from services.survey.operations.property_rules import SOURCE, property_rules
 from shared.database.bulk import BulkInsert
+from shared.host import Host
 from shared.ids import new_id
 from shared.messages.cloudevents import Event
 from shared.messages.events import CaseState, FollowUpDue, FollowUpPlan
-from shared.service import Service
 
 PLAN = ("case_version", "number", "line", "due_at", "since", "workers", "language", "form_expires_at")
 _PLANS = BulkInsert(
@@ -26,21 +26,21 @@ _PLANS = BulkInsert(
 )
 
 
-async def plan_followups(service: Service, connection: AsyncConnection, cases: Iterable[CaseState]) -> None:
+async def plan_followups(host: Host, connection: AsyncConnection, cases: Iterable[CaseState]) -> None:
     """Keep a follow-up for every case owed one, as its highest version tells; speak where it is new."""
     owed = {case.case: case for case in sorted(cases, key=lambda case: case.version) if case.follow_up}
     known = await queries.planned_by_case(connection, owed)
-    rows = [plan_row(service, owed[case]) for case in sorted(owed)]  # one order for all copies: no deadlocks
+    rows = [plan_row(host, owed[case]) for case in sorted(owed)]  # one order for all copies: no deadlocks
     if not rows:
         return
     kept = await save_plans(connection, rows)
-    await save_links(service, connection, kept.values())
+    await save_links(host, connection, kept.values())
     changed = (
         due_message(id_, owed[case])
         for case, id_ in kept.items()
         if not same_plan(known.get(case), owed[case])
     )
-    await service.record(connection, *(Event.of(due, source=SOURCE, time=due.since) for due in changed))
+    await host.record(connection, *(Event.of(due, source=SOURCE, time=due.since) for due in changed))
 
 
 async def save_plans(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> dict[str, str]:
@@ -48,10 +48,10 @@ async def save_plans(connection: AsyncConnection, rows: Sequence[dict[str, Any]]
     return {row.case_id: row.id for row in await _PLANS.run(connection, rows)}
 
 
-def plan_row(service: Service, case: CaseState) -> dict[str, Any]:
+def plan_row(host: Host, case: CaseState) -> dict[str, Any]:
     """A follow-up's row, new unless the case has one."""
     plan = plan_of(case)
-    rules, _ = property_rules(service, case.property)
+    rules, _ = property_rules(host, case.property)
     return {
         "id": new_id(),
         "case_id": case.case,

@@ -2,14 +2,14 @@
 
 from zoneinfo import ZoneInfo
 
+from shared.host import Host
 from shared.properties.property import FollowUpRules
-from shared.service import Service
 
 SOURCE = "guanjia/survey"
 """What our events call themselves."""
 
 
-def property_rules(service: Service, property_id: str) -> tuple[FollowUpRules, ZoneInfo]:
+def property_rules(host: Host, property_id: str) -> tuple[FollowUpRules, ZoneInfo]:
     """The property's rules and time zone; the built-in ones where it is no longer configured."""
-    prop = service.properties.get(property_id)
+    prop = host.properties.get(property_id)
     return (prop.follow_up, prop.timezone) if prop else (FollowUpRules(), ZoneInfo("UTC"))

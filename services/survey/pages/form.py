@@ -8,10 +8,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-import msgspec
-from limits import parse
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -19,15 +15,17 @@ from starlette.routing import Route
 from services.survey import queries
 from services.survey.domain.followup import DISSATISFIED, AttemptReport, FollowUp, ResidentAnswer
 from services.survey.operations.attempts import SubmittedAttempt
+from services.survey.operations.context import SurveyContext
 from shared.auth import hash_token
-from shared.errors import InvalidInput, NotFound, TooManyRequests, Unreadable
-from shared.http.endpoints import as_problem, language_of, read_body
-from shared.http.json_input import field_error
+from shared.errors import InvalidInput, NotFound, Unreadable
+from shared.http.parameters import convert_texts
+from shared.http.problems import as_problem
+from shared.http.rate_limit import RateLimiter
+from shared.http.requests import language_of, read_body
 from shared.pages.layout import HEADERS, PageRenderer
 
 SHEET = Path(__file__).resolve().parent / "static" / "form.css"
-PER_FORM, PER_ADDRESS = parse("30/minute"), parse("300/minute")
-MINUTE = 60
+PER_FORM, PER_ADDRESS = "30/minute", "300/minute"
 LONGEST_TOKEN = 64
 FORM_BYTES = 32 * 1024
 SCALES = ("rating", "expected", "perceived")
@@ -36,9 +34,9 @@ SCALES = ("rating", "expected", "perceived")
 class FormPages:
     """The pages behind `/f/{token}`."""
 
-    def __init__(self, service: Any, pages: PageRenderer) -> None:
+    def __init__(self, service: SurveyContext, pages: PageRenderer) -> None:
         self._service, self._pages = service, pages
-        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+        self._per_form, self._per_address = RateLimiter(PER_FORM), RateLimiter(PER_ADDRESS)
 
     def routes(self) -> list[Route]:
         """Their routes."""
@@ -66,19 +64,15 @@ class FormPages:
     async def _opened(self, request: Request) -> FollowUp:
         """Raises NotFound for an unknown and for an expired token alike, TooManyRequests."""
         token = request.path_params["token"]
-        self._count(PER_ADDRESS, request.client.host if request.client else "")
+        self._per_address.check(request.client.host if request.client else "")
         if len(token) > LONGEST_TOKEN:
             raise NotFound
-        self._count(PER_FORM, hash_token(token))
+        self._per_form.check(hash_token(token))
         async with self._service.database.snapshot() as connection:
             followup = await queries.find_by_token(connection, hash_token(token))
         if followup is None or followup.form_expires_at <= self._service.clock.now():
             raise NotFound
         return followup
-
-    def _count(self, limit: Any, who: str) -> None:
-        if not self._limiter.hit(limit, who):
-            raise TooManyRequests(MINUTE)
 
     async def _show(self, request: Request, followup: FollowUp) -> Response:
         thanks = request.query_params.get("thanks") == "1" and followup.answered is not None
@@ -170,10 +164,7 @@ def read_answer(fields: dict[str, str]) -> ResidentAnswer:
     told["surprised"] = fields.get("surprised") == "yes"
     if fields.get("rating") not in [str(rating) for rating in range(1, DISSATISFIED + 1)]:
         told.pop("reason", None)
-    try:
-        return msgspec.convert(told, ResidentAnswer, strict=False)
-    except msgspec.ValidationError as error:
-        raise InvalidInput(errors=[field_error(error)]) from None
+    return convert_texts(told, ResidentAnswer)
 
 
 def form_values(followup: FollowUp) -> dict[str, str]:

@@ -10,13 +10,13 @@ import httpx
 import pytest
 from msgspec import Struct
 from sqlalchemy import select
-from starlette.applications import Starlette
 
 from guanjia.buses import make_bus
 from services.dispatch.app import Dispatch
 from shared.clock import ManualClock
 from shared.database.migrations import upgrade
-from shared.http.endpoints import EndpointServer, unknown_path
+from shared.http.authentication import Authenticator
+from shared.http.router import Router
 from shared.ids import new_id
 from shared.messages.cloudevents import Event, decode, encode
 from shared.messages.events import Answer, DemandAccepted, FollowUpDone
@@ -160,7 +160,7 @@ class DispatchDriver:
 
     async def look(self) -> None:
         """Look at what is due until nothing is."""
-        while await self.service.watch.look():
+        while await self.service.timer_watch.look():
             pass
 
     async def spoken(self, name: str) -> list[Event]:
@@ -207,8 +207,8 @@ async def dispatch(store: Store, tmp_path: Path) -> AsyncIterator[DispatchDriver
     await upgrade(service.database, service.metadata)
     await service.prepare()
     await context.bus.start({})
-    app = Starlette(routes=EndpointServer(service, context.keyring).routes(service.endpoints()))
-    app.router.default = unknown_path
+    app = Router(Authenticator(context.keyring))
+    app.add(service, service.endpoints())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
         yield DispatchDriver(service, clock, http, store, settings)
     await service.close()

@@ -5,10 +5,10 @@ from collections import Counter
 
 import httpx
 import pytest
-from starlette.applications import Starlette
 
 from services.dispatch.app import Dispatch
-from shared.http.endpoints import EndpointServer
+from shared.http.authentication import Authenticator
+from shared.http.router import Router
 from tests.integration.dispatch.conftest import DispatchDriver, service_context
 
 
@@ -116,7 +116,8 @@ async def test_two_copies_that_are_asked_with_one_key_take_one_step(dispatch: Di
     context = service_context(dispatch.settings, dispatch.clock)
     other = Dispatch(context)
     await other.prepare()
-    app = Starlette(routes=EndpointServer(other, context.keyring).routes(other.endpoints()))
+    app = Router(Authenticator(context.keyring))
+    app.add(other, other.endpoints())
     keyed, body = engineer | {"Idempotency-Key": "k"}, {"action": "note", "data": {"text": "x"}}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as second:
         path = f"/v1/cases/{case_id}/actions"
@@ -131,7 +132,7 @@ async def test_two_copies_that_are_asked_with_one_key_take_one_step(dispatch: Di
 async def test_a_key_is_bound_to_its_caller_and_to_what_was_asked(dispatch: DispatchDriver) -> None:
     case_id, engineer = await dispatched(dispatch)
     await dispatch.act(case_id, "accept", engineer | {"Idempotency-Key": "k"})
-    assert (await dispatch.post(case_id, "depart", engineer | {"Idempotency-Key": "k"})).status_code == 422
+    assert (await dispatch.post(case_id, "depart", engineer | {"Idempotency-Key": "k"})).status_code == 409
     admin = dispatch.key("admin") | {"Idempotency-Key": "k"}
     assert (await dispatch.post(case_id, "note", admin, data={"text": "x"})).status_code == 200
 

@@ -21,7 +21,7 @@ class Watcher:
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.joined = asyncio.Event()
         self.ended = False
-        self._source = dispatch.service.stream.watch(parse_position(after), sees)
+        self._source = dispatch.service.change_stream.watch(parse_position(after), sees)
 
     async def run(self) -> None:
         async for chunk in self._source:
@@ -59,7 +59,7 @@ async def watching(
 @pytest.fixture
 async def reading(dispatch: DispatchDriver) -> AsyncIterator[asyncio.Task[None]]:
     """The stream's reader, running."""
-    task = asyncio.create_task(dispatch.service.stream.run())
+    task = asyncio.create_task(dispatch.service.change_stream.run())
     yield task
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

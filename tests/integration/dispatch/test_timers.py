@@ -106,7 +106,9 @@ async def test_two_copies_fire_each_timer_once(dispatch: DispatchDriver) -> None
         context = service_context(dispatch.settings, dispatch.clock)
         other = Dispatch(context)
         await other.prepare()
-        await asyncio.gather(*(copy.watch.look() for copy in (dispatch.service, other) for _ in range(3)))
+        await asyncio.gather(
+            *(copy.timer_watch.look() for copy in (dispatch.service, other) for _ in range(3))
+        )
         await dispatch.look()
         await other.close()
         await context.bus.stop()
@@ -117,13 +119,13 @@ async def test_two_copies_fire_each_timer_once(dispatch: DispatchDriver) -> None
 async def test_the_watch_sleeps_until_something_is_due_and_is_woken_by_an_earlier_timer(
     dispatch: DispatchDriver,
 ) -> None:
-    watching = asyncio.create_task(dispatch.service.watch.run())
+    watching = asyncio.create_task(dispatch.service.timer_watch.run())
     case_id = await dispatch.demand()
     dispatch.clock.advance(timedelta(minutes=16))
     try:
         async with asyncio.timeout(10):
             while (await dispatch.case(case_id))["level"] == 0:
-                dispatch.service.watch.wake()
+                dispatch.service.timer_watch.wake()
                 await asyncio.sleep(0.02)
     finally:
         watching.cancel()

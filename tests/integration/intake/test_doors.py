@@ -12,6 +12,7 @@ import pytest
 from services.intake.models import api_keys, events
 from shared.messages.events import KeyRevoked
 from shared.messages.facts import EquipmentState
+from shared.messaging.replay import replay_dead_letters
 from tests.contract.service_driver import ServiceDriver
 from tests.integration.intake.conftest import DEMAND, Desk, event, fee, opened_desk
 from tests.support.stores import Store, fresh_store, fresh_vhost
@@ -143,7 +144,7 @@ async def test_malformed_events_from_rabbitmq_are_kept_with_their_reason_and_rep
     assert letters[b"x" * 70_000].startswith("too-large")
     assert not any("13800138000" in reason for reason in letters.values())
     desk.service.properties["later"] = desk.service.properties["tower"]  # type: ignore[index]
-    assert await desk.service.replay(INBOUND, "data.property") == 1
+    assert await replay_dead_letters(desk.service, INBOUND, "data.property") == 1
     assert await desk.number_accepted() == (2, 2)
     assert len(await desk.house.letters()) == 4
 
@@ -268,7 +269,7 @@ async def test_the_people_of_a_property_are_listed_by_role_to_those_who_work_the
     everybody = desk.service.properties["tower"].people
     assert [p["id"] for p in first["items"] + rest["items"]] == sorted(person.id for person in everybody)
     assert (await desk.get("/v1/people?property=annex", headers)).status_code == 403
-    assert (await desk.get("/v1/people?property=nowhere", desk.house.key("manager"))).status_code == 422
+    assert (await desk.get("/v1/people?property=nowhere", desk.house.key("manager"))).status_code == 404
     assert (await desk.get("/v1/people?property=tower", desk.house.key("source"))).status_code == 403
 
 

@@ -14,7 +14,8 @@ from guanjia.buses import make_bus
 from services.kpi.app import Kpi
 from shared.clock import ManualClock
 from shared.database.migrations import upgrade
-from shared.http.endpoints import EndpointServer, unknown_path
+from shared.http.authentication import Authenticator
+from shared.http.router import Router
 from shared.messages.cloudevents import Event, encode
 from shared.messaging.bus import Delivery
 from shared.pages.layout import PageRenderer, sign_in_routes
@@ -83,10 +84,10 @@ async def desk(store: Store, tmp_path: Path) -> AsyncIterator[KpiDesk]:
     await bus.stop()
 
 
-def origin(service: Kpi) -> Starlette:
+def origin(service: Kpi) -> Router:
     """What the service answers."""
-    web = EndpointServer(service, service.keyring)
-    pages = [*service.pages(), *sign_in_routes(PageRenderer(web), service.keyring)]
-    app = Starlette(routes=[*web.routes(service.endpoints()), *pages])
-    app.router.default = unknown_path
-    return app
+    authenticator = Authenticator(service.keyring)
+    pages = [*service.pages(), *sign_in_routes(PageRenderer(authenticator), service.keyring)]
+    router = Router(authenticator, Starlette(routes=pages))
+    router.add(service, service.endpoints())
+    return router

@@ -108,7 +108,7 @@ async def test_the_shortfall_is_what_keeps_a_rate_from_its_best(desk: KpiDesk) -
     ("path", "params", "status"),
     [
         ("/v1/kpis", {"property": "annex", "window": "month"}, 403),
-        ("/v1/kpis", {"property": "nowhere", "window": "month"}, 403),
+        ("/v1/kpis", {"property": "nowhere", "window": "month"}, 404),
         ("/v1/kpis", {"property": "tower", "window": "week"}, 422),
         ("/v1/kpis", {"property": "tower", "at": "yesterday"}, 422),
         ("/v1/kpis", {"property": "tower", "at": "2026-11-01T00:00:00"}, 422),

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from functools import partial
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -17,6 +17,8 @@ from shared.messaging.consumer import EventConsumer, RetryLater, Subscription
 from tests.integration.shared.conftest import TABLES, Bench, fact
 from tests.support.waiting import eventually
 
+QUEUE = "kpi.facts"
+
 
 class Handler:
     """Answers each event with one of its own; fails as it is told."""
@@ -29,7 +31,7 @@ class Handler:
         """For waiting."""
         return len(self.sets)
 
-    async def __call__(self, host: Any, connection: AsyncConnection, events: Sequence[Event]) -> None:
+    async def __call__(self, host: Bench, connection: AsyncConnection, events: Sequence[Event]) -> None:
         self.sets.append([event.id for event in events])
         await host.outbox.record(connection, *(fact(f"re:{event.id}", host.clock) for event in events))
         for event in events:
@@ -38,13 +40,13 @@ class Handler:
 
 
 def receiver(bench: Bench, handler: Handler) -> EventConsumer:
-    return EventConsumer(bench, Subscription("tests", (FeeReversed,), handler))
+    return EventConsumer(bench, Subscription(QUEUE, partial(handler, bench)))
 
 
 def delivered(bench: Bench, *ids: str, attempt: int = 0) -> list[Delivery]:
     bodies = [encode(fact(id_, bench.clock)) for id_ in ids]
     return [
-        Delivery(queue="tests", body=body, attempt=attempt, headers={"content-type": "x"}) for body in bodies
+        Delivery(queue=QUEUE, body=body, attempt=attempt, headers={"content-type": "x"}) for body in bodies
     ]
 
 
@@ -79,7 +81,7 @@ async def test_what_fails_is_buried_alone_and_found_in_few_transactions(bench: B
     letters = await bench.rows(TABLES.dead_letters)
     assert sorted(letter.reason for letter in letters) == ["RuntimeError", "not-valid: data.x: This is wrong"]
     assert all(
-        (letter.queue, letter.attempts, letter.headers) == ("tests", 1, {"content-type": "x"})
+        (letter.queue, letter.attempts, letter.headers) == (QUEUE, 1, {"content-type": "x"})
         for letter in letters
     )
     assert await said(bench) == 254
@@ -131,7 +133,7 @@ async def test_a_retry_waits_for_its_broker(bench: Bench, monkeypatch: pytest.Mo
 async def test_a_giant_set_is_taken_in_sets_of_five_hundred(bench: Bench) -> None:
     handler, ids = Handler(), [f"{number}" for number in range(1201)]
     bodies = b"[" + b",".join(encode(fact(id_, bench.clock)) for id_ in ids) + b"]"
-    await receiver(bench, handler).take([Delivery(queue="tests", body=bodies)])
+    await receiver(bench, handler).take([Delivery(queue=QUEUE, body=bodies)])
     assert [len(members) for members in handler.sets] == [500, 500, 201]
     assert await said(bench) == 1201
 
@@ -139,7 +141,7 @@ async def test_a_giant_set_is_taken_in_sets_of_five_hundred(bench: Bench) -> Non
 async def test_a_trace_goes_from_the_event_into_what_it_leads_to(bench: Bench) -> None:
     trace = f"00-{'ab' * 16}-{'cd' * 8}-01"
     told = Event.of(FeeReversed(property="t", payment="p"), source="s", time=bench.clock.now(), trace=trace)
-    await receiver(bench, Handler()).take([Delivery(queue="tests", body=encode(told))])
+    await receiver(bench, Handler()).take([Delivery(queue=QUEUE, body=encode(told))])
     assert trace.encode() in (await bench.rows(TABLES.outbox))[0].body
 
 

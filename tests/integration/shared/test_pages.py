@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from shared.auth import admin_identity
-from shared.http.endpoints import SESSION_COOKIE
+from shared.http.authentication import SESSION_COOKIE
 from tests.contract.service_driver import ServiceDriver, open_service
 from tests.support.stores import fresh_store
 

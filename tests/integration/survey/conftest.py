@@ -16,7 +16,8 @@ from guanjia.buses import make_bus
 from services.survey.app import Survey
 from shared.clock import ManualClock
 from shared.database.migrations import upgrade
-from shared.http.endpoints import EndpointServer, unknown_path
+from shared.http.authentication import Authenticator
+from shared.http.router import Router
 from shared.ids import new_id
 from shared.messages.cloudevents import Event, decode, encode
 from shared.messages.events import CaseChanged, CaseFacts, Entry, FollowUpPlan, WorkflowRef
@@ -141,10 +142,10 @@ async def running(around: ServiceContext) -> AsyncIterator[SurveyDesk]:
     """A copy of the service, with its endpoints and pages."""
     service = Survey(around)
     await upgrade(service.database, service.metadata)
-    web = EndpointServer(service, around.keyring)
-    pages = [*service.pages(), *sign_in_routes(PageRenderer(web), around.keyring)]
-    app = Starlette(routes=[*web.routes(service.endpoints()), *pages])
-    app.router.default = unknown_path
+    authenticator = Authenticator(around.keyring)
+    pages = [*service.pages(), *sign_in_routes(PageRenderer(authenticator), around.keyring)]
+    app = Router(authenticator, Starlette(routes=pages))
+    app.add(service, service.endpoints())
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as http:
         yield SurveyDesk(service, http)

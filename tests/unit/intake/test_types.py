@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.intake.domain.incoming_event import Envelope, IncomingEvent, read_event
+from services.intake.domain.incoming_event import Envelope, EventContext, IncomingEvent, read_event
 from shared.errors import InvalidInput
+from shared.http.json_input import decode
 from shared.messages.facts import INBOUND
 
 NOW = datetime(2026, 11, 23, 4, tzinfo=UTC)
@@ -115,12 +116,14 @@ WRONG: list[tuple[str, str, Any]] = [
     ("guanjia.purchase.recorded.v1", "item", "x" * 201),
 ]
 
+CONTEXT = EventContext(by="tester", now=NOW, properties={"tower"})
+
 
 def read(type_: str, data: Any, **attributes: Any) -> IncomingEvent:
     """The offer that an event of that type makes at `NOW`."""
     told = {"specversion": "1.0", "id": "1", "source": "test", "type": type_, "data": data} | attributes
-    envelope = msgspec.json.decode(msgspec.json.encode(told), type=Envelope)
-    return read_event(envelope, by="tester", now=NOW, properties={"tower"})
+    envelope = decode(msgspec.json.encode(told), Envelope)
+    return read_event(envelope, CONTEXT)
 
 
 def refused(type_: str, data: Any, **attributes: Any) -> list[str]:
@@ -224,13 +227,13 @@ def test_data_may_come_as_base64_and_must_come() -> None:
         packed = {"data_base64": "?" if value is None else msgspec.to_builtins(value)}
         envelope = msgspec.convert(told | packed, Envelope)
         if wrong is None:
-            assert read_event(envelope, by="t", now=NOW, properties={"tower"}).type == told["type"]
+            assert read_event(envelope, CONTEXT).type == told["type"]
             continue
         with pytest.raises(InvalidInput) as caught:
-            read_event(envelope, by="t", now=NOW, properties={"tower"})
+            read_event(envelope, CONTEXT)
         assert [error.path for error in caught.value.errors] == [wrong]
     with pytest.raises(InvalidInput):
-        read_event(msgspec.convert(told, Envelope), by="t", now=NOW, properties={"tower"})
+        read_event(msgspec.convert(told, Envelope), CONTEXT)
 
 
 def test_the_same_content_however_it_is_written_has_the_same_digest() -> None:

@@ -1,0 +1,64 @@
+"""What became of demands: the states of their cases, and those that nobody knows of, published again."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.intake import queries
+from services.intake.models import case_states, demands
+from services.intake.operations.acceptance import demand_event
+from shared.database.bulk import BulkInsert
+from shared.messages.events import CaseState
+from shared.messaging.outbox import Outbox
+
+_CHANGING = ("version", "number", "state", "open", "deadlines", "changed_at")
+_SAVE_STATES = BulkInsert(
+    case_states,
+    lambda insert: insert.on_conflict_do_update(
+        index_elements=["case"],
+        set_={name: insert.excluded[name] for name in _CHANGING},
+        where=case_states.c.version < insert.excluded.version,
+    ),
+)
+
+
+async def save_case_states(connection: AsyncConnection, states: Sequence[CaseState], now: datetime) -> None:
+    """Note what became of demands: the highest version of each case is kept, whatever the order."""
+    latest: dict[str, CaseState] = {}
+    for state in states:
+        if state.case not in latest or latest[state.case].version < state.version:
+            latest[state.case] = state
+    ids = sorted(latest)  # one order for all copies: no deadlocks
+    rows = [
+        {
+            "case": case,
+            "version": latest[case].version,
+            "number": latest[case].number,
+            "state": latest[case].state,
+            "open": latest[case].open,
+            "deadlines": msgspec.to_builtins(latest[case].deadlines),
+            "changed_at": latest[case].entry.recorded_at,
+        }
+        for case in ids
+    ]
+    await _SAVE_STATES.run(connection, rows)
+    opened = update(demands).where(demands.c.id.in_(ids), demands.c.opened_at.is_(None))
+    await connection.execute(opened.values(opened_at=now))
+
+
+async def republish_lost_demands(
+    connection: AsyncConnection, outbox: Outbox, now: datetime, most: int = 500
+) -> int:
+    """Publish again what was accepted a while ago and has no case; the inbox makes a repetition harmless."""
+    lost = await queries.lock_lost_demands(connection, now, most)
+    if not lost:
+        return 0
+    await outbox.record(
+        connection, *(demand_event(d.raised, d.id, d.source, d.raised_at, d.accepted_at) for d in lost)
+    )
+    published = update(demands).where(demands.c.id.in_([d.id for d in lost]))
+    await connection.execute(published.values(asked_at=now))
+    return len(lost)

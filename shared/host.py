@@ -1,0 +1,34 @@
+"""What the parts of a service may know of it: the face that operations, handlers, jobs and endpoints see."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.auth import Keyring, Secret
+from shared.clock import Clock
+from shared.database.engine import Database
+from shared.messages.cloudevents import Event
+from shared.messaging.outbox import Outbox
+from shared.properties.property import Property
+from shared.settings import Settings
+
+
+class Host(Protocol):
+    """A service as its parts see it; each service adds what it has beside."""
+
+    settings: Settings
+    clock: Clock
+    secret: Secret
+    keyring: Keyring
+    properties: Mapping[str, Property]
+    database: Database
+    outbox: Outbox
+
+    async def record(self, connection: AsyncConnection, *events: Event) -> None:
+        """Write `events` to be published, in the caller's transaction."""
+        ...
+
+    def committed(self) -> None:
+        """Something was committed: to be published, and perhaps more."""
+        ...

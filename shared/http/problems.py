@@ -1,0 +1,50 @@
+"""Errors as problem documents (RFC 9457), in the caller's language."""
+
+import msgspec
+import structlog
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from shared.database.engine import is_transient
+from shared.errors import FieldError, NotFound, Problem, Unavailable
+from shared.http.requests import language_of
+
+PROBLEM_JSON = "application/problem+json"
+_log = structlog.get_logger(__name__)
+_encoder = msgspec.json.Encoder()
+
+
+class ProblemDocument(Struct, omit_defaults=True):
+    """RFC 9457: what went wrong, for people and programs."""
+
+    type: str
+    title: str
+    status: int
+    detail: str | None = None
+    errors: list[FieldError] | None = None
+
+
+def as_problem(error: Exception) -> Problem:
+    """`error` as the caller learns of it; what is no `Problem` is our fault: logged, without details."""
+    if isinstance(error, Problem):
+        return error
+    if is_transient(error):
+        _log.warning("not available", error=type(error).__name__)
+        return Unavailable()
+    _log.error("request failed", exc_info=error)
+    return Problem()
+
+
+def problem_response(error: Exception, request: Request) -> Response:
+    """Any error as a problem document."""
+    problem = as_problem(error)
+    body = _encoder.encode(problem.document(language_of(request)))
+    return Response(body, problem.status, problem.headers(), media_type=PROBLEM_JSON)
+
+
+async def respond_not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    """The application's reply where no route matches."""
+    if scope["type"] == "http":
+        await problem_response(NotFound(), Request(scope, receive))(scope, receive, send)
