@@ -9,6 +9,7 @@ import msgspec
 
 from shared.errors import FieldError, InvalidInput, Unreadable
 from shared.http.instants import check_instants
+from shared.messages.facts import FORMS
 
 MAX_DEPTH = 32
 Schema = TypeVar("Schema")
@@ -54,9 +55,17 @@ def field_error(error: msgspec.ValidationError, prefix: str = "") -> FieldError:
             if message.startswith("Invalid enum value"):
                 message = "This value is not among those allowed"
             elif "matching regex" in message:
-                message = "This does not have the right form"
+                return FieldError(path.lstrip("."), *_form_of(message))
             return FieldError(path.lstrip("."), message, match.expand(chinese))
     return FieldError(path.lstrip("."), message, "无效")
+
+
+def _form_of(message: str) -> tuple[str, str]:
+    """What the pattern in `message` asks for, in English and in Chinese."""
+    for pattern, form in FORMS.items():
+        if repr(pattern)[1:-1] in message:
+            return form
+    return "This does not have the right form", "格式不正确"
 
 
 def sanitize(raw: bytes) -> bytes:

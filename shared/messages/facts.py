@@ -6,16 +6,31 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-ID_LENGTH = 128
-Id = Annotated[str, Meta(min_length=1, max_length=ID_LENGTH)]
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
-Word = Annotated[str, Meta(min_length=1, max_length=64)]
+_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*\Z"
+_AMOUNT = r"^[0-9]{1,10}(\.[0-9]{1,4})?\Z"
+_LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z"
+_TIME_OF_DAY = r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z"
+FORMS: dict[str, tuple[str, str]] = {
+    _PRINTABLE: ("Control characters are not allowed here", "不能包含控制字符"),
+    _AMOUNT: (
+        "Expected an amount with at most 10 digits before and 4 after the point",
+        "金额小数点前最多 10 位，小数点后最多 4 位",
+    ),
+    _LANGUAGE: ('Expected a language tag such as "zh-CN"', "应为语言标签，如 zh-CN"),
+    _TIME_OF_DAY: ('Expected a time of day such as "22:00"', "应为时刻，如 22:00"),
+}
+"""What a pattern asks for, in English and in Chinese: for whoever gets its refusal."""
+
+ID_LENGTH = 200
+Id = Annotated[str, Meta(min_length=1, max_length=ID_LENGTH, pattern=_PRINTABLE)]
+Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=_PRINTABLE)]
+Word = Annotated[str, Meta(min_length=1, max_length=64, pattern=_PRINTABLE)]
 Text = Annotated[str, Meta(max_length=4000)]
 Summary = Annotated[str, Meta(min_length=1, max_length=500)]
 Instant = Annotated[datetime, Meta(tz=True)]
-Amount = Annotated[str, Meta(pattern=r"^[0-9]{1,10}(\.[0-9]{1,4})?(?!\n)$")]
-Language = Annotated[str, Meta(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*(?!\n)$", max_length=35)]
-TimeOfDay = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9](?!\n)$")]
+Amount = Annotated[str, Meta(pattern=_AMOUNT)]
+Language = Annotated[str, Meta(pattern=_LANGUAGE, max_length=35)]
+TimeOfDay = Annotated[str, Meta(pattern=_TIME_OF_DAY)]
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 Rating = Annotated[int, Meta(ge=1, le=5)]
 Floor = Annotated[int, Meta(ge=-50, le=500)] | Word
@@ -210,7 +225,7 @@ class QuestionnaireAnswered(Data, frozen=True, kw_only=True):
 
     questionnaire: Id
     respondent: Id
-    ratings: dict[Line, Rating]
+    ratings: Annotated[dict[Line, Rating], Meta(min_length=1)]
     reason: Reason | None = None
 
 

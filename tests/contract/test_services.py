@@ -60,6 +60,13 @@ async def test_health_documents_and_metrics_answer_without_a_key(house: ServiceD
 
 
 @each
+async def test_every_queue_of_a_service_has_its_one_consumer(house: ServiceDriver) -> None:
+    heard = [s.queue for s in house.service.subscriptions()]
+    assert len(heard) == len(set(heard))
+    assert house.service.consumers().keys() == set(house.service.queues)
+
+
+@each
 async def test_a_service_whose_database_is_away_is_alive_and_not_ready(
     house: ServiceDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
