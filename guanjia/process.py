@@ -33,7 +33,7 @@ from shared.telemetry import configure_logging, configure_tracing
 
 SERVICES = ("intake", "dispatch", "survey", "kpi")
 LEAVE_SECONDS = 10
-_log = structlog.get_logger(__name__)
+_log = structlog.stdlib.get_logger(__name__)
 
 
 def service_class(name: str) -> type[Service]:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-_log = structlog.get_logger(__name__)
+_log = structlog.stdlib.get_logger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 """Seconds of back-off after the first failure, doubled with each that follows, up to the longest."""
 

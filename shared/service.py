@@ -37,7 +37,7 @@ from shared.run_forever import run_forever
 from shared.settings import Settings
 
 VERSION = "0.1.0"
-_log = structlog.get_logger(__name__)
+_log = structlog.stdlib.get_logger(__name__)
 _CLEAN_SECONDS = 60
 _KEYS_SECONDS = 1.0
 

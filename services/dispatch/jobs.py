@@ -17,7 +17,7 @@ from shared.database.engine import is_transient
 if TYPE_CHECKING:
     from services.dispatch.app import Dispatch
 
-_log = structlog.get_logger(__name__)
+_log = structlog.stdlib.get_logger(__name__)
 _SET = 300
 _LONGEST_SLEEP = 1.0
 """Seconds: another copy may have set a timer without waking this one."""

@@ -21,7 +21,7 @@ from shared.messaging.consumer import DeadLetter, Subscription, reason_for
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.topology import INBOUND_QUEUE
 
-_log = structlog.get_logger(__name__)
+_log = structlog.stdlib.get_logger(__name__)
 STRUCTURED = "application/cloudevents+json"
 
 

@@ -9,7 +9,7 @@ from shared.database.engine import is_transient
 from shared.host import Host
 from shared.run_forever import run_forever
 
-_log = structlog.get_logger(__name__)
+_log = structlog.stdlib.get_logger(__name__)
 _EVERY_SECONDS = 10
 
 

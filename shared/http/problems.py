@@ -12,7 +12,7 @@ from shared.errors import FieldError, NotFound, Problem, Unavailable
 from shared.http.requests import language_of
 
 PROBLEM_JSON = "application/problem+json"
-_log = structlog.get_logger(__name__)
+_log = structlog.stdlib.get_logger(__name__)
 _encoder = msgspec.json.Encoder()
 
 

@@ -19,7 +19,7 @@ from shared.http.problems import problem_response, respond_not_found
 from shared.http.requests import JSON, media_type, read_body
 from shared.telemetry import traced
 
-_log = structlog.get_logger(__name__)
+_log = structlog.stdlib.get_logger(__name__)
 _encoder = msgspec.json.Encoder()
 Methods = dict[str, tuple[Any, Endpoint]]
 """By method: the context of the service, and the endpoint."""

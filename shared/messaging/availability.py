@@ -8,7 +8,7 @@ import structlog
 from shared.database.engine import is_transient
 from shared.messaging.bus import BusDown
 
-_log = structlog.get_logger(__name__)
+_log = structlog.stdlib.get_logger(__name__)
 
 
 def is_temporary(error: BaseException) -> bool:

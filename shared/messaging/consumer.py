@@ -26,7 +26,7 @@ from shared.messaging.outbox import Outbox
 from shared.messaging.topology import QUEUES, RETRY_SECONDS
 from shared.telemetry import traced
 
-_log = structlog.get_logger(__name__)
+_log = structlog.stdlib.get_logger(__name__)
 _ATTEMPTS = 8
 _BATCH = 500
 

@@ -40,7 +40,7 @@ Listener = Callable[[str, bytes, datetime], None]
 """Told of a message: its queue, its body, and from when on it is due."""
 SET = 100
 """The most that is taken from a queue at once."""
-_log = structlog.get_logger(__name__)
+_log = structlog.stdlib.get_logger(__name__)
 _POLL_SECONDS = 0.25
 
 metadata = metadata_for("bus")

@@ -28,7 +28,7 @@ from shared.messaging.topology import (
     event_types_on,
 )
 
-_log = structlog.get_logger(__name__)
+_log = structlog.stdlib.get_logger(__name__)
 _CALL_SECONDS = 5
 _LEAVE_SECONDS = 15
 _PREFETCH = 200

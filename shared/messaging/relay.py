@@ -26,7 +26,7 @@ from shared.messaging.outbox import Outbox
 from shared.messaging.topology import AUDIENCES
 from shared.run_forever import run_forever
 
-_log = structlog.get_logger(__name__)
+_log = structlog.stdlib.get_logger(__name__)
 _BATCH = 500
 _PACK_EVENTS = 100
 _PACK_BYTES = 256 * 1024

@@ -21,7 +21,7 @@ from shared.database.engine import Database, is_transient
 from shared.errors import InvalidInput
 
 StreamPosition = tuple[int, int]
-_log = structlog.get_logger(__name__)
+_log = structlog.stdlib.get_logger(__name__)
 _encoder = msgspec.json.Encoder()
 _PAGE = 500
 _POLL_SECONDS = 0.5
