@@ -40,7 +40,8 @@ test: .venv/dev.stamp
 check: .venv/dev.stamp
 	$(BIN)/ruff check $(TARGETS)
 	$(BIN)/ruff format --check $(TARGETS)
-	$(BIN)/mypy
+	$(BIN)/mypy --any-exprs-report .mypy_cache/report
+	$(BIN)/python -m tests.house.typed_expressions .mypy_cache/report
 	$(BIN)/lint-imports
 	$(BIN)/guanjia docs --check
 
