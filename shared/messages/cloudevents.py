@@ -9,7 +9,7 @@ from msgspec import Struct
 from typing_extensions import TypeVar
 
 from shared.ids import new_id
-from shared.messages.registry import TYPES, event_type_of
+from shared.messages.registry import EVENT_TYPES, TYPES
 
 Data = TypeVar("Data", bound=Struct, default=Any)
 Other = TypeVar("Other", bound=Struct)
@@ -33,7 +33,7 @@ class Event(Struct, Generic[Data], frozen=True, kw_only=True):
         return cls(
             source=source,
             id=id or new_id(),
-            type=event_type_of(type(data)),
+            type=EVENT_TYPES[type(data)],
             time=time,
             data=data,
             trace=trace,

@@ -27,9 +27,5 @@ TYPES: dict[str, type[Struct]] = {
     "guanjia.key.revoked.v1": events.KeyRevoked,
 }
 
-_NAMES = {schema: name for name, schema in TYPES.items()}
-
-
-def event_type_of(schema: type[Struct]) -> str:
-    """The event type that names `schema`."""
-    return _NAMES[schema]
+EVENT_TYPES = {schema: name for name, schema in TYPES.items()}
+"""The class of the data → the event type that names it."""

@@ -33,7 +33,7 @@ from shared.clock import Clock
 from shared.database.bulk import BulkInsert, any_of
 from shared.database.engine import Database, UtcDateTime, is_transient, metadata_for
 from shared.messaging.bus import BusDown, Consumer, Delivery, Message
-from shared.messaging.topology import queues_for
+from shared.messaging.topology import AUDIENCES
 from shared.run_forever import run_forever
 
 Listener = Callable[[str, bytes, datetime], None]
@@ -96,7 +96,7 @@ class EmbeddedBus:
             (queue, message.body)
             for message in messages
             if not message.public
-            for queue in queues_for(message.key)
+            for queue in AUDIENCES.get(message.key, ())
         ]
         await self._insert(rows, attempt=0, seconds=0)
         return ()

@@ -29,7 +29,7 @@ from shared.messages.facts import (
     QuestionnaireAnswered,
     ResidentRegistered,
 )
-from shared.messages.registry import event_type_of
+from shared.messages.registry import EVENT_TYPES
 
 INTERNAL_EXCHANGE = "guanjia.internal"
 DEAD_EXCHANGE = "guanjia.dead"
@@ -66,7 +66,7 @@ QUEUES: dict[str, tuple[type[Struct], ...]] = {
 
 def event_types_on(queue: str) -> list[str]:
     """The types of the events that come to `queue`: its routing keys."""
-    return [event_type_of(data) for data in QUEUES[queue]]
+    return [EVENT_TYPES[data] for data in QUEUES[queue]]
 
 
 def queues_for(event_type: str) -> list[str]:
