@@ -1,4 +1,4 @@
-"""Which alarms a history of equipment states holds: pure, the same in whatever order the states were heard.
+"""Which alarms a history of equipment states holds: pure, whatever order the states came in.
 
 An alarm lasts from the first alarmed fault to the next intact state and has one repair; a fault that is
 alarmed again after that repair was finished is another.
@@ -10,12 +10,12 @@ from datetime import datetime
 from msgspec import Struct
 
 SUBJECTS = {"elevator": "elevators", "water": "water_supply", "power": "power_supply"}
-"""The subject that engineers know a system by, where the words differ."""
+"""The subject of a system's repairs, where it is not named like the system."""
 ENDS = ("intact", "retired")
 
 
 class EquipmentStateEntry(Struct, frozen=True, kw_only=True):
-    """A state as it was told; `case` is the repair that a fault opened or an intact state was told to."""
+    """A state as it was reported; `case`: the repair that a fault opened or an intact state cleared."""
 
     at: datetime
     source: str
@@ -25,7 +25,7 @@ class EquipmentStateEntry(Struct, frozen=True, kw_only=True):
     case: str | None = None
 
     @property
-    def place(self) -> tuple[datetime, str, str]:
+    def sort_key(self) -> tuple[datetime, str, str]:
         """The order of states: by time, then by name."""
         return self.at, self.source, self.event
 
@@ -37,10 +37,10 @@ class Alarm(Struct, frozen=True):
     end: EquipmentStateEntry | None
 
 
-def alarms_in(states: Sequence[EquipmentStateEntry]) -> Iterator[Alarm]:
+def find_alarms(states: Sequence[EquipmentStateEntry]) -> Iterator[Alarm]:
     """The alarms in order."""
     faults: list[EquipmentStateEntry] = []
-    for state in sorted(states, key=lambda state: state.place):
+    for state in sorted(states, key=lambda state: state.sort_key):
         if state.state in ENDS:
             if faults:
                 yield Alarm(faults, state)
@@ -51,14 +51,14 @@ def alarms_in(states: Sequence[EquipmentStateEntry]) -> Iterator[Alarm]:
         yield Alarm(faults, None)
 
 
-def faults_to_open(
+def find_faults_to_open(
     states: Sequence[EquipmentStateEntry], finished: Mapping[str, datetime]
 ) -> list[EquipmentStateEntry]:
     """The faults that have to open a repair; `finished` says since when a repair is no longer worked on."""
-    return [fault for alarm in alarms_in(states) if (fault := _opening(alarm, finished)) is not None]
+    return [fault for alarm in find_alarms(states) if (fault := _fault_to_open(alarm, finished)) is not None]
 
 
-def _opening(alarm: Alarm, finished: Mapping[str, datetime]) -> EquipmentStateEntry | None:
+def _fault_to_open(alarm: Alarm, finished: Mapping[str, datetime]) -> EquipmentStateEntry | None:
     repairs = [fault.case for fault in alarm.faults if fault.case is not None]
     if not repairs:
         return alarm.faults[0]
@@ -68,12 +68,12 @@ def _opening(alarm: Alarm, finished: Mapping[str, datetime]) -> EquipmentStateEn
     return next((fault for fault in alarm.faults if fault.at > last), None)
 
 
-def all_clears(states: Sequence[EquipmentStateEntry]) -> list[tuple[EquipmentStateEntry, str]]:
-    """Each intact state that ends an alarm, with the repair that has not been told yet."""
-    told = {state.case for state in states if state.state in ENDS}
+def find_all_clears(states: Sequence[EquipmentStateEntry]) -> list[tuple[EquipmentStateEntry, str]]:
+    """Each intact state that ends an alarm, with the repair that does not have its all-clear yet."""
+    cleared = {state.case for state in states if state.state in ENDS}
     return [
         (alarm.end, fault.case)
-        for alarm in alarms_in(states)
+        for alarm in find_alarms(states)
         for fault in alarm.faults
-        if alarm.end is not None and alarm.end.state == "intact" and fault.case and fault.case not in told
+        if alarm.end is not None and alarm.end.state == "intact" and fault.case and fault.case not in cleared
     ]

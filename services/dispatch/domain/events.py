@@ -1,10 +1,10 @@
-"""What dispatch says of its cases: facts for other services and outsiders, no free text, no contacts."""
+"""The events that dispatch publishes of its cases: no free text, no contacts."""
 
 from datetime import datetime
 
 from services.dispatch.domain.case import Case, Transition
+from services.dispatch.domain.case_batch import DeadlineNotice, DecidedStep
 from services.dispatch.domain.deadlines import Deadline, deadline_at
-from services.dispatch.domain.decider import DeadlineNotice, DecidedStep
 from services.dispatch.domain.workflow_catalog import WorkflowCatalog
 from shared.messages.cloudevents import Event
 from shared.messages.events import (
@@ -24,11 +24,11 @@ SOURCE = "guanjia/dispatch"
 
 
 def case_event(catalog: WorkflowCatalog, step: DecidedStep) -> Event:
-    """The event that tells of a step."""
+    """The event of a step."""
     case, entry = step.transition.after, step.transition.entry
-    is_open = catalog.of(case).is_open(case.state)
-    shape = CaseOpened if step.transition.before is None else CaseChanged if is_open else CaseClosed
-    data = shape(
+    is_open = catalog.workflow_of(case).is_open(case.state)
+    event_data = CaseOpened if step.transition.before is None else CaseChanged if is_open else CaseClosed
+    data = event_data(
         case=case.id,
         number=case.number,
         property=case.property,
@@ -49,13 +49,13 @@ def case_event(catalog: WorkflowCatalog, step: DecidedStep) -> Event:
         entry=_entry(step.transition),
         deadlines=[deadline_status(deadline) for deadline in case.deadlines],
         facts=_facts(case),
-        follow_up=_plan(case),
+        follow_up=_follow_up_plan(case),
     )
     return Event.of(data, source=SOURCE, time=entry.at, trace=step.trace)
 
 
 def deadline_event(notice: DeadlineNotice) -> Event:
-    """The event that tells of a deadline, at the time that it is about."""
+    """The event of a deadline, at the time when to warn of it or when it passed."""
     case, deadline = notice.case, notice.deadline
     data = CaseDeadline(
         case=case.id,
@@ -63,7 +63,7 @@ def deadline_event(notice: DeadlineNotice) -> Event:
         property=case.property,
         kind=case.kind,
         clock=deadline.name,
-        outcome="missed" if notice.outcome == "missed" else "warned",
+        outcome=notice.outcome,
         due_at=deadline.due_at,
         assignee=case.assignee,
     )
@@ -72,7 +72,7 @@ def deadline_event(notice: DeadlineNotice) -> Event:
 
 
 def deadline_status(deadline: Deadline) -> DeadlineStatus:
-    """A clock as others are told it."""
+    """A deadline as it is published and shown."""
     return DeadlineStatus(
         clock=deadline.name,
         due_at=deadline.due_at,
@@ -113,7 +113,7 @@ def _facts(case: Case) -> CaseFacts:
     )
 
 
-def _plan(case: Case) -> FollowUpPlan | None:
+def _follow_up_plan(case: Case) -> FollowUpPlan | None:
     plan = case.follow_up
     if plan is None:
         return None

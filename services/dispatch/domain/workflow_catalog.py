@@ -18,39 +18,48 @@ class WorkflowCatalog:
         self._by_kind: dict[Kind, Workflow] = {}
         self._versions: dict[tuple[str, int], Workflow] = {}
         for workflow in workflows:
-            self.know(workflow)
+            self.add_version(workflow)
             self._by_kind.update(dict.fromkeys(workflow.kinds, workflow))
 
-    def know(self, workflow: Workflow) -> None:
-        """An earlier version, for the cases that began with it."""
+    def add_version(self, workflow: Workflow) -> None:
+        """Add an earlier version, for the cases that began with it."""
         self._versions[workflow.name, workflow.version] = workflow
 
-    def knows(self, name: str, version: int) -> bool:
-        """Whether this version is known."""
+    def has_version(self, name: str, version: int) -> bool:
+        """Whether the catalog has this version of the definition `name`."""
         return (name, version) in self._versions
 
-    def for_kind(self, kind: Kind) -> Workflow:
+    def workflow_for_kind(self, kind: Kind) -> Workflow:
         """The definition that a new case of `kind` begins with."""
         return self._by_kind[kind]
 
-    def of(self, case: Case) -> Workflow:
+    def workflow_of(self, case: Case) -> Workflow:
         """The definition that `case` began with."""
         return self._versions[case.workflow, case.workflow_version]
 
-    def property(self, name: str) -> Property:
-        """Raises InvalidInput where there is no such property."""
-        found = self.properties.get(name)
-        if found is None:
+    def is_worked_on(self, case: Case) -> bool:
+        """Whether the case is open and its work not finished yet: its deadlines run or wait."""
+        workflow = self.workflow_of(case)
+        return workflow.is_open(case.state) and case.state != workflow.follow_up.state
+
+    def is_busy(self, case: Case) -> bool:
+        """Whether the case occupies its assignee."""
+        return case.assignee is not None and self.workflow_of(case).states[case.state].busy
+
+    def get_property(self, name: str) -> Property:
+        """The property of this id. Raises InvalidInput where there is none."""
+        prop = self.properties.get(name)
+        if prop is None:
             raise InvalidInput.of("property", "This property is not known", "未知的物业项目")
-        return found
+        return prop
 
-    def terms(self, case: Case) -> CaseTerms:
-        """What the property says for this case."""
-        return CaseTerms.of(self.property(case.property), case.kind, case.priority)
+    def terms_for(self, case: Case) -> CaseTerms:
+        """What the property promises for the kind and priority of `case`."""
+        return CaseTerms.of(self.get_property(case.property), case.kind, case.priority)
 
-    def need(self, case: Case) -> JobRequirements:
-        """What the case asks of whoever takes it."""
-        rule = self.of(case).assignment
+    def requirements_for(self, case: Case) -> JobRequirements:
+        """What the case requires of its assignee."""
+        rule = self.workflow_of(case).assignment
         roles = rule.roles.get(case.perspective or "service", ()) if rule else ()
         return JobRequirements(
             roles=roles,

@@ -4,7 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from services.dispatch.domain.alarms import EquipmentStateEntry, alarms_in, all_clears, faults_to_open
+from services.dispatch.domain.alarms import (
+    EquipmentStateEntry,
+    find_alarms,
+    find_all_clears,
+    find_faults_to_open,
+)
 from tests.unit.dispatch.support import MINUTE, START
 
 KINDS = (("faulty", True), ("faulty", False), ("intact", False), ("under_repair", False))
@@ -18,20 +23,20 @@ def told(minute: int, what: str, alarm: bool = True, case: str | None = None) ->
 
 def test_faults_until_the_next_intact_are_one_alarm() -> None:
     states = [told(1, "faulty"), told(2, "faulty"), told(3, "intact"), told(4, "faulty")]
-    assert [len(alarm.faults) for alarm in alarms_in(states)] == [2, 1]
+    assert [len(alarm.faults) for alarm in find_alarms(states)] == [2, 1]
 
 
 def test_an_alarm_has_its_repair_until_that_is_finished() -> None:
     states = [told(1, "faulty", case="a"), told(5, "faulty")]
-    assert faults_to_open(states, {}) == []
-    assert faults_to_open(states, {"a": START + 3 * MINUTE}) == [states[1]]
-    assert faults_to_open(states, {"a": START + 9 * MINUTE}) == []
+    assert find_faults_to_open(states, {}) == []
+    assert find_faults_to_open(states, {"a": START + 3 * MINUTE}) == [states[1]]
+    assert find_faults_to_open(states, {"a": START + 9 * MINUTE}) == []
 
 
 def test_the_all_clear_is_told_once() -> None:
     states = [told(1, "faulty", case="a"), told(3, "intact")]
-    assert all_clears(states) == [(states[1], "a")]
-    assert all_clears([states[0], replace(states[1], case="a"), told(2, "intact")]) == []
+    assert find_all_clears(states) == [(states[1], "a")]
+    assert find_all_clears([states[0], replace(states[1], case="a"), told(2, "intact")]) == []
 
 
 @given(st.lists(st.integers(0, 3), max_size=12), st.randoms(use_true_random=False))
@@ -42,7 +47,7 @@ def test_as_many_repairs_as_alarms_in_any_order(kinds: list[int], luck: object) 
     known: list[EquipmentStateEntry] = []
     for state in shuffled:
         known.append(state)
-        for fault in faults_to_open(known, {}):
+        for fault in find_faults_to_open(known, {}):
             known[known.index(fault)] = replace(fault, case=fault.event)
     opened = sum(state.case is not None for state in known)
-    assert opened == len(list(alarms_in(states)))
+    assert opened == len(list(find_alarms(states)))

@@ -1,4 +1,4 @@
-"""The desk: whatever is asked of it in whatever order, what must always hold does."""
+"""The decider: whatever is asked of it in whatever order, what must always hold does."""
 
 from collections import Counter
 from datetime import datetime, timedelta
@@ -17,8 +17,9 @@ from services.dispatch.domain.commands import (
     PerformAction,
     WithdrawCase,
 )
-from services.dispatch.domain.decider import CaseDecider, is_busy
+from services.dispatch.domain.decider import CaseDecider
 from services.dispatch.domain.events import case_event
+from services.dispatch.domain.folding import end_children
 from services.dispatch.domain.opening import NewCase
 from services.dispatch.domain.timers import timers_for
 from services.dispatch.domain.transition import allowed_actions
@@ -29,8 +30,8 @@ from shared.messages.cloudevents import decode, encode
 from shared.messages.events import Answer, CaseState, FollowUpDone
 from tests.unit.dispatch.support import START, TOWER, WORKFLOWS, actor
 
-RULES = WorkflowCatalog(WORKFLOWS.values(), {"tower": TOWER})
-PAPERS = CaseRequest(summary="x", source="app")
+CATALOG = WorkflowCatalog(WORKFLOWS.values(), {"tower": TOWER})
+REQUEST = CaseRequest(summary="x", source="app")
 KINDS = ("repair", "complaint", "help", "visitor")
 PEOPLE = ("zhao", "qian")
 IDS = [f"{number:036d}" for number in range(6)]
@@ -38,7 +39,7 @@ IDS = [f"{number:036d}" for number in range(6)]
 
 def opening(name: str, kind: str, at: datetime) -> OpenCase:
     new = NewCase(id=name, property="tower", kind=kind, raised_at=at, actor=actor("app"))  # type: ignore[arg-type]
-    return OpenCase(new=new, request=PAPERS)
+    return OpenCase(new=new, request=REQUEST)
 
 
 def told(action: Action, choice: int) -> dict[str, Any]:
@@ -71,17 +72,17 @@ moves = st.lists(
 def play(chosen: list[tuple[int, int, int, str]]) -> tuple[CaseDecider, datetime]:
     """Open a case of each kind and two more repairs, then do what was chosen."""
     now, tracked, loads = START, {}, {}  # type: ignore[var-annotated]
-    decider = CaseDecider(RULES, now, loads)
+    decider = CaseDecider(CATALOG, now, loads)
     for name, kind in zip(IDS, (*KINDS, "repair", "repair"), strict=True):
-        decider.do(opening(name, kind, now))
+        decider.execute(opening(name, kind, now))
     for number, move, minutes, person in chosen:
         now += timedelta(minutes=minutes)
-        tracked, desk_before = decider.tracked, decider
-        decider = CaseDecider(RULES, now, desk_before._loads)
-        decider.tracked, decider.steps, decider.notices = tracked, desk_before.steps, desk_before.notices
+        tracked, earlier = decider.tracked, decider
+        decider = CaseDecider(CATALOG, now, earlier.loads)
+        decider.tracked, decider.steps, decider.notices = tracked, earlier.steps, earlier.notices
         attempt(decider, command(decider, IDS[number], move, person, now))
         while decider.ended:
-            decider.end_children()
+            end_children(decider)
     return decider, now
 
 
@@ -94,24 +95,24 @@ def command(decider: CaseDecider, name: str, move: int, person: str, now: dateti
     if move in (5, 6):
         return concluded(name, move - 4, now)
     case = decider.tracked[name].case
-    by = Actor(person=person, recorded_by="desk", roles=frozenset({"admin"}))
-    offered = allowed_actions(RULES.of(case), case, by)
+    by = Actor(person=person, recorded_by="office", roles=frozenset({"admin"}))
+    offered = allowed_actions(CATALOG.workflow_of(case), case, by)
     if not offered:
         return CheckDeadlines(case=name)
     action = offered[move % len(offered)]
     return PerformAction(case=name, act=ReportedAction(action=action.name, actor=by, data=told(action, move)))
 
 
-def attempt(decider: CaseDecider, asked: Command) -> None:
+def attempt(decider: CaseDecider, command: Command) -> None:
     before = dict(decider.tracked), len(decider.steps), len(decider.notices), weight(decider)
     try:
-        decider.do(asked)
+        decider.execute(command)
     except Problem:
         assert (decider.tracked, len(decider.steps), len(decider.notices), weight(decider)) == before
 
 
 def weight(decider: CaseDecider) -> Counter[str]:
-    return +decider._loads.get("tower", Counter())
+    return +decider.loads.get("tower", Counter())
 
 
 @settings(max_examples=150, deadline=None)
@@ -119,7 +120,7 @@ def weight(decider: CaseDecider) -> Counter[str]:
 def test_what_must_always_hold_does(chosen: list[tuple[int, int, int, str]]) -> None:
     decider, _ = play(chosen)
     for tracked in decider.tracked.values():
-        case, workflow = tracked.case, RULES.of(tracked.case)
+        case, workflow = tracked.case, CATALOG.workflow_of(tracked.case)
         entries = [s.transition.entry for s in decider.steps if s.transition.after.id == case.id]
         assert [entry.seq for entry in entries] == list(range(1, case.version + 1))
         assert [entry.at for entry in entries] == sorted(entry.at for entry in entries)
@@ -141,7 +142,7 @@ def test_what_must_always_hold_does(chosen: list[tuple[int, int, int, str]]) -> 
 def test_loads_are_those_of_the_cases_themselves(chosen: list[tuple[int, int, int, str]]) -> None:
     decider, _ = play(chosen)
     busy = Counter(
-        h.case.assignee for h in decider.tracked.values() if is_busy(RULES, h.case) and h.case.assignee
+        h.case.assignee for h in decider.tracked.values() if CATALOG.is_busy(h.case) and h.case.assignee
     )
     assert weight(decider) == busy
 
@@ -151,7 +152,7 @@ def test_loads_are_those_of_the_cases_themselves(chosen: list[tuple[int, int, in
 def test_every_step_can_be_told_and_read_again(chosen: list[tuple[int, int, int, str]]) -> None:
     decider, _ = play(chosen)
     for step in decider.steps:
-        event = case_event(RULES, step)
+        event = case_event(CATALOG, step)
         read = decode(encode(event)).data
         assert isinstance(read, CaseState)
         assert read == event.data
@@ -170,7 +171,9 @@ def test_nothing_is_closed_twice_reworked_twice_or_declined_without_an_answer(
     for tracked in decider.tracked.values():
         taken = [s.transition.entry for s in decider.steps if s.transition.after.id == tracked.case.id]
         ends = [
-            e for e in taken if not RULES.of(tracked.case).is_open(e.to_state) and e.from_state != e.to_state
+            e
+            for e in taken
+            if not CATALOG.workflow_of(tracked.case).is_open(e.to_state) and e.from_state != e.to_state
         ]
         assert len(ends) <= 1
         if tracked.case.state == "declined":
@@ -179,8 +182,8 @@ def test_nothing_is_closed_twice_reworked_twice_or_declined_without_an_answer(
 
 
 def test_a_bad_command_leaves_no_trace_on_the_good_ones() -> None:
-    decider = CaseDecider(RULES, START, {})
-    decider.do(opening(IDS[0], "repair", START))
+    decider = CaseDecider(CATALOG, START, {})
+    decider.execute(opening(IDS[0], "repair", START))
     attempt(decider, PerformAction(case=IDS[0], act=ReportedAction(action="complete", actor=SYSTEM)))
     attempt(
         decider,

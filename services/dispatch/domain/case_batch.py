@@ -1,0 +1,147 @@
+"""The cases of a batch while commands are decided over them: pure, and undone as a whole where one fails.
+
+What the commands come to lies in `tracked`, `steps` and `notices`.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from services.dispatch.domain.case import SYSTEM, Actor, Case, ReportedAction, Transition
+from services.dispatch.domain.commands import CaseRequest
+from services.dispatch.domain.deadlines import Deadline
+from services.dispatch.domain.transition import advance
+from services.dispatch.domain.workflow.definition import End
+from services.dispatch.domain.workflow_catalog import WorkflowCatalog
+
+
+class TrackedCase(Struct, frozen=True):
+    """A case as it is now, as it was loaded (None: new), and its request. `checked`: its timers were due."""
+
+    case: Case
+    loaded: Case | None
+    request: CaseRequest
+    checked: bool = False
+
+
+class DecidedStep(Struct, frozen=True):
+    """A transition, and the trace that it belongs to."""
+
+    transition: Transition
+    trace: str | None
+
+
+class DeadlineNotice(Struct, frozen=True):
+    """A deadline that is near (`warned`) or has passed unmet (`missed`)."""
+
+    case: Case
+    deadline: Deadline
+    outcome: Literal["warned", "missed"]
+    trace: str | None
+
+
+class CaseBatch:
+    """The cases by id, and what was decided of them. `loads`: open jobs by person, by property.
+
+    `ended` holds the cases that came to an end and how, `reworked` those that have a rework already.
+    """
+
+    def __init__(self, catalog: WorkflowCatalog, now: datetime, loads: dict[str, Counter[str]]) -> None:
+        self.catalog = catalog
+        self.now = now
+        self.loads = loads
+        self.tracked: dict[str, TrackedCase] = {}
+        self.reworked: set[str] = set()
+        self.ended: dict[str, End] = {}
+        self.steps: list[DecidedStep] = []
+        self.notices: list[DeadlineNotice] = []
+        self._trace: str | None = None
+        self._before: list[tuple[str, TrackedCase | None]] = []
+
+    def load(self, case: Case, request: CaseRequest) -> None:
+        """Add a stored case; the loads count it already."""
+        self.tracked[case.id] = TrackedCase(case, case, request)
+
+    def track(self, tracked: TrackedCase) -> None:
+        """Put `tracked` in the place of what is there of this case."""
+        case_id = tracked.case.id
+        before = self.tracked.get(case_id)
+        self._before.append((case_id, before))
+        self._replace_tracked(case_id, before, tracked)
+
+    def update_case(self, case: Case) -> None:
+        """Put `case` in the place of the case of its id."""
+        self.track(replace(self.tracked[case.id], case=case))
+
+    def take_step(self, case: Case, action: ReportedAction) -> Case:
+        """The case after `action`. Raises what `advance` raises."""
+        workflow, terms = self.catalog.workflow_of(case), self.catalog.terms_for(case)
+        transition = advance(workflow, case, action, terms, self.now)
+        self.update_case(transition.after)
+        self.add_step(transition)
+        self._record_end(transition)
+        return transition.after
+
+    def take_system_step(
+        self, case: Case, action: str, at: datetime | None = None, actor: Actor = SYSTEM, **data: object
+    ) -> Case:
+        """The case after a step of the system's own; one that happened before the last entry counts as of
+        that entry."""
+        moment = None if at is None else min(max(at, case.at), max(self.now, case.at))
+        return self.take_step(case, ReportedAction(action=action, actor=actor, at=moment, data=data))
+
+    def add_step(self, transition: Transition) -> None:
+        """Keep a transition for the history and for publication."""
+        self.steps.append(DecidedStep(transition, self._trace))
+
+    def add_notice(self, case: Case, deadline: Deadline, outcome: Literal["warned", "missed"]) -> None:
+        """Keep for publication that a deadline is near or was missed."""
+        self.notices.append(DeadlineNotice(case, deadline, outcome, self._trace))
+
+    def loads_in(self, property_id: str) -> Counter[str]:
+        """How many open jobs each person of the property has, by what was decided so far."""
+        return self.loads.setdefault(property_id, Counter())
+
+    @contextmanager
+    def undo_on_error(self, trace: str | None) -> Iterator[None]:
+        """Within it all steps belong to `trace`; an exception leaves the batch as it was."""
+        self._trace = trace
+        self._before.clear()
+        steps, notices = len(self.steps), len(self.notices)
+        reworked, ended = set(self.reworked), dict(self.ended)
+        try:
+            yield
+        except Exception:
+            for case_id, before in reversed(self._before):
+                self._replace_tracked(case_id, self.tracked[case_id], before)
+            del self.steps[steps:], self.notices[notices:]
+            self.reworked, self.ended = reworked, ended
+            raise
+
+    def _record_end(self, transition: Transition) -> None:
+        """A case ends for those folded into it once: when its work is finished, or when it is over."""
+        before, after = transition.before, transition.after
+        workflow = self.catalog.workflow_of(after)
+        if before is None or before.state in (after.state, workflow.follow_up.state):
+            return
+        end = "done" if after.state == workflow.follow_up.state else workflow.states[after.state].final
+        if end is not None:
+            self.ended[after.id] = end
+
+    def _replace_tracked(self, case_id: str, old: TrackedCase | None, new: TrackedCase | None) -> None:
+        self._change_load(old, -1)
+        self._change_load(new, 1)
+        if new is None:
+            del self.tracked[case_id]
+        else:
+            self.tracked[case_id] = new
+
+    def _change_load(self, tracked: TrackedCase | None, by: int) -> None:
+        if tracked is None or tracked.case.assignee is None or not self.catalog.is_busy(tracked.case):
+            return
+        self.loads_in(tracked.case.property)[tracked.case.assignee] += by
