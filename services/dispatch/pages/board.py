@@ -1,4 +1,4 @@
-"""What a page lists: the reader's filters, the rows or cards that they leave, and what may be chosen."""
+"""The board: the reader's filters with their options, and the rows or cards of the cases that pass them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, get_args
@@ -7,8 +7,7 @@ from urllib.parse import urlencode
 from msgspec import Meta, Struct, field, to_builtins
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.dispatch import queries
-from services.dispatch.domain.case import HistoryEntry
+from services.dispatch.domain.case import Case, HistoryEntry
 from services.dispatch.pages.action_forms import ActionForm, Choice, action_forms
 from services.dispatch.pages.board_rows import (
     BoardRow,
@@ -21,23 +20,24 @@ from services.dispatch.pages.board_rows import (
 )
 from services.dispatch.pages.case_page import CasePage, case_page
 from services.dispatch.pages.localizer import Localizer
-from services.dispatch.queries import CaseFilter, StoredCase
+from services.dispatch.queries.cases import CaseFilter, StoredCase, count_folded, get_cases, list_cases
+from services.dispatch.queries.histories import get_histories
 from services.dispatch.schemas import may_see_contacts
 from shared.auth import Identity
 from shared.http.parameters import visible_properties
 from shared.messages.facts import Kind
 from shared.properties.property import Property
 
-MOST = 200
+BOARD_LIMIT = 200
 """How many cases a board shows, those due first; who has more filters them."""
-LOOKED_AT = 2000
-"""Among how many, the latest, these are looked for."""
-OFFICE = ("dispatcher", "quality", "operations", "manager")
+SEARCH_LIMIT = 2000
+"""Among how many, the latest, these are searched."""
+OFFICE_ROLES = ("dispatcher", "quality", "operations", "manager")
 Word = Annotated[str, Meta(max_length=100)]
 
 
 class BoardFilters(Struct, frozen=True, kw_only=True):
-    """Which cases the reader wants to see; `ids` asks for these alone, as far as the rest leaves them."""
+    """Which cases the board shows; `ids` narrows it to those of these that pass the other filters."""
 
     view: Literal["mine", "all"] | None = None
     prop: Word | None = field(default=None, name="property")
@@ -55,20 +55,20 @@ class BoardFilters(Struct, frozen=True, kw_only=True):
         )
 
     @property
-    def narrowed(self) -> bool:
-        """Whether anything is left out."""
+    def are_set(self) -> bool:
+        """Whether anything is filtered out."""
         return any((self.prop, self.kind, self.state, self.assignee, self.q))
 
 
 class JobCard(Struct, frozen=True, kw_only=True):
     """A case on a phone: all of it, and what may be done."""
 
-    sheet: CasePage
+    page: CasePage
     forms: list[ActionForm]
 
 
 class Board(Struct, frozen=True, kw_only=True):
-    """What is listed: groups of rows; `cards` by case where these are somebody's own jobs."""
+    """Groups of rows; `cards` by case where these are somebody's own jobs; `more`: some are left out."""
 
     groups: list[RowGroup]
     cards: dict[str, JobCard]
@@ -76,7 +76,7 @@ class Board(Struct, frozen=True, kw_only=True):
 
     @property
     def count(self) -> int:
-        """How many are listed."""
+        """How many cases the board shows."""
         return sum(len(group.rows) for group in self.groups)
 
     @property
@@ -91,29 +91,28 @@ class Board(Struct, frozen=True, kw_only=True):
 
 
 def shows_own_jobs(identity: Identity, filters: BoardFilters) -> bool:
-    """Whether the reader's own jobs are asked for: whoever is out in the building sees them first."""
+    """Whether the board shows the reader's own jobs: whoever works out in the building sees them first."""
     if filters.view is not None:
         return filters.view == "mine"
-    return not identity.may(*OFFICE)
+    return not identity.may(*OFFICE_ROLES)
 
 
 async def load_board(
     connection: AsyncConnection, localizer: Localizer, identity: Identity, filters: BoardFilters
 ) -> Board:
-    """The cases that the filters leave. What is folded into another is counted there, unless looked for."""
+    """The cases that pass the filters. Those folded into another are counted there, unless searched for."""
     mine = shows_own_jobs(identity, filters)
     if mine and identity.person is None:
         return Board(groups=group_rows(localizer, [], mine=True), cards={}, more=False)
-    found = await queries.list_cases(
-        connection, await _case_filter(connection, localizer, identity, filters, mine=mine)
-    )
-    page = sorted(found, key=lambda one: sort_key(localizer, one.case))[:MOST]
-    folded = await queries.count_folded(connection, [one.case.id for one in page])
+    case_filter = await _case_filter(connection, localizer, identity, filters, mine=mine)
+    cases = await list_cases(connection, case_filter)
+    page = sorted(cases, key=lambda stored: sort_key(localizer, stored.case))[:BOARD_LIMIT]
+    folded = await count_folded(connection, [stored.case.id for stored in page])
     cards = await _cards(connection, localizer, identity, page, folded) if mine else {}
-    rows = [card.sheet.row for card in cards.values()]
+    rows = [card.page.row for card in cards.values()]
     if not mine:
         rows = await _rows(connection, localizer, page, folded)
-    return Board(groups=group_rows(localizer, rows, mine=mine), cards=cards, more=len(found) > MOST)
+    return Board(groups=group_rows(localizer, rows, mine=mine), cards=cards, more=len(cases) > BOARD_LIMIT)
 
 
 async def _case_filter(
@@ -124,9 +123,9 @@ async def _case_filter(
     *,
     mine: bool,
 ) -> CaseFilter:
-    ids = None if filters.ids is None else filters.ids.lower().split(",")[:MOST]
+    ids = None if filters.ids is None else filters.ids.lower().split(",")[:BOARD_LIMIT]
     if ids:
-        ids += [one.case.parent for one in await queries.get_cases(connection, ids) if one.case.parent]
+        ids += [case.parent for case, _ in await get_cases(connection, ids) if case.parent]
     return CaseFilter(
         properties=visible_properties(localizer.catalog.properties, identity, filters.prop),
         kind=filters.kind,
@@ -136,19 +135,28 @@ async def _case_filter(
         words=filters.q,
         folded=bool(filters.state or filters.q),
         ids=ids,
-        limit=LOOKED_AT,
+        limit=SEARCH_LIMIT,
     )
 
 
 async def _rows(
     connection: AsyncConnection, localizer: Localizer, page: Sequence[StoredCase], folded: Mapping[str, int]
 ) -> list[BoardRow]:
-    waiting = [one.case.id for one in page if pauses_deadline(localizer.catalog.of(one.case), one.case.state)]
-    histories = await queries.get_histories(connection, waiting) if waiting else {}
-    reasons = {one.case.id: waiting_reason(histories.get(one.case.id, []), one.case.state) for one in page}
+    paused = [stored.case.id for stored in page if _is_paused(localizer, stored.case)]
+    histories = await get_histories(connection, paused) if paused else {}
     return [
-        board_row(localizer, one, reasons[one.case.id], folded=folded.get(one.case.id, 0)) for one in page
+        board_row(
+            localizer,
+            stored,
+            waiting_reason(histories.get(stored.case.id, []), stored.case.state),
+            folded=folded.get(stored.case.id, 0),
+        )
+        for stored in page
     ]
+
+
+def _is_paused(localizer: Localizer, case: Case) -> bool:
+    return pauses_deadline(localizer.catalog.workflow_of(case), case.state)
 
 
 async def _cards(
@@ -158,22 +166,22 @@ async def _cards(
     page: Sequence[StoredCase],
     folded: Mapping[str, int],
 ) -> dict[str, JobCard]:
-    histories = await queries.get_histories(connection, [one.case.id for one in page])
-    return {one.case.id: job_card(localizer, identity, one, histories, folded) for one in page}
+    histories = await get_histories(connection, [stored.case.id for stored in page])
+    return {stored.case.id: job_card(localizer, identity, stored, histories, folded) for stored in page}
 
 
 def job_card(
     localizer: Localizer,
     identity: Identity,
-    one: StoredCase,
+    stored: StoredCase,
     histories: Mapping[str, Sequence[HistoryEntry]],
     folded: Mapping[str, int],
 ) -> JobCard:
     """A case as a card of the reader's own jobs."""
-    case, contacts = one.case, may_see_contacts(one.case, identity)
-    past, count = histories.get(case.id, []), folded.get(case.id, 0)
+    case, contacts = stored.case, may_see_contacts(stored.case, identity)
+    history, count = histories.get(case.id, []), folded.get(case.id, 0)
     return JobCard(
-        sheet=case_page(localizer, one, past, {}, contacts=contacts, mine=True, folded=count),
+        page=case_page(localizer, stored, history, {}, contacts=contacts, mine=True, folded=count),
         forms=action_forms(localizer, case, identity),
     )
 
@@ -189,25 +197,25 @@ class FilterOptions(Struct, frozen=True, kw_only=True):
 
 def filter_options(localizer: Localizer, identity: Identity, filters: BoardFilters) -> FilterOptions:
     """What there is to filter by, for this reader."""
-    seen = [prop for prop in localizer.catalog.properties.values() if identity.sees(prop.id)]
-    shown = [prop for prop in seen if filters.prop in (None, prop.id)]
+    visible = [prop for prop in localizer.catalog.properties.values() if identity.sees(prop.id)]
+    chosen = [prop for prop in visible if filters.prop in (None, prop.id)]
     return FilterOptions(
-        properties=[Choice(prop.id, localizer.property(prop.id)) for prop in seen],
+        properties=[Choice(prop.id, localizer.property(prop.id)) for prop in visible],
         kinds=[Choice(kind, localizer.kind(kind)) for kind in get_args(Kind)],
-        states=_states(localizer),
-        people=_people(localizer, shown),
+        states=_state_options(localizer),
+        people=_people_options(localizer, chosen),
     )
 
 
-def _states(localizer: Localizer) -> list[Choice]:
+def _state_options(localizer: Localizer) -> list[Choice]:
     names: dict[str, dict[str, None]] = {}
     for workflow in localizer.workflows():
         for state in workflow.states:
             if workflow.is_open(state):
                 names.setdefault(state, {})[localizer.state(workflow, state)] = None
-    return [Choice(state, " / ".join(told)) for state, told in names.items()]
+    return [Choice(state, " / ".join(state_names)) for state, state_names in names.items()]
 
 
-def _people(localizer: Localizer, properties: Sequence[Property]) -> list[Choice]:
+def _people_options(localizer: Localizer, properties: Sequence[Property]) -> list[Choice]:
     people = {person.id: prop.id for prop in properties for person in prop.people}
     return [Choice(person, localizer.person(prop, person)) for person, prop in people.items()]

@@ -7,14 +7,12 @@ from msgspec import Struct
 
 from services.dispatch.domain.case import Case, HistoryEntry
 from services.dispatch.domain.deadlines import Deadline
-from services.dispatch.domain.decider import is_busy
 from services.dispatch.domain.workflow.definition import Workflow
-from services.dispatch.pages.case_facts import localized_place, localized_summary
+from services.dispatch.pages.case_facts import localized_location, localized_summary
 from services.dispatch.pages.localizer import Localizer, Tone
-from services.dispatch.queries import StoredCase
+from services.dispatch.queries.cases import StoredCase
 
-_LATEST = "9999"
-PRIORITIES = ("urgent", "high", "normal", "low")
+_AFTER_ALL_OTHERS = "9999"
 
 
 class DeadlineCell(Struct, frozen=True, kw_only=True):
@@ -48,21 +46,21 @@ class BoardRow(Struct, frozen=True, kw_only=True):
     priority: str
     priority_name: str
     summary: str
-    place: str
+    location: str
     property: str
     assignee: str
-    raised: str
+    raised_at: str
     raised_title: str
     deadline: DeadlineCell | None
-    marks: list[Badge]
+    badges: list[Badge]
 
 
 class RowGroup(Struct, frozen=True, kw_only=True):
-    """Cases in one state of one workflow, or one part of somebody's jobs."""
+    """The rows of cases in one state of one workflow, or of one part of somebody's jobs."""
 
     id: str
     name: str
-    of: str
+    workflow: str
     rows: list[BoardRow]
 
 
@@ -71,9 +69,8 @@ def board_row(
 ) -> BoardRow:
     """A case as a row; `reason` is why it waits, `folded` how many others are folded into it."""
     case, request = stored
-    zone = localizer.catalog.property(case.property).timezone
-    workflow = localizer.catalog.of(case)
-    shown = deadline_cell(localizer, case, reason)
+    zone = localizer.catalog.get_property(case.property).timezone
+    workflow = localizer.catalog.workflow_of(case)
     return BoardRow(
         id=case.id,
         number=case.number,
@@ -85,19 +82,19 @@ def board_row(
         priority=case.priority,
         priority_name=localizer.t(f"priority_{case.priority}"),
         summary=localized_summary(localizer, stored),
-        place=localized_place(localizer, request.location),
+        location=localized_location(localizer, request.location),
         property=localizer.property(case.property),
         assignee=localizer.person(case.property, case.assignee) if case.assignee else "",
-        raised=localizer.moment(case.raised_at, zone),
+        raised_at=localizer.moment(case.raised_at, zone),
         raised_title=localizer.whole_moment(case.raised_at, zone),
-        deadline=shown,
-        marks=case_badges(localizer, case, folded),
+        deadline=deadline_cell(localizer, case, reason),
+        badges=case_badges(localizer, case, folded),
     )
 
 
 def sort_key(localizer: Localizer, case: Case) -> str:
-    """Where the case stands among others: by what is due next, what stands still at the end."""
-    workflow = localizer.catalog.of(case)
+    """By what the rows of a group are ordered: what is due next first, what stands still last."""
+    workflow = localizer.catalog.workflow_of(case)
     due = [
         deadline.due_at
         for deadline in case.deadlines
@@ -105,16 +102,16 @@ def sort_key(localizer: Localizer, case: Case) -> str:
     ]
     if case.state == workflow.follow_up.state:
         due = [case.follow_up.due_at] if case.follow_up else []
-    return f"{min(due).isoformat() if due else _LATEST} {case.raised_at.isoformat()}"
+    return f"{min(due).isoformat() if due else _AFTER_ALL_OTHERS} {case.raised_at.isoformat()}"
 
 
 def _own_group(localizer: Localizer, case: Case) -> str:
-    return "mine-now" if is_busy(localizer.catalog, case) else "mine-later"
+    return "mine-now" if localizer.catalog.is_busy(case) else "mine-later"
 
 
 def deadline_cell(localizer: Localizer, case: Case, reason: str | None) -> DeadlineCell | None:
     """The earliest deadline that is still open; of a case that is followed up, the follow-up's."""
-    workflow = localizer.catalog.of(case)
+    workflow = localizer.catalog.workflow_of(case)
     if not workflow.is_open(case.state):
         return None
     if case.state == workflow.follow_up.state:
@@ -128,7 +125,7 @@ def deadline_cell(localizer: Localizer, case: Case, reason: str | None) -> Deadl
 
 
 def _deadline_cell(localizer: Localizer, case: Case, deadline: Deadline, reason: str | None) -> DeadlineCell:
-    zone = localizer.catalog.property(case.property).timezone
+    zone = localizer.catalog.get_property(case.property).timezone
     paused = deadline.paused_since is not None
     text = localizer.until(deadline.due_at)
     if paused:
@@ -147,7 +144,7 @@ def _follow_up(localizer: Localizer, case: Case) -> DeadlineCell | None:
     if case.follow_up is None:
         return None
     due = case.follow_up.due_at
-    zone = localizer.catalog.property(case.property).timezone
+    zone = localizer.catalog.get_property(case.property).timezone
     return DeadlineCell(
         name=localizer.t("follow_up"),
         due=due.isoformat(),
@@ -159,7 +156,7 @@ def _follow_up(localizer: Localizer, case: Case) -> DeadlineCell | None:
 
 
 def deadline_tone(deadline: Deadline, now: datetime) -> Tone:
-    """How pressing a clock is."""
+    """The tone in which a deadline is shown: how pressing it is."""
     if deadline.met_at is not None:
         return "bad" if deadline.missed_at else "good"
     if deadline.paused_since is not None:
@@ -171,22 +168,22 @@ def deadline_tone(deadline: Deadline, now: datetime) -> Tone:
 
 def case_badges(localizer: Localizer, case: Case, folded: int = 0) -> list[Badge]:
     """What is out of the ordinary with a case."""
-    found = []
+    badges = []
     if folded:
-        found.append(Badge(localizer.t("mark_folded", count=folded)))
+        badges.append(Badge(localizer.t("mark_folded", count=folded)))
     if case.rework_of:
-        found.append(Badge(localizer.t("mark_rework"), "bad"))
+        badges.append(Badge(localizer.t("mark_rework"), "bad"))
     if case.level:
-        found.append(Badge(localizer.t("mark_level", level=case.level), "bad"))
+        badges.append(Badge(localizer.t("mark_level", level=case.level), "bad"))
     if case.urged:
-        found.append(Badge(localizer.t("mark_urged", times=case.urged), "warn"))
+        badges.append(Badge(localizer.t("mark_urged", times=case.urged), "warn"))
     if case.outside:
-        found.append(Badge(localizer.t("mark_outside"), "warn"))
-    return found
+        badges.append(Badge(localizer.t("mark_outside"), "warn"))
+    return badges
 
 
 def waiting_reason(entries: Sequence[HistoryEntry], state: str) -> str | None:
-    """The reason that was told when the case came to `state`."""
+    """The reason that was given when the case came to `state`."""
     for entry in reversed(entries):
         if entry.to_state == state and entry.from_state != state:
             reason = entry.data.get("reason")
@@ -195,28 +192,29 @@ def waiting_reason(entries: Sequence[HistoryEntry], state: str) -> str | None:
 
 
 def pauses_deadline(workflow: Workflow, state: str) -> bool:
-    """Whether a clock stands still in `state`."""
+    """Whether a deadline stands still in `state`."""
     return any(state in rule.pauses for rule in workflow.deadline_rules)
 
 
 def group_rows(localizer: Localizer, rows: Sequence[BoardRow], *, mine: bool) -> list[RowGroup]:
     """Rows by group, in the order of the workflows and their states; within one, what is due first."""
-    named = _my_groups(localizer) if mine else _state_groups(localizer)
-    by_group: dict[str, list[BoardRow]] = {group: [] for group in named}
+    names = _own_group_names(localizer) if mine else _state_group_names(localizer)
+    rows_by_group: dict[str, list[BoardRow]] = {group: [] for group in names}
     for row in sorted(rows, key=lambda row: row.order):
-        by_group.setdefault(row.group, []).append(row)
+        rows_by_group.setdefault(row.group, []).append(row)
+        names.setdefault(row.group, (row.state, row.kind))
     return [
-        RowGroup(id=group, name=named.get(group, (found[0].state if found else group, ""))[0],
-              of=named.get(group, ("", found[0].kind if found else ""))[1], rows=found)
-        for group, found in by_group.items()
-    ]  # fmt: skip
+        RowGroup(id=group, name=names[group][0], workflow=names[group][1], rows=group_of_rows)
+        for group, group_of_rows in rows_by_group.items()
+    ]
 
 
-def _my_groups(localizer: Localizer) -> dict[str, tuple[str, str]]:
+def _own_group_names(localizer: Localizer) -> dict[str, tuple[str, str]]:
+    """The name of each group, and beside it the workflow that it belongs to."""
     return {"mine-now": (localizer.t("mine_now"), ""), "mine-later": (localizer.t("mine_later"), "")}
 
 
-def _state_groups(localizer: Localizer) -> dict[str, tuple[str, str]]:
+def _state_group_names(localizer: Localizer) -> dict[str, tuple[str, str]]:
     return {
         f"{flow.name}-{state}": (localizer.state(flow, state), localizer.of(flow))
         for flow in localizer.workflows()

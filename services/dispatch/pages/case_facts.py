@@ -1,27 +1,27 @@
-"""What is known of a case beside its course: a heading, facts, who asked; nothing in a program's words."""
+"""Facts of a case in the reader's words: its summary, location, details and requester."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from services.dispatch.domain.case import Case
 from services.dispatch.pages.localizer import Localizer
-from services.dispatch.queries import StoredCase
+from services.dispatch.queries.cases import StoredCase
 from shared.messages.facts import Location, Requester
 
 
 def localized_summary(localizer: Localizer, stored: StoredCase) -> str:
-    """What it is about, as it was said; what the system itself found is told in the reader's language."""
+    """What the case is about: in the requester's words, or where the system opened it in the reader's."""
     case, request = stored
     if case.equipment and request.channel == "alarm":
         return localizer.t("alarm_of", equipment=localizer.equipment(case.property, case.equipment))
     details = request.details or {}
     if request.channel == "inspection" and {"checked", "passed"} <= details.keys():
-        left = details["checked"] - details["passed"]
-        return localizer.t("inspection_failed", line=localizer.subject(case.subject or ""), count=left)
+        failed = details["checked"] - details["passed"]
+        return localizer.t("inspection_failed", line=localizer.subject(case.subject or ""), count=failed)
     return request.summary
 
 
-def localized_place(localizer: Localizer, location: Location | None) -> str:
+def localized_location(localizer: Localizer, location: Location | None) -> str:
     """Where it is, in one line."""
     if location is None:
         return ""
@@ -30,11 +30,11 @@ def localized_place(localizer: Localizer, location: Location | None) -> str:
 
 
 def case_facts(localizer: Localizer, stored: StoredCase, *, contacts: bool) -> list[tuple[str, str]]:
-    """Everything else that is known, with its labels; what the workflow asked for to those who need it."""
+    """Everything else of the case, with labels; details that came with the demand only with `contacts`."""
     case, request = stored
-    told = [
+    facts = [
         ("property", localizer.property(case.property)),
-        ("place", localized_place(localizer, request.location)),
+        ("place", localized_location(localizer, request.location)),
         ("equipment", _equipment(localizer, case)),
         ("subject", localizer.subject(case.subject) if case.subject else ""),
         ("line", localizer.t(f"line_{case.line}") if case.line else ""),
@@ -43,24 +43,24 @@ def case_facts(localizer: Localizer, stored: StoredCase, *, contacts: bool) -> l
         ("reference", request.reference or ""),
         ("preferred", _preferred(localizer, stored)),
     ]
-    found = [(localizer.t(f"fact_{name}"), value) for name, value in told if value]
-    return found + (list(_details(localizer, stored)) if contacts else [])
+    labelled = [(localizer.t(f"fact_{name}"), value) for name, value in facts if value]
+    return labelled + (list(_details(localizer, stored)) if contacts else [])
 
 
 def channel_name(localizer: Localizer, stored: StoredCase) -> str:
-    """How it came to us."""
-    word = stored.request.channel or ""
-    return localizer.named(f"channel_{word}", word)
+    """The channel by which the demand came."""
+    channel = stored.request.channel or ""
+    return localizer.named(f"channel_{channel}", channel)
 
 
-def requester_facts(localizer: Localizer, asked: Requester | None) -> list[tuple[str, str]]:
-    """Who asked."""
-    if asked is None:
+def requester_facts(localizer: Localizer, requester: Requester | None) -> list[tuple[str, str]]:
+    """Who raised the demand; the phone number is shown by itself."""
+    if requester is None:
         return []
-    told = {name: getattr(asked, name) for name in ("name", "language", "tier")}
+    facts = {"name": requester.name, "language": requester.language, "tier": requester.tier}
     return [
         (localizer.t(f"requester_{name}"), localizer.named(f"{name}_{value}", value))
-        for name, value in told.items()
+        for name, value in facts.items()
         if value
     ]
 
@@ -80,12 +80,16 @@ def _equipment(localizer: Localizer, case: Case) -> str:
 
 
 def _preferred(localizer: Localizer, stored: StoredCase) -> str:
-    wish, zone = stored.request.preferred, localizer.catalog.property(stored.case.property).timezone
-    return " – ".join(localizer.moment(at, zone) for at in (wish.from_, wish.to) if at) if wish else ""
+    preferred, zone = stored.request.preferred, localizer.catalog.get_property(stored.case.property).timezone
+    return (
+        " – ".join(localizer.moment(at, zone) for at in (preferred.from_, preferred.to) if at)
+        if preferred
+        else ""
+    )
 
 
 def _details(localizer: Localizer, stored: StoredCase) -> Iterator[tuple[str, str]]:
-    """What came beside; what an alarm tells of its equipment stands among the facts already."""
+    """Details that came with the demand; the equipment of an alarm is among the facts already."""
     for name, value in (stored.request.details or {}).items():
         if not (stored.case.equipment and name in ("equipment", "system")):
             yield localizer.named(f"detail_{name}", name), plain_text(value)

@@ -1,6 +1,6 @@
-"""A case whole, as its page shows it: what is known, deadlines, what it waits for, its past, its kin."""
+"""The page of a case: its facts and deadlines, what it waits for, its history and its linked cases."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,20 +12,20 @@ from services.dispatch.pages.board_rows import BoardRow, board_row, deadline_ton
 from services.dispatch.pages.case_facts import (
     case_facts,
     channel_name,
-    localized_place,
+    localized_location,
     plain_text,
     requester_facts,
 )
 from services.dispatch.pages.localizer import Localizer, Tone
 from services.dispatch.pages.wait_explanation import Moment, explain_next, explain_wait, localized_moment
-from services.dispatch.queries import StoredCase
+from services.dispatch.queries.cases import Link, StoredCase
 
 _LATE = timedelta(seconds=60)
-"""Heard of so long after it happened is worth telling."""
+"""What was recorded so long after it happened is shown with both times."""
 
 
 class DeadlineLine(Struct, frozen=True, kw_only=True):
-    """One deadline with how it stands."""
+    """One deadline; `counts`: the page counts it down. `paused`: how long it has stood still in all."""
 
     name: str
     due: Moment
@@ -41,12 +41,12 @@ class HistoryLine(Struct, frozen=True, kw_only=True):
 
     seq: int
     name: str
-    to: str
+    to_state: str
     at: Moment
-    recorded: Moment | None
+    recorded_at: Moment | None
     actor: str
     recorded_by: str
-    told: list[tuple[str, str]]
+    data: list[tuple[str, str]]
 
 
 class LinkedCase(Struct, frozen=True, kw_only=True):
@@ -54,12 +54,12 @@ class LinkedCase(Struct, frozen=True, kw_only=True):
 
     id: str
     number: str
-    place: str
+    location: str
     state: str
 
 
 class CasePage(Struct, frozen=True, kw_only=True):
-    """Everything the page tells."""
+    """Everything that the page shows."""
 
     row: BoardRow
     open: bool
@@ -68,7 +68,7 @@ class CasePage(Struct, frozen=True, kw_only=True):
     requester: list[tuple[str, str]]
     phone: str
     deadlines: list[DeadlineLine]
-    why: str
+    waits_for: str
     next: str
     history: list[HistoryLine]
     linked: list[tuple[str, list[LinkedCase]]]
@@ -78,43 +78,43 @@ def case_page(
     localizer: Localizer,
     stored: StoredCase,
     history: Sequence[HistoryEntry],
-    linked: Mapping[str, Iterable[StoredCase]],
+    linked: Mapping[Link, Sequence[StoredCase]],
     *,
     contacts: bool,
     mine: bool = False,
     folded: int = 0,
 ) -> CasePage:
-    """The whole of a case, into which `folded` others are; who asked only where the reader needs it."""
+    """The page of a case, into which `folded` others are folded; the requester only with `contacts`."""
     case, request = stored
     reason = waiting_reason(history, case.state)
-    asked = request.requester if contacts else None
-    names = {one.case.id: one.case.number for found in linked.values() for one in found}
-    if asked and asked.id and asked.name:
-        names[asked.id] = asked.name
+    requester = request.requester if contacts else None
+    names = {other.case.id: other.case.number for cases in linked.values() for other in cases}
+    if requester and requester.id and requester.name:
+        names[requester.id] = requester.name
     return CasePage(
         row=board_row(localizer, stored, reason, mine=mine, folded=folded),
-        open=localizer.catalog.of(case).is_open(case.state),
+        open=localizer.catalog.workflow_of(case).is_open(case.state),
         description=request.description or "",
         facts=case_facts(localizer, stored, contacts=contacts),
-        requester=requester_facts(localizer, asked),
-        phone=(asked.phone or "") if asked else "",
+        requester=requester_facts(localizer, requester),
+        phone=(requester.phone or "") if requester else "",
         deadlines=[_deadline_line(localizer, case, deadline) for deadline in case.deadlines],
-        why=explain_wait(localizer, stored, reason),
+        waits_for=explain_wait(localizer, stored, reason),
         next=explain_next(localizer, case),
         history=[
             _history_line(localizer, stored, entry, names if contacts else None)
             for entry in reversed(history)
         ],
         linked=[
-            (localizer.t(f"kin_{how}"), [_linked_case(localizer, one) for one in found])
-            for how, found in linked.items()
-            if found
+            (localizer.t(f"linked_{link}"), [_linked_case(localizer, other) for other in cases])
+            for link, cases in linked.items()
+            if cases
         ],
     )
 
 
 def _deadline_line(localizer: Localizer, case: Case, deadline: Deadline) -> DeadlineLine:
-    running = _runs(localizer, case) and deadline.running
+    running = localizer.catalog.is_worked_on(case) and deadline.running
     paused = timedelta(seconds=deadline.paused_seconds)
     if deadline.paused_since is not None:
         paused += localizer.now - deadline.paused_since
@@ -124,31 +124,28 @@ def _deadline_line(localizer: Localizer, case: Case, deadline: Deadline) -> Dead
         warn=deadline.warn_at.isoformat(),
         counts=running,
         text=localizer.until(deadline.due_at) if running else _outcome_text(localizer, case, deadline),
-        tone=deadline_tone(deadline, localizer.now)
-        if running or deadline.met_at
-        else "paused"
-        if deadline.paused_since
-        else "bad"
-        if deadline.missed_at
-        else "",
+        tone=_tone(localizer, deadline, running=running),
         paused=localizer.t("paused_in_all", length=localizer.duration(paused)) if paused else "",
     )
 
 
-def _runs(localizer: Localizer, case: Case) -> bool:
-    workflow = localizer.catalog.of(case)
-    return workflow.is_open(case.state) and case.state != workflow.follow_up.state
+def _tone(localizer: Localizer, deadline: Deadline, *, running: bool) -> Tone:
+    if running or deadline.met_at:
+        return deadline_tone(deadline, localizer.now)
+    if deadline.paused_since:
+        return "paused"
+    return "bad" if deadline.missed_at else ""
 
 
 def _outcome_text(localizer: Localizer, case: Case, deadline: Deadline) -> str:
     if deadline.met_at is not None:
-        told = localized_moment(localizer, case, deadline.met_at).text
-        return localizer.t("met_late" if deadline.missed_at else "met_at", at=told)
+        met_at = localized_moment(localizer, case, deadline.met_at).text
+        return localizer.t("met_late" if deadline.missed_at else "met_at", at=met_at)
     if deadline.missed_at is not None:
         return localizer.t("never_met")
     return (
         localizer.t("paused")
-        if deadline.paused_since and _runs(localizer, case)
+        if deadline.paused_since and localizer.catalog.is_worked_on(case)
         else localizer.t("clock_over")
     )
 
@@ -156,46 +153,48 @@ def _outcome_text(localizer: Localizer, case: Case, deadline: Deadline) -> str:
 def _history_line(
     localizer: Localizer, stored: StoredCase, entry: HistoryEntry, names: Mapping[str, str] | None
 ) -> HistoryLine:
-    """One step; what was told with it only with `names`: by id, linked cases and who asked."""
+    """One step; its data only with `names`: those of linked cases and of the requester by id."""
     case = stored.case
-    workflow = localizer.catalog.of(case)
+    workflow = localizer.catalog.workflow_of(case)
     late = entry.recorded_at - entry.at > _LATE
-    told_by = entry.recorded_by not in (entry.actor, "system")
+    recorded_for_other = entry.recorded_by not in (entry.actor, "system")
     return HistoryLine(
         seq=entry.seq,
         name=localizer.action(workflow, entry.action),
-        to=localizer.state(workflow, entry.to_state) if entry.to_state != entry.from_state else "",
+        to_state=localizer.state(workflow, entry.to_state) if entry.to_state != entry.from_state else "",
         at=localized_moment(localizer, case, entry.at),
-        recorded=localized_moment(localizer, case, entry.recorded_at) if late else None,
+        recorded_at=localized_moment(localizer, case, entry.recorded_at) if late else None,
         actor=_actor(localizer, stored, entry),
-        recorded_by=localizer.person(case.property, entry.recorded_by) if told_by and entry.seq > 1 else "",
-        told=[] if names is None else _entry_data(localizer, case, entry, names),
+        recorded_by=localizer.person(case.property, entry.recorded_by)
+        if recorded_for_other and entry.seq > 1
+        else "",
+        data=[] if names is None else _entry_data(localizer, case, entry, names),
     )
 
 
 def _actor(localizer: Localizer, stored: StoredCase, entry: HistoryEntry) -> str:
-    """Who did it; of the first step also how it came to us, in place of the sender's own name."""
-    who, way = localizer.person(stored.case.property, entry.actor), channel_name(localizer, stored)
-    if entry.seq > 1 or not way:
+    """Who did it; of the first step also the channel, in place of the name of the system that sent it."""
+    who, channel = localizer.person(stored.case.property, entry.actor), channel_name(localizer, stored)
+    if entry.seq > 1 or not channel:
         return who
-    return f"{who} · {way}" if entry.actor == "resident" else way
+    return f"{who} · {channel}" if entry.actor == "resident" else channel
 
 
 def _entry_data(
     localizer: Localizer, case: Case, entry: HistoryEntry, names: Mapping[str, str]
 ) -> list[tuple[str, str]]:
-    action = localizer.catalog.of(case).actions.get(entry.action)
+    action = localizer.catalog.workflow_of(case).actions.get(entry.action)
     fields = {field.name: field for field in action.fields} if action else {}
-    found = []
+    labelled = []
     for name, value in entry.data.items():
         field = fields.get(name)
-        label = localizer.of(field) if field else localizer.named(f"told_{name}", name)
-        shown = names.get(str(value)) or _value(localizer, case, field.type if field else "", value)
-        found.append((label, localizer.named(f"{name}_{shown}", shown)))
-    return found
+        label = localizer.of(field) if field else localizer.named(f"data_{name}", name)
+        text = names.get(str(value)) or _localize_value(localizer, case, field.type if field else "", value)
+        labelled.append((label, localizer.named(f"{name}_{text}", text)))
+    return labelled
 
 
-def _value(localizer: Localizer, case: Case, kind: str, value: Any) -> str:
+def _localize_value(localizer: Localizer, case: Case, kind: str, value: Any) -> str:
     if isinstance(value, bool):
         return localizer.t("yes" if value else "no")
     if kind == "person":
@@ -205,7 +204,7 @@ def _value(localizer: Localizer, case: Case, kind: str, value: Any) -> str:
 
 def _linked_case(localizer: Localizer, stored: StoredCase) -> LinkedCase:
     case, request = stored
-    state = localizer.state(localizer.catalog.of(case), case.state)
+    state = localizer.state(localizer.catalog.workflow_of(case), case.state)
     return LinkedCase(
-        id=case.id, number=case.number, place=localized_place(localizer, request.location), state=state
+        id=case.id, number=case.number, location=localized_location(localizer, request.location), state=state
     )

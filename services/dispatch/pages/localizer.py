@@ -123,14 +123,16 @@ class Localizer(Struct, frozen=True, kw_only=True):
 
     def deadline(self, case: Case, name: str) -> str:
         """The name of a clock of `case`."""
-        found = next((rule for rule in self.catalog.of(case).deadline_rules if rule.name == name), None)
+        found = next(
+            (rule for rule in self.catalog.workflow_of(case).deadline_rules if rule.name == name), None
+        )
         if found is None:
             return name
         return found.zh if self.language == "zh" else found.en
 
     def workflows(self) -> list[Workflow]:
         """The definitions that new cases begin with."""
-        found = (self.catalog.for_kind(kind) for kind in get_args(Kind))
+        found = (self.catalog.workflow_for_kind(kind) for kind in get_args(Kind))
         return list({workflow.name: workflow for workflow in found}.values())
 
     def choice(self, value: str) -> str:

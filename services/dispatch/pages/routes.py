@@ -10,7 +10,6 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from services.dispatch import queries
 from services.dispatch.api.roles import ACTORS, READERS
 from services.dispatch.domain.case import Case, ReportedAction
 from services.dispatch.domain.commands import PerformAction
@@ -20,7 +19,15 @@ from services.dispatch.pages.board import BoardFilters, filter_options, job_card
 from services.dispatch.pages.case_page import case_page
 from services.dispatch.pages.flash import FlashMessage, flash_for
 from services.dispatch.pages.localizer import Localizer
-from services.dispatch.queries import StoredCase
+from services.dispatch.queries.cases import (
+    StoredCase,
+    count_folded,
+    find_case_by_number,
+    get_case,
+    linked_cases,
+    open_jobs_by_person,
+)
+from services.dispatch.queries.histories import get_histories
 from services.dispatch.schemas import actor_for, may_see_contacts
 from shared.auth import Identity
 from shared.errors import NotAllowed, NotFound, Problem
@@ -46,163 +53,165 @@ class BoardPages:
         """Their routes."""
         signed_in = self._pages.signed_in
         return [
-            Route("/", signed_in(self._board, *READERS), methods=["GET"]),
-            Route("/board/cases", signed_in(self._cases, *READERS), methods=["GET"]),
+            Route("/", signed_in(self._get_board, *READERS), methods=["GET"]),
+            Route("/board/cases", signed_in(self._get_cases, *READERS), methods=["GET"]),
             Mount("/board/static", StaticFiles(directory=STATIC)),
-            Route("/cases/{id}", signed_in(self._case, *READERS), methods=["GET"]),
-            Route("/cases/{id}/act", signed_in(self._act, *ACTORS), methods=["POST"]),
+            Route("/cases/{id}", signed_in(self._get_case, *READERS), methods=["GET"]),
+            Route("/cases/{id}/act", signed_in(self._post_action, *ACTORS), methods=["POST"]),
         ]
 
-    async def _board(self, request: Request, identity: Identity) -> Response:
+    async def _get_board(self, request: Request, identity: Identity) -> Response:
         """Everything that is open, or the reader's own jobs; the page keeps itself up to date."""
         localizer, filters = self._localizer(request), _filters(request)
         async with self._service.database.snapshot() as connection:
-            found = await load_board(connection, localizer, identity, filters)
+            board = await load_board(connection, localizer, identity, filters)
         return self._pages.render(
             request,
             "board.html",
             identity=identity,
-            listing=found,
+            board=board,
             filters=filters,
             mine=shows_own_jobs(identity, filters),
             options=filter_options(localizer, identity, filters),
-            several=len(_properties(localizer, identity)) > 1,
-            place=_only_property(localizer, identity),
+            show_property=len(_visible_properties(localizer, identity)) > 1,
+            property_name=_only_property(localizer, identity),
             now=localizer.now.isoformat(),
         )
 
-    async def _cases(self, request: Request, identity: Identity) -> Response:
-        """The rows or cards that the filters leave, for a page that has the others already."""
+    async def _get_cases(self, request: Request, identity: Identity) -> Response:
+        """The rows or cards that pass the filters, for a page that has the others already."""
         localizer, filters = self._localizer(request), _filters(request)
         async with self._service.database.snapshot() as connection:
-            found = await load_board(connection, localizer, identity, filters)
+            board = await load_board(connection, localizer, identity, filters)
         return self._pages.render(
             request,
             "cases.html",
             identity=identity,
-            listing=found,
+            board=board,
             mine=shows_own_jobs(identity, filters),
-            several=len(_properties(localizer, identity)) > 1,
+            show_property=len(_visible_properties(localizer, identity)) > 1,
         )
 
-    async def _case(self, request: Request, identity: Identity) -> Response:
+    async def _get_case(self, request: Request, identity: Identity) -> Response:
         """One case whole."""
         async with self._service.database.snapshot() as connection:
-            stored = await self._found(connection, request, identity)
-            return await self._sheet(connection, request, identity, stored)
+            stored = await self._load_case(connection, request, identity)
+            return await self._render_case(connection, request, identity, stored)
 
-    async def _act(self, request: Request, identity: Identity) -> Response:
+    async def _post_action(self, request: Request, identity: Identity) -> Response:
         """Take the step that a form asks for, then show what became of the case."""
         form = await read_form(request)
         async with self._service.database.snapshot() as connection:
-            stored = await self._found(connection, request, identity)
+            stored = await self._load_case(connection, request, identity)
         try:
-            await self._perform(identity, stored.case, await self._resolved(stored.case, form))
+            await self._submit_action(identity, stored.case, await self._read_form(stored.case, form))
             problem = None
         except Problem as error:
             problem = error
-        return await self._acted(request, identity, form, problem)
+        return await self._show_outcome(request, identity, form, problem)
 
-    async def _acted(
+    async def _show_outcome(
         self, request: Request, identity: Identity, form: dict[str, str], problem: Problem | None
     ) -> Response:
         async with self._service.database.snapshot() as connection:
-            stored = await self._found(connection, request, identity)
+            stored = await self._load_case(connection, request, identity)
             if problem is None and "hx-request" not in request.headers:
                 return RedirectResponse(f"/cases/{stored.case.id}", 303, headers=HEADERS)
             localizer = self._localizer(request)
-            told = flash_for(localizer, stored.case, form, problem)
+            flash = flash_for(localizer, stored.case, form, problem)
             if form.get("card"):
-                return await self._card(connection, request, identity, stored, told)
-            return await self._sheet(connection, request, identity, stored, told)
+                return await self._render_card(connection, request, identity, stored, flash)
+            return await self._render_case(connection, request, identity, stored, flash)
 
-    async def _perform(self, identity: Identity, case: Case, told: FilledForm) -> None:
-        if told.actor not in (None, identity.actor) and not identity.may("dispatcher"):
+    async def _submit_action(self, identity: Identity, case: Case, form: FilledForm) -> None:
+        if form.actor not in (None, identity.actor) and not identity.may("dispatcher"):
             raise NotAllowed("You may not act for somebody else.", "您不能代他人操作。")
         act = ReportedAction(
-            action=told.action, actor=actor_for(identity, told.actor), at=told.at, data=told.data
+            action=form.action, actor=actor_for(identity, form.actor), at=form.at, data=form.data
         )
         perform = PerformAction(
             case=case.id,
             act=act,
             properties=identity.properties,
-            if_match=None if told.version is None else frozenset({told.version}),
-            for_somebody=told.actor is not None,
+            if_match=None if form.version is None else frozenset({form.version}),
+            for_somebody=form.actor is not None,
             trace=current_trace(),
         )
-        digest = request_digest(case.id, told)
+        digest = request_digest(case.id, form)
         await self._service.case_actions.submit(
-            SubmittedAction(identity=identity, perform=perform, key=told.key, digest=digest)
+            SubmittedAction(identity=identity, perform=perform, key=form.key, digest=digest)
         )
 
-    async def _resolved(self, case: Case, form: dict[str, str]) -> FilledForm:
+    async def _read_form(self, case: Case, form: dict[str, str]) -> FilledForm:
         """What was filled in; a case that is named by its number is meant by its id."""
         catalog = self._service.catalog
-        told = read_filled_form(form, catalog.of(case), catalog.property(case.property).timezone)
-        number = str(told.data.get("parent", "")).strip().upper()
+        zone = catalog.get_property(case.property).timezone
+        filled = read_filled_form(form, catalog.workflow_of(case), zone)
+        number = str(filled.data.get("parent", "")).strip().upper()
         if _NUMBER.fullmatch(number):
             async with self._service.database.snapshot() as connection:
-                told.data["parent"] = (
-                    await queries.find_case_by_number(connection, case.property, number) or number
-                )
-        return told
+                parent = await find_case_by_number(connection, case.property, number)
+            filled.data["parent"] = parent or number
+        return filled
 
-    async def _sheet(
+    async def _render_case(
         self,
         connection: AsyncConnection,
         request: Request,
         identity: Identity,
         stored: StoredCase,
-        told: FlashMessage | None = None,
+        flash: FlashMessage | None = None,
     ) -> Response:
         localizer, case = self._localizer(request), stored.case
         contacts = may_see_contacts(case, identity)
-        history = (await queries.get_histories(connection, [case.id])).get(case.id, [])
-        linked = await queries.linked_cases(connection, case)
-        folded = await queries.count_folded(connection, [case.id])
-        loads = (await queries.open_jobs_by_person(connection, [case.property])).get(case.property)
+        history = (await get_histories(connection, [case.id])).get(case.id, [])
+        linked = await linked_cases(connection, case)
+        folded = await count_folded(connection, [case.id])
+        loads = (await open_jobs_by_person(connection, [case.property])).get(case.property)
         fragment = "hx-request" in request.headers
         return self._pages.render(
             request,
             "case_sheet.html" if fragment else "case.html",
-            status=told.status if told else 200,
+            status=flash.status if flash else 200,
             identity=identity,
-            sheet=case_page(
+            page=case_page(
                 localizer, stored, history, linked, contacts=contacts, folded=folded.get(case.id, 0)
             ),
             forms=action_forms(localizer, case, identity, loads) if identity.may(*ACTORS) else [],
-            deputies=people_to_act_for(localizer, case, identity),
-            told=told,
+            people_to_act_for=people_to_act_for(localizer, case, identity),
+            flash=flash,
             now=localizer.now.isoformat(),
         )
 
-    async def _card(
+    async def _render_card(
         self,
         connection: AsyncConnection,
         request: Request,
         identity: Identity,
         stored: StoredCase,
-        told: FlashMessage,
+        flash: FlashMessage,
     ) -> Response:
         localizer = self._localizer(request)
-        histories = await queries.get_histories(connection, [stored.case.id])
-        folded = await queries.count_folded(connection, [stored.case.id])
+        histories = await get_histories(connection, [stored.case.id])
+        folded = await count_folded(connection, [stored.case.id])
         return self._pages.render(
             request,
             "card.html",
-            status=told.status,
+            status=flash.status,
             identity=identity,
             card=job_card(localizer, identity, stored, histories, folded),
-            told=told,
+            flash=flash,
         )
 
-    async def _found(self, connection: AsyncConnection, request: Request, identity: Identity) -> StoredCase:
+    async def _load_case(
+        self, connection: AsyncConnection, request: Request, identity: Identity
+    ) -> StoredCase:
         """The case of the path. Raises NotFound, for one of another property too."""
-        name = str(request.path_params["id"]).lower()
-        found = await queries.get_case(connection, name) if _ID.fullmatch(name) else None
-        if found is None or not identity.sees(found.case.property):
+        case_id = str(request.path_params["id"]).lower()
+        stored = await get_case(connection, case_id) if _ID.fullmatch(case_id) else None
+        if stored is None or not identity.sees(stored.case.property):
             raise NotFound
-        return found
+        return stored
 
     def _localizer(self, request: Request) -> Localizer:
         return Localizer(
@@ -213,14 +222,14 @@ class BoardPages:
         )
 
 
-def _properties(localizer: Localizer, identity: Identity) -> list[str]:
+def _visible_properties(localizer: Localizer, identity: Identity) -> list[str]:
     return [name for name in localizer.catalog.properties if identity.sees(name)]
 
 
 def _only_property(localizer: Localizer, identity: Identity) -> str:
-    """The name of the property, for who sees only one."""
-    seen = _properties(localizer, identity)
-    return localizer.property(seen[0]) if len(seen) == 1 else ""
+    """The name of the property, for readers who see only one."""
+    visible = _visible_properties(localizer, identity)
+    return localizer.property(visible[0]) if len(visible) == 1 else ""
 
 
 def _filters(request: Request) -> BoardFilters:

@@ -1,4 +1,4 @@
-"""Why a case waits, and what fires next: answered for every case."""
+"""Why a case waits, and which timer fires next: in words for every case."""
 
 from datetime import datetime
 
@@ -7,9 +7,9 @@ from msgspec import Struct
 from services.dispatch.domain.case import Case
 from services.dispatch.domain.timers import timers_for
 from services.dispatch.domain.workflow.definition import FOLDED
-from services.dispatch.pages.action_forms import button_weight
+from services.dispatch.pages.action_forms import button_style
 from services.dispatch.pages.localizer import Localizer
-from services.dispatch.queries import StoredCase
+from services.dispatch.queries.cases import StoredCase
 
 
 class Moment(Struct, frozen=True):
@@ -22,7 +22,7 @@ class Moment(Struct, frozen=True):
 
 def localized_moment(localizer: Localizer, case: Case, at: datetime) -> Moment:
     """A moment at the case's property."""
-    zone = localizer.catalog.property(case.property).timezone
+    zone = localizer.catalog.get_property(case.property).timezone
     return Moment(localizer.moment(at, zone), localizer.whole_moment(at, zone), at.isoformat())
 
 
@@ -31,14 +31,14 @@ def outside_scope_reason(localizer: Localizer, stored: StoredCase) -> str:
     case = stored.case
     if case.outside is None:
         return ""
-    answer = localizer.catalog.property(case.property).scope.serves(stored.request.location)
-    return (answer.reason if localizer.language == "zh" else answer.reason_en) or case.outside
+    scope = localizer.catalog.get_property(case.property).scope.serves(stored.request.location)
+    return (scope.reason if localizer.language == "zh" else scope.reason_en) or case.outside
 
 
 def explain_wait(localizer: Localizer, stored: StoredCase, reason: str | None) -> str:
     """What the case waits for."""
     case = stored.case
-    workflow = localizer.catalog.of(case)
+    workflow = localizer.catalog.workflow_of(case)
     if not workflow.is_open(case.state):
         return localizer.t("why_over")
     if case.outside and case.state == workflow.initial:
@@ -49,19 +49,19 @@ def explain_wait(localizer: Localizer, stored: StoredCase, reason: str | None) -
         return localizer.t("why_follow_up", at=localized_moment(localizer, case, case.follow_up.due_at).text)
     if case.retry_at is not None and case.assignee is None:
         return localizer.t("why_nobody")
-    waits = localizer.t("why_told", reason=localizer.choice(reason)) if reason else ""
-    return waits + _whose_turn(localizer, case)
+    waits = localizer.t("why_reason", reason=localizer.choice(reason)) if reason else ""
+    return waits + _explain_turn(localizer, case)
 
 
-def _whose_turn(localizer: Localizer, case: Case) -> str:
+def _explain_turn(localizer: Localizer, case: Case) -> str:
     """Who can move the case on, and how."""
-    workflow = localizer.catalog.of(case)
+    workflow = localizer.catalog.workflow_of(case)
     names = dict.fromkeys(step.action for step in workflow.by_state[case.state])
     actions = [workflow.actions[name] for name in names if name not in workflow.everywhere]
     moves = [action for action in actions if action.roles]
     if not moves:
         return localizer.t("why_system")
-    moves = [action for action in moves if button_weight(workflow, case, action) == "primary"] or moves
+    moves = [action for action in moves if button_style(workflow, case, action) == "primary"] or moves
     if case.assignee and any("engineer" in action.roles for action in moves):
         who = localizer.person(case.property, case.assignee)
         moves = [action for action in moves if "engineer" in action.roles]
@@ -73,7 +73,7 @@ def _whose_turn(localizer: Localizer, case: Case) -> str:
 
 def explain_next(localizer: Localizer, case: Case) -> str:
     """What fires next if nobody does anything."""
-    timers = timers_for(localizer.catalog.of(case), case)
+    timers = timers_for(localizer.catalog.workflow_of(case), case)
     first = min(timers, key=lambda timer: timer.due_at, default=None)
     if first is None:
         return localizer.t("fires_nothing")
