@@ -136,13 +136,13 @@ class Place:
             (service,) = process.services
             if not isinstance(service, Dispatch):
                 raise TypeError
-            await service.timer_watch.look()
+            await service.timer_watch.check_due_cases()
             began = time.perf_counter()
             for _ in range(100):
-                await service.timer_watch.look()
+                await service.timer_watch.check_due_cases()
             self.figures["look, none due, ms"].append(10 * (time.perf_counter() - began))
             clock.advance(timedelta(minutes=15))
-            began, looked = time.perf_counter(), await service.timer_watch.look()
+            began, looked = time.perf_counter(), await service.timer_watch.check_due_cases()
             self.figures["due timer, ms"].append(1000 * (time.perf_counter() - began) / looked)
 
 

@@ -12,9 +12,9 @@ from typing import Self, TypeVar
 import httpx
 
 from guanjia.process import Process
-from services.dispatch import queries
 from services.dispatch.app import Dispatch
 from services.dispatch.operations.demands import match_withdrawals
+from services.dispatch.queries.timers import next_due_at
 from services.intake.app import Intake
 from services.intake.jobs import reconcile_once
 from services.intake.queries import count_unaccounted_demands
@@ -123,7 +123,7 @@ class VirtualProcess:
             and self._next_timer is not None
             and self._next_timer <= self.clock.now()
         ):
-            looked = await self._dispatch.timer_watch.look()
+            looked = await self._dispatch.timer_watch.check_due_cases()
             done += looked
             if not looked:
                 await self._see_timers()
@@ -132,7 +132,7 @@ class VirtualProcess:
     async def _see_timers(self) -> None:
         if self._dispatch is not None:
             async with self._dispatch.database.snapshot() as connection:
-                self._next_timer = await queries.next_due_at(connection)
+                self._next_timer = await next_due_at(connection)
 
     def due(self) -> datetime | None:
         """When something is due next by itself, as of the last rest."""

@@ -1,13 +1,13 @@
-"""What dispatch shows of itself: open cases, deadlines, and how long a demand takes to be served."""
+"""What dispatch measures of itself: open cases, deadlines, and how long a demand takes to be served."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from services.dispatch.domain.decider import CaseDecider, DecidedStep
+from services.dispatch.domain.case_batch import CaseBatch, DecidedStep
+from services.dispatch.queries.cases import OpenCaseCount
 
-_LEAD = (300, 900, 1800, 3600, 7200, 14400, 28800, 86400, 172800, 345600, 604800, 1209600)
+_LEAD_TIME_BUCKETS = (300, 900, 1800, 3600, 7200, 14400, 28800, 86400, 172800, 345600, 604800, 1209600)
 
 
 class DispatchMetrics:
@@ -26,31 +26,31 @@ class DispatchMetrics:
         self._lead = Histogram(
             "guanjia_demand_lead_time_seconds",
             "From a demand's being raised to its being done",
-            buckets=_LEAD,
+            buckets=_LEAD_TIME_BUCKETS,
             registry=registry,
         )
 
-    def count(self, decider: CaseDecider) -> None:
-        """What a set of commands came to."""
-        for notice in decider.notices:
+    def count_decisions(self, batch: CaseBatch) -> None:
+        """Count what was decided over a batch of cases."""
+        for notice in batch.notices:
             case = notice.case
             self._deadlines.labels(case.property, case.kind, notice.deadline.name, notice.outcome).inc()
-        for step in decider.steps:
+        for step in batch.steps:
             self._count_step(step)
 
     def _count_step(self, step: DecidedStep) -> None:
         before, after = step.transition.before, step.transition.after
         if before is None:
             return
-        for was, deadline in zip(before.deadlines, after.deadlines, strict=True):
-            if was.met_at is None and deadline.met_at is not None:
+        for earlier, deadline in zip(before.deadlines, after.deadlines, strict=True):
+            if earlier.met_at is None and deadline.met_at is not None:
                 outcome = "met" if deadline.missed_at is None else "met_late"
                 self._deadlines.labels(after.property, after.kind, deadline.name, outcome).inc()
         if before.follow_up is None and after.follow_up is not None:
             self._lead.observe(max(0.0, (after.at - after.raised_at).total_seconds()))
 
-    def show_open(self, counts: Iterable[Any]) -> None:
-        """The open cases as they are now: (property, kind, state, number)."""
+    def set_open_cases(self, counts: Iterable[OpenCaseCount]) -> None:
+        """Set the gauge to the open cases as they are now."""
         self._open.clear()
-        for prop, kind, state, number in counts:
-            self._open.labels(prop, kind, state).set(number)
+        for count in counts:
+            self._open.labels(count.property, count.kind, count.state).set(count.cases)

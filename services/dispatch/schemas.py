@@ -134,7 +134,7 @@ def available_actions(catalog: WorkflowCatalog, case: Case, identity: Identity) 
             required=[field.name for field in action.fields if field.required],
             name={"zh": action.zh, "en": action.en},
         )
-        for action in allowed_actions(catalog.of(case), case, actor_for(identity))
+        for action in allowed_actions(catalog.workflow_of(case), case, actor_for(identity))
     ]
 
 
@@ -146,7 +146,7 @@ def may_see_contacts(case: Case, identity: Identity) -> bool:
 def _summary_fields(
     catalog: WorkflowCatalog, case: Case, request: CaseRequest, now: datetime
 ) -> dict[str, Any]:
-    workflow = catalog.of(case)
+    workflow = catalog.workflow_of(case)
     is_open = workflow.is_open(case.state)
     ticking = is_open and case.state != workflow.follow_up.state
     return {

@@ -5,13 +5,14 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
 
-from services.dispatch import queries
 from services.dispatch.api.roles import ACTORS, READERS
 from services.dispatch.domain.case import ReportedAction
 from services.dispatch.domain.commands import PerformAction
 from services.dispatch.operations.case_actions import SubmittedAction
 from services.dispatch.operations.context import DispatchContext
-from services.dispatch.queries import CaseFilter, StoredCase
+from services.dispatch.queries import cases
+from services.dispatch.queries.cases import CaseFilter, StoredCase, get_reworks
+from services.dispatch.queries.histories import get_histories
 from services.dispatch.schemas import CaseDetail, CaseSummary, actor_for, describe_case, summarize_case
 from shared.auth import Identity
 from shared.errors import NotAllowed, NotFound
@@ -63,7 +64,7 @@ async def list_cases(call: Call[DispatchContext, CasesQuery, None]) -> Page[Case
         limit=query.limit + 1,
     )
     async with context.database.snapshot() as connection:
-        stored = await queries.list_cases(connection, which)
+        stored = await cases.list_cases(connection, which)
     now = context.clock.now()
     return CURSOR.page(
         stored,
@@ -78,9 +79,9 @@ async def get_case(call: Call[DispatchContext, None, None]) -> Reply[CaseDetail]
     """The case with its history and what the caller may do now."""
     context, case_id = call.context, call.id()
     async with context.database.snapshot() as connection:
-        stored = _require_visible(call.identity, await queries.get_case(connection, case_id))
-        history = await queries.get_histories(connection, [case_id])
-        reworks = await queries.get_reworks(connection, [case_id])
+        stored = _require_visible(call.identity, await cases.get_case(connection, case_id))
+        history = await get_histories(connection, [case_id])
+        reworks = await get_reworks(connection, [case_id])
     past, now = (history[case_id], reworks.get(case_id, [])), context.clock.now()
     detail = describe_case(context.catalog, *stored, *past, call.identity, now)
     return Reply(detail, headers={"ETag": f'"{detail.version}"'})

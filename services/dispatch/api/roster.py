@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from services.dispatch import queries
 from services.dispatch.api.roles import READERS
 from services.dispatch.operations.context import DispatchContext
+from services.dispatch.queries.cases import open_jobs_by_person
 from shared.http.endpoints import Call, Endpoints
 from shared.http.pagination import Cursor, PageQuery
 from shared.http.parameters import require_property
@@ -56,7 +56,7 @@ async def get_roster(call: Call[DispatchContext, RosterQuery, None]) -> RosterPa
     after = CURSOR.decode(query.cursor)
     at = (after[0] if after else query.at or context.clock.now()).astimezone(UTC)
     async with context.database.snapshot() as connection:
-        loads = (await queries.open_jobs_by_person(connection, [prop.id])).get(prop.id, Counter())
+        loads = (await open_jobs_by_person(connection, [prop.id])).get(prop.id, Counter())
     people = sorted(prop.on_shift(at), key=lambda person: person.id)
     page = CURSOR.page(
         [person for person in people if after is None or person.id > after[1]],

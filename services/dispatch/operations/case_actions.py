@@ -1,38 +1,43 @@
-"""Steps that people take over HTTP: concurrent ones share a commit, each key is answered once."""
+"""Steps that people take over HTTP: concurrent ones share a commit, a repeated key gets its first result."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import select, tuple_
+from sqlalchemy import delete
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.dispatch import queries
 from services.dispatch.domain.commands import PerformAction
 from services.dispatch.domain.decider import CaseDecider
 from services.dispatch.models import action_keys
-from services.dispatch.operations.case_commands import CommandHost, decide_and_save, load_decider
+from services.dispatch.operations.case_commands import (
+    CommandHost,
+    TransactionHost,
+    decide_and_save,
+    load_decider,
+)
+from services.dispatch.queries.action_keys import get_earlier_replies
+from services.dispatch.queries.cases import get_reworks
+from services.dispatch.queries.histories import get_histories
 from services.dispatch.schemas import describe_case
 from shared.auth import Identity
 from shared.batcher import Batcher
-from shared.clock import Clock
 from shared.database.bulk import BulkInsert
-from shared.database.engine import Database, is_transient
+from shared.database.engine import is_transient
 from shared.http.idempotency import IdempotencyConflict
 
 _encoder = msgspec.json.Encoder()
 _TRIES = 3
 _ROLLED_BACK = "40"
 """Deadlocks and serialization failures, as PostgreSQL numbers them."""
+_INSERT_KEYS = BulkInsert(action_keys)
 RequestName = tuple[str | int, str | None]
-_KEYS = BulkInsert(action_keys)
 
 
 class SubmittedAction(Struct, frozen=True, kw_only=True):
-    """A step that somebody asks for; `key` with `digest` (of all that was asked) makes repeating harmless."""
+    """A step that somebody asks for; `key` with `digest` (of the whole request) makes repeating harmless."""
 
     identity: Identity
     perform: PerformAction
@@ -47,157 +52,153 @@ class ActionResult(Struct, frozen=True):
     version: int
 
 
-class ActionHost(CommandHost, Protocol):
-    """What acting needs of the service."""
-
-    database: Database
-    clock: Clock
-
-    def committed(self) -> None:
-        """Something was committed."""
-        ...
-
-
 class CaseActions:
-    """Takes what is asked in sets."""
+    """Takes steps in batches, each batch in one transaction."""
 
-    def __init__(self, place: ActionHost) -> None:
-        self._host = place
-        self._batcher: Batcher[SubmittedAction, ActionResult] = Batcher(self._work)
+    def __init__(self, host: TransactionHost) -> None:
+        self._host = host
+        self._batcher: Batcher[SubmittedAction, ActionResult] = Batcher(self._perform_batch)
 
-    async def submit(self, asked: SubmittedAction) -> ActionResult:
-        """The answer once it is committed. Raises the Problem that stands against it."""
-        return await self._batcher.submit(asked)
+    async def submit(self, action: SubmittedAction) -> ActionResult:
+        """The result once it is committed. Raises the Problem that stands against the step."""
+        return await self._batcher.submit(action)
 
     async def finish(self) -> None:
-        """Wait for what is in hand."""
+        """Wait for what was submitted."""
         await self._batcher.finish()
 
-    async def _work(self, members: Sequence[SubmittedAction]) -> Sequence[ActionResult | Exception]:
+    async def _perform_batch(self, actions: Sequence[SubmittedAction]) -> Sequence[ActionResult | Exception]:
         try:
-            answers = await self._patiently(members)
+            results = await self._commit_with_retries(actions)
         except Exception as error:
-            if len(members) == 1 or is_transient(error):
+            if len(actions) == 1 or is_transient(error):
                 raise
-            return [answer for member in members for answer in await self._alone(member)]
+            return [result for action in actions for result in await self._perform_alone(action)]
         self._host.committed()
-        return answers
+        return results
 
-    async def _alone(self, member: SubmittedAction) -> Sequence[ActionResult | Exception]:
+    async def _perform_alone(self, action: SubmittedAction) -> Sequence[ActionResult | Exception]:
         try:
-            return await self._work([member])
+            return await self._perform_batch([action])
         except Exception as error:
             return [error]
 
-    async def _patiently(self, members: Sequence[SubmittedAction]) -> list[ActionResult | Exception]:
-        """Once more where the database chose another transaction as the winner: nothing was committed."""
+    async def _commit_with_retries(
+        self, actions: Sequence[SubmittedAction]
+    ) -> list[ActionResult | Exception]:
+        """Try again where the database rolled back in favour of another transaction."""
         for _ in range(_TRIES):
             try:
-                return await self._commit(members)
+                return await self._commit(actions)
             except DBAPIError as error:
                 if not str(getattr(error.orig, "sqlstate", "")).startswith(_ROLLED_BACK):
                     raise
-        return await self._commit(members)
+        return await self._commit(actions)
 
-    async def _commit(self, members: Sequence[SubmittedAction]) -> list[ActionResult | Exception]:
+    async def _commit(self, actions: Sequence[SubmittedAction]) -> list[ActionResult | Exception]:
         now = self._host.clock.now()
         async with self._host.database.transaction() as connection:
-            return await perform_actions(connection, self._host, members, now)
+            return await perform_actions(connection, self._host, actions, now)
+
+
+class _KeyedResult(Struct, frozen=True):
+    """A result, and the digest of the request that it is of."""
+
+    digest: str
+    result: ActionResult | Exception
 
 
 async def perform_actions(
-    connection: AsyncConnection, host: CommandHost, members: Sequence[SubmittedAction], now: datetime
+    connection: AsyncConnection, host: CommandHost, actions: Sequence[SubmittedAction], now: datetime
 ) -> list[ActionResult | Exception]:
-    """Take every step once, within the caller's transaction; an answer or the Problem for each."""
-    decider = await load_decider(connection, host, [member.perform for member in members], now)
-    results = await _get_earlier_results(
-        connection, members
-    )  # read while the cases are held: whoever was first has committed
-    pending = _firsts(members, results)
-    outcomes = await decide_and_save(connection, host, decider, [member.perform for member in pending])
-    done = [member for member, outcome in zip(pending, outcomes, strict=True) if outcome is None]
-    answers = await _render_results(connection, host, decider, done, now)
-    await _save_results(connection, done, answers, now)
-    for member, outcome in zip(pending, outcomes, strict=True):
-        results[_request_name(member)] = (
-            member.digest,
-            outcome if outcome is not None else answers[_request_name(member)],
-        )
-    return [_result(member, results) for member in members]
+    """Take every step once, within the caller's transaction; a result or the Problem for each."""
+    decider = await load_decider(connection, host, [action.perform for action in actions], now)
+    # Read once the cases are locked: whoever came first with a key has committed.
+    results = await _get_earlier_results(connection, actions)
+    pending = _pending_actions(actions, results)
+    outcomes = await decide_and_save(connection, host, decider, [action.perform for action in pending])
+    performed = [action for action, outcome in zip(pending, outcomes, strict=True) if outcome is None]
+    rendered = await _render_results(connection, host, decider, performed, now)
+    await _save_results(connection, performed, rendered, now)
+    for action, outcome in zip(pending, outcomes, strict=True):
+        name = _request_name(action)
+        results[name] = _KeyedResult(action.digest, rendered[name] if outcome is None else outcome)
+    return [_result_for(action, results[_request_name(action)]) for action in actions]
 
 
-def _request_name(member: SubmittedAction) -> RequestName:
+def _request_name(action: SubmittedAction) -> RequestName:
     """What tells this request from others: the caller's key, else the request itself."""
-    return (member.identity.key, member.key) if member.key is not None else (id(member), None)
+    return (action.identity.key, action.key) if action.key is not None else (id(action), None)
 
 
-def _result(
-    member: SubmittedAction, results: dict[RequestName, tuple[str, ActionResult | Exception]]
-) -> ActionResult | Exception:
-    digest, result = results[_request_name(member)]
-    return result if digest == member.digest else IdempotencyConflict()
+def _result_for(action: SubmittedAction, keyed: _KeyedResult) -> ActionResult | Exception:
+    return keyed.result if keyed.digest == action.digest else IdempotencyConflict()
 
 
-def _firsts(
-    members: Sequence[SubmittedAction], known: dict[RequestName, tuple[str, ActionResult | Exception]]
+def _pending_actions(
+    actions: Sequence[SubmittedAction], results: dict[RequestName, _KeyedResult]
 ) -> list[SubmittedAction]:
-    """Those to be carried out: not answered before, and the first of their key."""
-    firsts: dict[RequestName, SubmittedAction] = {}
-    for member in members:
-        firsts.setdefault(_request_name(member), member)
-    return [member for name, member in firsts.items() if name not in known]
+    """Those to be carried out: without a result so far, and the first of their key."""
+    first: dict[RequestName, SubmittedAction] = {}
+    for action in actions:
+        first.setdefault(_request_name(action), action)
+    return [action for name, action in first.items() if name not in results]
 
 
 async def _get_earlier_results(
-    connection: AsyncConnection, members: Sequence[SubmittedAction]
-) -> dict[RequestName, tuple[str, ActionResult | Exception]]:
-    names = sorted({(m.identity.key, m.key) for m in members if m.key is not None})
-    if not names:
-        return {}
-    query = select(action_keys).where(tuple_(action_keys.c.caller, action_keys.c.key).in_(names))
-    rows = await connection.execute(query)
-    return {(row.caller, row.key): (row.digest, ActionResult(row.answer, row.version)) for row in rows}
+    connection: AsyncConnection, actions: Sequence[SubmittedAction]
+) -> dict[RequestName, _KeyedResult]:
+    names = {(action.identity.key, action.key) for action in actions if action.key is not None}
+    replies = await get_earlier_replies(connection, names) if names else []
+    return {
+        (reply.caller, reply.key): _KeyedResult(reply.digest, ActionResult(reply.answer, reply.version))
+        for reply in replies
+    }
 
 
 async def _render_results(
     connection: AsyncConnection,
     host: CommandHost,
     decider: CaseDecider,
-    members: Sequence[SubmittedAction],
+    actions: Sequence[SubmittedAction],
     now: datetime,
 ) -> dict[RequestName, ActionResult]:
-    ids = {member.perform.case for member in members}
-    histories = await queries.get_histories(connection, ids) if ids else {}
-    over = [
-        i for i in ids if not host.catalog.of(decider.tracked[i].case).is_open(decider.tracked[i].case.state)
-    ]
-    reworks = await queries.get_reworks(connection, over) if over else {}
-    answers = {}
-    for member in members:
-        tracked = decider.tracked[member.perform.case]
-        told = histories[tracked.case.id], reworks.get(tracked.case.id, [])
-        view = describe_case(host.catalog, tracked.case, tracked.request, *told, member.identity, now)
-        answers[_request_name(member)] = ActionResult(_encoder.encode(view), tracked.case.version)
-    return answers
+    tracked = {action.perform.case: decider.tracked[action.perform.case] for action in actions}
+    histories = await get_histories(connection, tracked) if tracked else {}
+    over = [id for id, of in tracked.items() if not host.catalog.workflow_of(of.case).is_open(of.case.state)]
+    reworks = await get_reworks(connection, over) if over else {}
+    results = {}
+    for action in actions:
+        case, request = tracked[action.perform.case].case, tracked[action.perform.case].request
+        detail = describe_case(
+            host.catalog, case, request, histories[case.id], reworks.get(case.id, []), action.identity, now
+        )
+        results[_request_name(action)] = ActionResult(_encoder.encode(detail), case.version)
+    return results
 
 
 async def _save_results(
     connection: AsyncConnection,
-    members: Sequence[SubmittedAction],
-    answers: dict[RequestName, ActionResult],
+    actions: Sequence[SubmittedAction],
+    results: dict[RequestName, ActionResult],
     now: datetime,
 ) -> None:
     rows = [
         {
-            "caller": member.identity.key,
-            "key": member.key,
-            "digest": member.digest,
-            "version": answers[_request_name(member)].version,
-            "answer": answers[_request_name(member)].body,
+            "caller": action.identity.key,
+            "key": action.key,
+            "digest": action.digest,
+            "version": results[_request_name(action)].version,
+            "answer": results[_request_name(action)].body,
             "recorded_at": now,
         }
-        for member in members
-        if member.key is not None
+        for action in actions
+        if action.key is not None
     ]
     if rows:
-        await _KEYS.run(connection, rows)
+        await _INSERT_KEYS.run(connection, rows)
+
+
+async def delete_old_keys(connection: AsyncConnection, before: datetime) -> None:
+    """Forget the keys that were used before this instant; asking again after that is a new request."""
+    await connection.execute(delete(action_keys).where(action_keys.c.recorded_at < before))

@@ -1,4 +1,4 @@
-"""The one path by which cases change: load the cases of a set, decide purely, write in a few statements."""
+"""The one path by which cases change: load the cases of a batch, decide purely, write in a few statements."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,14 +7,17 @@ from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.dispatch import queries
 from services.dispatch.domain.case import Case
 from services.dispatch.domain.commands import Command, ConcludeFollowUp, OpenCase, PerformAction, case_id_of
 from services.dispatch.domain.decider import CaseDecider
 from services.dispatch.domain.events import case_event, deadline_event
+from services.dispatch.domain.folding import end_children
 from services.dispatch.domain.workflow_catalog import WorkflowCatalog
 from services.dispatch.metrics import DispatchMetrics
 from services.dispatch.operations.case_storage import save_decisions
+from services.dispatch.queries.cases import get_reworks, lock_cases, lock_children, open_jobs_by_person
+from shared.clock import Clock
+from shared.database.engine import Database
 from shared.errors import Problem
 from shared.messages.cloudevents import Event
 from shared.messaging.outbox import Outbox
@@ -24,11 +27,22 @@ Outcome = Problem | None
 
 
 class CommandHost(Protocol):
-    """What applying needs of the service."""
+    """What carrying out commands within a transaction needs of the service."""
 
     catalog: WorkflowCatalog
     outbox: Outbox
     metrics: DispatchMetrics
+
+
+class TransactionHost(CommandHost, Protocol):
+    """What carrying out commands in transactions of one's own needs of the service."""
+
+    database: Database
+    clock: Clock
+
+    def committed(self) -> None:
+        """Something was committed: to be published, streamed, and perhaps due soon."""
+        ...
 
 
 async def execute_commands(
@@ -42,26 +56,10 @@ async def execute_commands(
     """Carry out `commands` in order, within the caller's transaction; an outcome for each.
 
     A command that can't be carried out leaves no trace and does not spoil the others. With `skip_locked`
-    cases that somebody else holds are left out as if they did not exist.
+    cases that another transaction has locked are left out as if they did not exist.
     """
     decider = await load_decider(connection, host, commands, now, skip_locked=skip_locked)
     return await decide_and_save(connection, host, decider, commands)
-
-
-async def decide_and_save(
-    connection: AsyncConnection, host: CommandHost, decider: CaseDecider, commands: Sequence[Command]
-) -> list[Outcome]:
-    """Decide `commands` on a desk that was laid for them, and write what they came to."""
-    outcomes = [_decide(decider, command) for command in commands]
-    while decider.ended:
-        for child in await queries.lock_children(connection, decider.ended):
-            if child.case.id not in decider.tracked:
-                decider.put(child.case, child.request)
-        decider.end_children()
-    await save_decisions(connection, host.catalog, decider)
-    await host.outbox.record(connection, *_events(host.catalog, decider))
-    host.metrics.count(decider)
-    return outcomes
 
 
 async def load_decider(
@@ -72,25 +70,33 @@ async def load_decider(
     *,
     skip_locked: bool = False,
 ) -> CaseDecider:
-    """A desk with all that `commands` need: their cases, held until the commit, and the loads."""
-    found = await queries.lock_cases(connection, _needed_cases(commands), skip_locked=skip_locked)
-    asked = _properties(commands, [case for case, _ in found])
-    loads: dict[str, Counter[str]] = await queries.open_jobs_by_person(connection, asked) if asked else {}
+    """A decider with all that `commands` need: their cases, locked until the commit, and the loads."""
+    stored = await lock_cases(connection, _needed_cases(commands), skip_locked=skip_locked)
+    properties = _assigning_properties(commands, [case for case, _ in stored])
+    loads: dict[str, Counter[str]] = await open_jobs_by_person(connection, properties) if properties else {}
     decider = CaseDecider(host.catalog, now, loads)
-    for case, request in found:
-        decider.put(case, request)
-    unhappy = [c.case for c in commands if isinstance(c, ConcludeFollowUp) and c.dissatisfied]
-    if unhappy:
-        decider.reworked = set(await queries.get_reworks(connection, unhappy))
+    for case, request in stored:
+        decider.load(case, request)
+    dissatisfied = [c.case for c in commands if isinstance(c, ConcludeFollowUp) and c.dissatisfied]
+    if dissatisfied:
+        decider.reworked = set(await get_reworks(connection, dissatisfied))
     return decider
 
 
-def _properties(commands: Sequence[Command], found: Sequence[Case]) -> set[str]:
-    """Those in which somebody may have to be found for a job."""
-    asked = {command.new.property for command in commands if isinstance(command, OpenCase)}
-    concluded = {command.case for command in commands if isinstance(command, ConcludeFollowUp)}
-    waiting = (c for c in found if c.retry_at is not None or c.lease_until is not None or c.id in concluded)
-    return asked | {case.property for case in waiting}
+async def decide_and_save(
+    connection: AsyncConnection, host: CommandHost, decider: CaseDecider, commands: Sequence[Command]
+) -> list[Outcome]:
+    """Decide `commands` over the cases that were loaded for them, and write what they came to."""
+    outcomes = [_execute_command(decider, command) for command in commands]
+    while decider.ended:
+        for child in await lock_children(connection, decider.ended):
+            if child.case.id not in decider.tracked:
+                decider.load(child.case, child.request)
+        end_children(decider)
+    await save_decisions(connection, host.catalog, decider)
+    await host.outbox.record(connection, *_events(host.catalog, decider))
+    host.metrics.count_decisions(decider)
+    return outcomes
 
 
 def raise_refusal(outcomes: Sequence[Outcome]) -> None:
@@ -98,6 +104,14 @@ def raise_refusal(outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
         if outcome is not None:
             raise outcome
+
+
+def _assigning_properties(commands: Sequence[Command], cases: Sequence[Case]) -> set[str]:
+    """The properties where the system may have to assign a case, so that the loads are needed."""
+    opening = {command.new.property for command in commands if isinstance(command, OpenCase)}
+    concluded = {command.case for command in commands if isinstance(command, ConcludeFollowUp)}
+    waiting = (c for c in cases if c.retry_at is not None or c.lease_until is not None or c.id in concluded)
+    return opening | {case.property for case in waiting}
 
 
 def _needed_cases(commands: Sequence[Command]) -> set[str]:
@@ -109,9 +123,9 @@ def _needed_cases(commands: Sequence[Command]) -> set[str]:
     return ids
 
 
-def _decide(decider: CaseDecider, command: Command) -> Outcome:
+def _execute_command(decider: CaseDecider, command: Command) -> Outcome:
     try:
-        decider.do(command)
+        decider.execute(command)
     except Problem as problem:
         return problem
     return None

@@ -1,4 +1,4 @@
-"""Writes what a desk decided: cases under their version, history, timers; a statement each."""
+"""Writes what was decided over a batch of cases: cases, history, timers; a statement each."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -8,24 +8,24 @@ from sqlalchemy import delete, literal_column
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.dispatch.domain.case import Case
+from services.dispatch.domain.case_batch import CaseBatch, DecidedStep, TrackedCase
 from services.dispatch.domain.commands import CaseRequest
-from services.dispatch.domain.decider import CaseDecider, DecidedStep, TrackedCase, is_busy
 from services.dispatch.domain.timers import timers_for
 from services.dispatch.domain.workflow_catalog import WorkflowCatalog
 from services.dispatch.models import case_history, cases, timers
 from shared.database.bulk import BulkDelete, BulkInsert, BulkUpdate, any_of
 
 _encoder = msgspec.json.Encoder()
-_CHANGING = ("state", "is_open", "is_busy", "assignee", "version", "parent", "body")
-_NEW = BulkInsert(cases)
-_CHANGED = BulkUpdate(cases, ("id",), _CHANGING)
-_STEPS = BulkInsert(
+_UPDATED_COLUMNS = ("state", "is_open", "is_busy", "assignee", "version", "parent", "body")
+_INSERT_CASES = BulkInsert(cases)
+_UPDATE_CASES = BulkUpdate(cases, ("id",), _UPDATED_COLUMNS)
+_INSERT_STEPS = BulkInsert(
     case_history,
     without=("position",),
     computed={"xid": literal_column("(pg_current_xact_id()::text)::bigint")},
 )
-_GONE = BulkDelete(timers, ("case_id", "name"))
-_COME = BulkInsert(
+_DELETE_TIMERS = BulkDelete(timers, ("case_id", "name"))
+_UPSERT_TIMERS = BulkInsert(
     timers,
     lambda insert: insert.on_conflict_do_update(
         index_elements=[timers.c.case_id, timers.c.name], set_={"due_at": insert.excluded.due_at}
@@ -33,48 +33,50 @@ _COME = BulkInsert(
 )
 
 
-async def save_decisions(connection: AsyncConnection, catalog: WorkflowCatalog, decider: CaseDecider) -> None:
-    """Everything that is on the desk and not as it was loaded."""
+async def save_decisions(connection: AsyncConnection, catalog: WorkflowCatalog, batch: CaseBatch) -> None:
+    """Write the cases of the batch that are not as they were loaded, their steps and their timers."""
     changed = [
-        tracked
-        for tracked in decider.tracked.values()
-        if tracked.looked or tracked.case is not tracked.loaded
+        tracked for tracked in batch.tracked.values() if tracked.checked or tracked.case is not tracked.loaded
     ]
     new = [tracked for tracked in changed if tracked.loaded is None]
     old = [
         tracked for tracked in changed if tracked.loaded is not None and tracked.case is not tracked.loaded
     ]
-    await _execute_bulk(connection, _NEW, [_case_row(catalog, tracked) for tracked in new])
-    await _execute_bulk(connection, _CHANGED, [_columns(catalog, tracked.case) for tracked in old])
-    await _execute_bulk(connection, _STEPS, [_history_row(step) for step in decider.steps])
+    await _execute_bulk(connection, _INSERT_CASES, [_case_row(catalog, tracked) for tracked in new])
+    await _execute_bulk(connection, _UPDATE_CASES, [_columns(catalog, tracked.case) for tracked in old])
+    await _execute_bulk(connection, _INSERT_STEPS, [_history_row(step) for step in batch.steps])
     await _save_timers(connection, catalog, changed)
 
 
 async def _execute_bulk(
-    connection: AsyncConnection, work: BulkInsert | BulkUpdate | BulkDelete, rows: Sequence[dict[str, Any]]
+    connection: AsyncConnection,
+    statement: BulkInsert | BulkUpdate | BulkDelete,
+    rows: Sequence[dict[str, Any]],
 ) -> None:
     if rows:
-        await work.run(connection, rows)
+        await statement.run(connection, rows)
 
 
 async def _save_timers(
     connection: AsyncConnection, catalog: WorkflowCatalog, changed: Iterable[TrackedCase]
 ) -> None:
-    """Timers follow from the case: what it needed before and does not now goes, what it needs now comes."""
-    cleared, gone, come = [], [], []
+    """Timers follow from the case: obsolete ones are deleted, those that it needs now are written."""
+    checked, obsolete, needed = [], [], []
     for tracked in changed:
-        wanted = timers_for(catalog.of(tracked.case), tracked.case)
-        before = timers_for(catalog.of(tracked.loaded), tracked.loaded) if tracked.loaded else frozenset()
-        if tracked.looked:
-            cleared.append(tracked.case.id)
+        after = timers_for(catalog.workflow_of(tracked.case), tracked.case)
+        before = (
+            timers_for(catalog.workflow_of(tracked.loaded), tracked.loaded) if tracked.loaded else frozenset()
+        )
+        if tracked.checked:
+            checked.append(tracked.case.id)
             before = frozenset()
-        names = {timer.name for timer in wanted}
-        gone += [{"case_id": tracked.case.id, "name": t.name} for t in before if t.name not in names]
-        come += [{"case_id": tracked.case.id, "name": t.name, "due_at": t.due_at} for t in wanted - before]
-    if cleared:
-        await connection.execute(delete(timers).where(any_of(connection, timers.c.case_id, cleared)))
-    await _execute_bulk(connection, _GONE, gone)
-    await _execute_bulk(connection, _COME, come)
+        names = {timer.name for timer in after}
+        obsolete += [{"case_id": tracked.case.id, "name": t.name} for t in before if t.name not in names]
+        needed += [{"case_id": tracked.case.id, "name": t.name, "due_at": t.due_at} for t in after - before]
+    if checked:
+        await connection.execute(delete(timers).where(any_of(connection, timers.c.case_id, checked)))
+    await _execute_bulk(connection, _DELETE_TIMERS, obsolete)
+    await _execute_bulk(connection, _UPSERT_TIMERS, needed)
 
 
 def _case_row(catalog: WorkflowCatalog, tracked: TrackedCase) -> dict[str, Any]:
@@ -86,7 +88,7 @@ def _case_row(catalog: WorkflowCatalog, tracked: TrackedCase) -> dict[str, Any]:
         "source": request.source,
         "reference": request.reference if case.rework_of is None else None,
         "rework_of": case.rework_of,
-        "words": _words(case, request),
+        "words": _search_words(case, request),
         "papers": _encoder.encode(request),
     }
 
@@ -95,8 +97,8 @@ def _columns(catalog: WorkflowCatalog, case: Case) -> dict[str, Any]:
     return {
         "id": case.id,
         "state": case.state,
-        "is_open": catalog.of(case).is_open(case.state),
-        "is_busy": is_busy(catalog, case),
+        "is_open": catalog.workflow_of(case).is_open(case.state),
+        "is_busy": catalog.is_busy(case),
         "assignee": case.assignee,
         "version": case.version,
         "parent": case.parent,
@@ -104,9 +106,9 @@ def _columns(catalog: WorkflowCatalog, case: Case) -> dict[str, Any]:
     }
 
 
-def _words(case: Case, request: CaseRequest) -> str:
-    place = request.location
-    parts = (case.number, request.summary, place and place.unit, place and place.place)
+def _search_words(case: Case, request: CaseRequest) -> str:
+    location = request.location
+    parts = (case.number, request.summary, location and location.unit, location and location.place)
     return " ".join(part for part in parts if part).lower()
 
 

@@ -1,38 +1,43 @@
 """The stream of changes: one reader per process for any number of watchers, resumable, nothing passed over.
 
-Steps are told in the order of the transactions that wrote them. On PostgreSQL a step is told once no
+Steps are sent in the order of the transactions that wrote them. On PostgreSQL a step is sent once no
 transaction that began earlier can still commit; a commit of this process wakes the reader at once.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 
 import msgspec
 import structlog
 from msgspec import Struct
 
-from services.dispatch import queries
 from services.dispatch.domain.workflow_catalog import WorkflowCatalog
-from services.dispatch.queries import CaseChange
+from services.dispatch.queries.changes import (
+    START,
+    CaseChange,
+    StreamPosition,
+    has_unsettled_changes,
+    latest_position,
+    list_changes,
+)
 from services.dispatch.schemas import CaseSummary, HistorySummary, summarize_case, summarize_entry
 from shared.database.engine import Database, is_transient
 from shared.errors import InvalidInput
 
-StreamPosition = tuple[int, int]
-_log = structlog.stdlib.get_logger(__name__)
+_log = structlog.get_logger(__name__)
 _encoder = msgspec.json.Encoder()
 _PAGE = 500
 _POLL_SECONDS = 0.5
-_SOON_SECONDS = 0.005
+_UNSETTLED_SECONDS = 0.005
 _HEARTBEAT_SECONDS = 15
-_BEHIND = 5000
-"""How many changes a watcher may lie behind before it is let go, to resume by itself."""
+_LONGEST_QUEUE = 5000
+"""How many changes may wait for a watcher before it is disconnected, to resume by itself."""
 
 
 class ChangeNotice(Struct, frozen=True, kw_only=True):
-    """What the stream tells: the case as it is, and the step that was taken."""
+    """The body of an event of the stream: the case as it is, and the step that was taken."""
 
     case: CaseSummary
     entry: HistorySummary
@@ -41,9 +46,14 @@ class ChangeNotice(Struct, frozen=True, kw_only=True):
 class StreamMessage(Struct, frozen=True):
     """A change as it goes out."""
 
-    place: StreamPosition
+    position: StreamPosition
     property: str
     body: bytes
+
+
+_HEARTBEAT = StreamMessage(START, "", b"")
+Queue = asyncio.Queue[StreamMessage | None]
+"""What waits for a watcher; None disconnects it."""
 
 
 class ChangeStream:
@@ -61,30 +71,30 @@ class ChangeStream:
         self._now = now
         self._leaving = leaving
         self._wake = asyncio.Event()
-        self._joining = asyncio.Lock()
-        self._watchers: set[asyncio.Queue[StreamMessage | None]] = set()
-        self._host: StreamPosition = (0, 0)
+        self._reading = asyncio.Lock()
+        self._watchers: set[Queue] = set()
+        self._position = START
 
     def wake(self) -> None:
         """Something was committed here."""
         self._wake.set()
 
     async def run(self) -> None:
-        """Read for ever while somebody watches; let everybody go at the end."""
+        """Read for ever while somebody watches; disconnect everybody at the end."""
         try:
             while True:
                 await self._rest()
                 if self._leaving.is_set():
-                    self._let_go()
+                    self._disconnect_watchers()
                 try:
-                    await self._read_all()
+                    await self._read_changes()
                 except Exception as error:
                     _log.warning("stream waits", error=type(error).__name__, exc_info=not is_transient(error))
                     await asyncio.sleep(0.5)
         finally:
-            self._let_go()
+            self._disconnect_watchers()
 
-    def _let_go(self) -> None:
+    def _disconnect_watchers(self) -> None:
         for watcher in self._watchers:
             watcher.put_nowait(None)
 
@@ -94,80 +104,79 @@ class ChangeStream:
                 await self._wake.wait()
         self._wake.clear()
 
-    async def _read_all(self) -> None:
-        """Tell all that can be told; while something is written that can't be told yet, look again soon."""
-        waiting = bool(self._watchers)
-        while waiting:
-            async with self._joining, self._database.autocommit() as connection:
-                found = await queries.list_changes(connection, self._host, _PAGE)
-                if found:
-                    self._host = found[-1].xid, found[-1].position
-                    self._tell(found)
-                waiting = len(found) == _PAGE or await queries.has_unsettled_changes(connection, self._host)
-            if waiting and not found:
-                await asyncio.sleep(_SOON_SECONDS)
+    async def _read_changes(self) -> None:
+        """Send all that can be sent; while something is written that can't be sent yet, read again soon."""
+        more = bool(self._watchers)
+        while more:
+            async with self._reading, self._database.autocommit() as connection:
+                changes = await list_changes(connection, self._position, _PAGE)
+                if changes:
+                    self._position = changes[-1].position
+                    self._send(changes)
+                more = len(changes) == _PAGE or await has_unsettled_changes(connection, self._position)
+            if more and not changes:
+                await asyncio.sleep(_UNSETTLED_SECONDS)
 
-    def _tell(self, found: list[CaseChange]) -> None:
-        told = [self._told(change) for change in found]
+    def _send(self, changes: Sequence[CaseChange]) -> None:
+        messages = [self._message_of(change) for change in changes]
         for watcher in list(self._watchers):
-            if watcher.qsize() > _BEHIND:
+            if watcher.qsize() > _LONGEST_QUEUE:
                 self._watchers.discard(watcher)
                 watcher.put_nowait(None)
                 continue
-            for change in told:
-                watcher.put_nowait(change)
+            for message in messages:
+                watcher.put_nowait(message)
 
-    def _told(self, change: CaseChange) -> StreamMessage:
+    def _message_of(self, change: CaseChange) -> StreamMessage:
         case, request = change.stored
-        line = summarize_case(self._catalog(), case, request, self._now())
-        body = _encoder.encode(ChangeNotice(case=line, entry=summarize_entry(change.entry)))
-        return StreamMessage((change.xid, change.position), change.property, body)
+        summary = summarize_case(self._catalog(), case, request, self._now())
+        body = _encoder.encode(ChangeNotice(case=summary, entry=summarize_entry(change.entry)))
+        return StreamMessage(change.position, case.property, body)
 
     async def watch(self, after: StreamPosition | None, sees: Callable[[str], bool]) -> AsyncIterator[bytes]:
-        """Server-sent events from a place on (None: from now on), of the properties that are seen."""
-        queue: asyncio.Queue[StreamMessage | None] = asyncio.Queue()
-        upto = await self._join(queue)
+        """Server-sent events after a position (None: from now on), of the properties that `sees` allows."""
+        queue: Queue = asyncio.Queue()
+        start = await self._add_watcher(queue)
         if self._leaving.is_set():
             queue.put_nowait(None)
         try:
             yield b"retry: 1000\n\n"
-            async for told in self._missed(min(after or upto, upto), upto):
-                if sees(told.property):
-                    yield _format_event(told)
-            while (change := await _next(queue)) is not None:
-                if change is _HEARTBEAT:
+            async for earlier in self._read_between(min(after or start, start), start):
+                if sees(earlier.property):
+                    yield _format_event(earlier)
+            while (message := await _next_message(queue)) is not None:
+                if message is _HEARTBEAT:
                     yield b": still here\n\n"
-                elif change.place > upto and sees(change.property):
-                    yield _format_event(change)
+                elif message.position > start and sees(message.property):
+                    yield _format_event(message)
         finally:
             self._watchers.discard(queue)
 
-    async def _join(self, queue: asyncio.Queue[StreamMessage | None]) -> StreamPosition:
-        """From now on `queue` gets what comes after the place that is returned."""
-        async with self._joining:
+    async def _add_watcher(self, queue: Queue) -> StreamPosition:
+        """From now on `queue` gets what comes after the position that is returned."""
+        async with self._reading:
             if not self._watchers:
                 async with self._database.snapshot() as connection:
-                    self._host = await queries.latest_position(connection)
+                    self._position = await latest_position(connection)
             self._watchers.add(queue)
-            return self._host
+            return self._position
 
-    async def _missed(self, after: StreamPosition, upto: StreamPosition) -> AsyncIterator[StreamMessage]:
-        """What was written between two places."""
-        while after < upto:
+    async def _read_between(
+        self, after: StreamPosition, last: StreamPosition
+    ) -> AsyncIterator[StreamMessage]:
+        """The changes after one position up to another."""
+        while after < last:
             async with self._database.snapshot() as connection:
-                found = await queries.list_changes(connection, after, _PAGE)
-            if not found:
+                changes = await list_changes(connection, after, _PAGE)
+            if not changes:
                 return
-            for change in found:
-                if (change.xid, change.position) <= upto:
-                    yield self._told(change)
-            after = found[-1].xid, found[-1].position
+            for change in changes:
+                if change.position <= last:
+                    yield self._message_of(change)
+            after = changes[-1].position
 
 
-_HEARTBEAT = StreamMessage((0, 0), "", b"")
-
-
-async def _next(queue: asyncio.Queue[StreamMessage | None]) -> StreamMessage | None:
+async def _next_message(queue: Queue) -> StreamMessage | None:
     try:
         async with asyncio.timeout(_HEARTBEAT_SECONDS):
             return await queue.get()
@@ -175,15 +184,15 @@ async def _next(queue: asyncio.Queue[StreamMessage | None]) -> StreamMessage | N
         return _HEARTBEAT
 
 
-def _format_event(told: StreamMessage) -> bytes:
-    return b"id: %d-%d\nevent: case\ndata: %b\n\n" % (*told.place, told.body)
+def _format_event(message: StreamMessage) -> bytes:
+    return b"id: %d-%d\nevent: case\ndata: %b\n\n" % (*message.position, message.body)
 
 
 def parse_position(last_event_id: str | None) -> StreamPosition | None:
-    """The place that a `Last-Event-ID` names. Raises InvalidInput."""
+    """The position that a `Last-Event-ID` names. Raises InvalidInput."""
     if not last_event_id:
         return None
     xid, _, position = last_event_id.partition("-")
     if not (xid.isdecimal() and position.isdecimal() and len(last_event_id) <= 40):
         raise InvalidInput.of("Last-Event-ID", "This is none of the stream's ids", "不是有效的事件编号")
-    return int(xid), int(position)
+    return StreamPosition(int(xid), int(position))

@@ -1,26 +1,33 @@
-"""Demands that were accepted open cases, those taken back withdraw them, whichever is heard first."""
+"""Demands that were accepted open cases, those taken back withdraw them, whichever comes first."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, delete, or_, select, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import delete, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.dispatch.domain.case import Actor
 from services.dispatch.domain.commands import CaseRequest, Command, OpenCase, WithdrawCase
 from services.dispatch.domain.opening import NewCase
 from services.dispatch.domain.workflow_catalog import WorkflowCatalog
-from services.dispatch.models import cases, residents, withdrawals
+from services.dispatch.models import withdrawals
 from services.dispatch.operations.case_commands import CommandHost, execute_commands, raise_refusal
+from services.dispatch.queries.demands import (
+    ResidentName,
+    ResidentProfile,
+    Withdrawal,
+    get_resident_profiles,
+    get_withdrawals,
+    list_matched_withdrawals,
+)
+from shared.database.bulk import BulkInsert
 from shared.messages.cloudevents import Event
 from shared.messages.events import DemandAccepted
 from shared.messages.facts import DemandWithdrawn
 
 RESIDENT = "resident"
-"""How whoever asked stands in a history: no name."""
-Tiers = dict[tuple[str, str], tuple[str | None, str | None]]
+"""How whoever raised a demand stands in a history: no name."""
+_INSERT_WITHDRAWALS = BulkInsert(withdrawals, lambda insert: insert.on_conflict_do_nothing())
 
 
 async def open_and_withdraw(
@@ -29,57 +36,59 @@ async def open_and_withdraw(
     """Open a case for every accepted demand; withdraw those taken back; keep what can't be matched yet."""
     accepted = [event for event in events if isinstance(event.data, DemandAccepted)]
     withdrawn = [event for event in events if isinstance(event.data, DemandWithdrawn)]
-    tiers = await _tiers(connection, [event.data for event in accepted])
-    commands: list[Command] = [opening_command(host.catalog, event, tiers) for event in accepted]
     if withdrawn:
         await _save_withdrawals(connection, withdrawn, now)
-    kept = await _get_withdrawals(connection, [event.data for event in accepted]) if accepted else []
-    opened = {_reference(event.data): event.data.demand for event in accepted}
-    matched = [(row, row.demand or opened.get((row.property, row.source, row.reference))) for row in kept]
-    commands += [_withdrawal_command(row, case) for row, case in matched if case is not None]
-    raise_refusal(await execute_commands(connection, host, commands, now))
-    await _delete_withdrawals(connection, [row for row, case in matched if case is not None])
+    await _open_cases(connection, host, accepted, now)
     if withdrawn:
         await match_withdrawals(connection, host, now)
 
 
+async def _open_cases(
+    connection: AsyncConnection, host: CommandHost, events: Sequence[Event], now: datetime
+) -> None:
+    """Open the cases, and withdraw those of them whose demand was taken back before."""
+    if not events:
+        return
+    demands: list[DemandAccepted] = [event.data for event in events]
+    profiles = await _load_profiles(connection, demands)
+    commands: list[Command] = [opening_command(host.catalog, event, profiles) for event in events]
+    matched = await _match_earlier_withdrawals(connection, demands)
+    commands += [_withdrawal_command(withdrawal, case) for withdrawal, case in matched]
+    raise_refusal(await execute_commands(connection, host, commands, now))
+    await _delete_withdrawals(connection, [withdrawal for withdrawal, _ in matched])
+
+
 async def match_withdrawals(connection: AsyncConnection, host: CommandHost, now: datetime) -> int:
     """Withdraw the cases of demands that were taken back before they came; how many were matched."""
-    by_id = (withdrawals.c.demand == cases.c.id) & (withdrawals.c.property == cases.c.property)
-    by_reference = (
-        withdrawals.c.demand.is_(None)
-        & (withdrawals.c.property == cases.c.property)
-        & (withdrawals.c.source == cases.c.source)
-        & (withdrawals.c.reference == cases.c.reference)
-    )
-    query = select(withdrawals, cases.c.id.label("case_id")).where(or_(by_id, by_reference)).limit(200)
-    rows = (await connection.execute(query)).all()
-    if rows:
-        await execute_commands(connection, host, [_withdrawal_command(row, row.case_id) for row in rows], now)
-        await _delete_withdrawals(connection, rows)
-    return len(rows)
+    matched = await list_matched_withdrawals(connection)
+    if matched:
+        commands = [_withdrawal_command(withdrawal, withdrawal.case_id) for withdrawal in matched]
+        await execute_commands(connection, host, commands, now)
+        await _delete_withdrawals(connection, matched)
+    return len(matched)
 
 
-def opening_command(catalog: WorkflowCatalog, event: Event, tiers: Tiers) -> OpenCase:
+def opening_command(
+    catalog: WorkflowCatalog, event: Event, profiles: Mapping[ResidentName, ResidentProfile]
+) -> OpenCase:
     """The command that opens the case of an accepted demand."""
     data: DemandAccepted = event.data
-    prop = catalog.property(data.property)
-    who = data.requester
-    tier, language = tiers.get((data.property, who.id), (None, None)) if who and who.id else (None, None)
-    answer = prop.scope.serves(data.location)
+    prop, requester = catalog.get_property(data.property), data.requester
+    profile = profiles.get((data.property, requester.id)) if requester and requester.id else None
+    scope = prop.scope.serves(data.location)
     new = NewCase(
         id=data.demand,
         property=data.property,
         kind=data.kind,
         raised_at=data.raised_at,
-        actor=Actor(person=RESIDENT if who else data.source, recorded_by=data.source),
+        actor=Actor(person=RESIDENT if requester else data.source, recorded_by=data.source),
         priority=data.priority,
-        tier=(who.tier if who else None) or tier,
+        tier=(requester.tier if requester else None) or (profile.tier if profile else None),
         line=data.line,
         subject=data.subject,
         perspective=data.perspective,
-        language=(who.language if who else None) or language,
-        outside=None if answer else (answer.reason if prop.language == "zh-CN" else answer.reason_en),
+        language=(requester.language if requester else None) or (profile.language if profile else None),
+        outside=None if scope else (scope.reason if prop.language == "zh-CN" else scope.reason_en),
     )
     return OpenCase(new=new, request=_case_request(data), trace=event.trace)
 
@@ -98,25 +107,35 @@ def _case_request(data: DemandAccepted) -> CaseRequest:
     )
 
 
-def _reference(data: DemandAccepted) -> tuple[str, str, str | None]:
-    return data.property, data.source, data.reference
+def _withdrawal_command(withdrawal: Withdrawal, case: str) -> WithdrawCase:
+    return WithdrawCase(case=case, by=RESIDENT, at=withdrawal.at, reason=withdrawal.reason)
 
 
-def _withdrawal_command(row: Any, case: str) -> WithdrawCase:
-    return WithdrawCase(case=case, by=RESIDENT, at=row.at, reason=row.reason)
+async def _load_profiles(
+    connection: AsyncConnection, demands: Iterable[DemandAccepted]
+) -> dict[ResidentName, ResidentProfile]:
+    names = {(d.property, d.requester.id) for d in demands if d.requester and d.requester.id}
+    return await get_resident_profiles(connection, names) if names else {}
 
 
-async def _tiers(connection: AsyncConnection, demands: Iterable[DemandAccepted]) -> Tiers:
-    asked = {(d.property, d.requester.id) for d in demands if d.requester and d.requester.id}
-    if not asked:
-        return {}
-    query = select(residents).where(tuple_(residents.c.property, residents.c.resident).in_(sorted(asked)))
-    rows = await connection.execute(query)
-    return {(row.property, row.resident): (row.tier, row.language) for row in rows}
+async def _match_earlier_withdrawals(
+    connection: AsyncConnection, demands: Sequence[DemandAccepted]
+) -> list[tuple[Withdrawal, str]]:
+    """The withdrawals that came before their demand, each with the case that the demand opens."""
+    by_id = {(d.property, d.demand): d.demand for d in demands}
+    by_reference = {(d.property, d.source, d.reference): d.demand for d in demands if d.reference is not None}
+    matched = []
+    for withdrawal in await get_withdrawals(connection, [d.demand for d in demands], by_reference):
+        if withdrawal.demand is not None:
+            case = by_id.get((withdrawal.property, withdrawal.demand))
+        else:
+            case = by_reference.get((withdrawal.property, withdrawal.source, withdrawal.reference or ""))
+        if case is not None:
+            matched.append((withdrawal, case))
+    return matched
 
 
 async def _save_withdrawals(connection: AsyncConnection, events: Iterable[Event], now: datetime) -> None:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     rows = [
         {
             "source": event.source,
@@ -130,21 +149,11 @@ async def _save_withdrawals(connection: AsyncConnection, events: Iterable[Event]
         }
         for event in events
     ]
-    await connection.execute(dialect.insert(withdrawals).on_conflict_do_nothing(), rows)
+    await _INSERT_WITHDRAWALS.run(connection, rows)
 
 
-async def _get_withdrawals(connection: AsyncConnection, demands: Sequence[DemandAccepted]) -> Sequence[Any]:
-    ids = [data.demand for data in demands]
-    references = sorted({(d.property, d.source, d.reference) for d in demands if d.reference is not None})
-    named: ColumnElement[bool] = withdrawals.c.demand.in_(ids)
-    if references:
-        columns = tuple_(withdrawals.c.property, withdrawals.c.source, withdrawals.c.reference)
-        named = or_(named, withdrawals.c.demand.is_(None) & columns.in_(references))
-    return (await connection.execute(select(withdrawals).where(named))).all()
-
-
-async def _delete_withdrawals(connection: AsyncConnection, rows: Sequence[Any]) -> None:
-    names = [(row.source, row.event) for row in rows]
+async def _delete_withdrawals(connection: AsyncConnection, matched: Iterable[Withdrawal]) -> None:
+    names = [(withdrawal.source, withdrawal.event) for withdrawal in matched]
     if names:
         columns = tuple_(withdrawals.c.source, withdrawals.c.event)
         await connection.execute(delete(withdrawals).where(columns.in_(names)))

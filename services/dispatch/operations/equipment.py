@@ -1,85 +1,98 @@
-"""Equipment: an alarm opens a repair of its own, the all-clear is told to it."""
+"""Equipment: an alarm opens a repair of its own, the next intact state is recorded there as the all-clear."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
 from msgspec.structs import replace
-from sqlalchemy import func, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.dispatch import queries
-from services.dispatch.domain.alarms import ENDS, SUBJECTS, EquipmentStateEntry, all_clears, faults_to_open
+from services.dispatch.domain.alarms import (
+    SUBJECTS,
+    EquipmentStateEntry,
+    find_all_clears,
+    find_faults_to_open,
+)
 from services.dispatch.domain.case import Actor
 from services.dispatch.domain.commands import CaseRequest, Command, OpenCase, RecordSystemAction
 from services.dispatch.domain.opening import NewCase
 from services.dispatch.domain.workflow.definition import FOLDED
 from services.dispatch.models import equipment, equipment_states
 from services.dispatch.operations.case_commands import CommandHost, execute_commands, raise_refusal
+from services.dispatch.queries.cases import get_cases
+from services.dispatch.queries.equipment import (
+    EquipmentName,
+    RegisteredEquipment,
+    list_states,
+    lock_equipment,
+)
+from shared.database.bulk import BulkInsert
 from shared.ids import new_id
 from shared.messages.cloudevents import Event
 from shared.properties.property import Property
 
-Name = tuple[str, str]
+_UPSERT_EQUIPMENT = BulkInsert(
+    equipment,
+    lambda insert: insert.on_conflict_do_update(
+        index_elements=[equipment.c.property, equipment.c.equipment],
+        set_={name: insert.excluded[name] for name in ("system", "critical", "registered_at")},
+        where=equipment.c.registered_at.is_(None)
+        | (equipment.c.registered_at > insert.excluded.registered_at),
+    ),
+)
+_INSERT_UNREGISTERED = BulkInsert(
+    equipment, lambda insert: insert.on_conflict_do_nothing(), without=("system", "registered_at")
+)
+_INSERT_STATES = BulkInsert(
+    equipment_states, lambda insert: insert.on_conflict_do_nothing(), without=("case_id",)
+)
 
 
 async def register_equipment(connection: AsyncConnection, events: Sequence[Event]) -> None:
     """The first registration (by time) holds; registering again changes nothing."""
-    first: dict[Name, Event] = {}
+    first: dict[EquipmentName, Event] = {}
     for event in sorted(events, key=lambda event: (event.time, event.source, event.id), reverse=True):
         first[event.data.property, event.data.equipment] = event
     rows = [
         {
-            "property": prop,
-            "equipment": name,
+            "property": property_id,
+            "equipment": equipment_id,
             "system": event.data.system,
             "critical": event.data.critical,
             "registered_at": event.time,
         }
-        for (prop, name), event in sorted(first.items())
+        for (property_id, equipment_id), event in sorted(first.items())
     ]
-    if not rows:
-        return
-    statement = _insert(connection, equipment)
-    earlier = equipment.c.registered_at.is_(None)
-    earlier |= equipment.c.registered_at > statement.excluded.registered_at
-    statement = statement.on_conflict_do_update(
-        index_elements=[equipment.c.property, equipment.c.equipment],
-        set_={name: statement.excluded[name] for name in ("system", "critical", "registered_at")},
-        where=earlier,
-    )
-    await connection.execute(statement, rows)
+    if rows:
+        await _UPSERT_EQUIPMENT.run(connection, rows)
 
 
 async def record_equipment_states(
     connection: AsyncConnection, host: CommandHost, events: Sequence[Event], now: datetime
 ) -> None:
-    """Keep the states; open and tell what follows from them."""
+    """Keep the states; open repairs and record all-clears as they follow from them."""
     if not events:
         return
-    by_name: dict[Name, list[Event]] = {}
+    since: dict[EquipmentName, datetime] = {}
     for event in events:
-        by_name.setdefault((event.data.property, event.data.equipment), []).append(event)
-    known = await _lock_equipment(connection, by_name)
+        name = (event.data.property, event.data.equipment)
+        since[name] = min(event.time, since.get(name, event.time))
+    pieces = await _lock_or_insert_equipment(connection, since)
     await _save_states(connection, events)
     commands: list[Command] = []
-    for name, told in sorted(by_name.items()):
-        prop = host.catalog.property(name[0])
-        commands += await _commands_for(
-            connection, host, prop, known[name], min(event.time for event in told)
-        )
+    for name, earliest in sorted(since.items()):
+        commands += await _commands_for(connection, host, pieces[name], earliest)
     raise_refusal(await execute_commands(connection, host, commands, now))
 
 
-async def _lock_equipment(connection: AsyncConnection, names: Iterable[Name]) -> dict[Name, Any]:
-    """The rows of the equipment, made where they are missing, held: copies take turns on one piece."""
+async def _lock_or_insert_equipment(
+    connection: AsyncConnection, names: Iterable[EquipmentName]
+) -> dict[EquipmentName, RegisteredEquipment]:
+    """The rows of the equipment, inserted where they are missing, locked: copies take turns on one piece."""
     ordered = sorted(names)
     rows = [{"property": prop, "equipment": name, "critical": False} for prop, name in ordered]
-    await connection.execute(_insert(connection, equipment).on_conflict_do_nothing(), rows)
-    query = select(equipment).where(tuple_(equipment.c.property, equipment.c.equipment).in_(ordered))
-    query = query.order_by(equipment.c.property, equipment.c.equipment).with_for_update()
-    return {(row.property, row.equipment): row for row in await connection.execute(query)}
+    await _INSERT_UNREGISTERED.run(connection, rows)
+    return await lock_equipment(connection, ordered)
 
 
 async def _save_states(connection: AsyncConnection, events: Iterable[Event]) -> None:
@@ -95,65 +108,48 @@ async def _save_states(connection: AsyncConnection, events: Iterable[Event]) -> 
         }
         for event in events
     ]
-    await connection.execute(_insert(connection, equipment_states).on_conflict_do_nothing(), rows)
+    await _INSERT_STATES.run(connection, rows)
 
 
 async def _commands_for(
-    connection: AsyncConnection, host: CommandHost, prop: Property, row: Any, since: datetime
+    connection: AsyncConnection, host: CommandHost, piece: RegisteredEquipment, since: datetime
 ) -> list[Command]:
     """What the states of one piece of equipment, from `since` on, call for."""
-    states = await _states(connection, row, since)
-    finished = await _finished(connection, host, [state.case for state in states if state.case])
+    states = await list_states(connection, (piece.property, piece.equipment), since)
+    finished = await _finished_repairs(connection, host, [state.case for state in states if state.case])
     commands: list[Command] = []
-    for fault in faults_to_open(states, finished):
-        opened = _opening_command(prop, row, fault)
-        commands.append(opened)
-        states = [replace(s, case=opened.new.id) if s.place == fault.place else s for s in states]
-        await _link_state_to_case(connection, row, fault, opened.new.id)
-    for state, case in all_clears(states):
+    for fault in find_faults_to_open(states, finished):
+        opening = _opening_command(host.catalog.get_property(piece.property), piece, fault)
+        commands.append(opening)
+        states = [
+            replace(state, case=opening.new.id) if state.sort_key == fault.sort_key else state
+            for state in states
+        ]
+        await _link_state_to_case(connection, piece, fault, opening.new.id)
+    for state, case in find_all_clears(states):
         commands.append(RecordSystemAction(case=case, action="all_clear", at=state.at))
-        await _link_state_to_case(connection, row, state, case)
+        await _link_state_to_case(connection, piece, state, case)
     return commands
 
 
-async def _states(connection: AsyncConnection, row: Any, since: datetime) -> list[EquipmentStateEntry]:
-    """The states from the last end before `since` on: no alarm reaches further back."""
-    table = equipment_states
-    this = (table.c.property == row.property) & (table.c.equipment == row.equipment)
-    ended = select(func.max(table.c.at)).where(this, table.c.state.in_(ENDS), table.c.at < since)
-    query = select(table).where(this)
-    last: datetime | None = (await connection.execute(ended)).scalar()
-    if last is not None:
-        query = query.where(table.c.at >= last)
-    return [
-        EquipmentStateEntry(
-            at=s.at, source=s.source, event=s.event, state=s.state, alarm=s.alarm, case=s.case_id
-        )
-        for s in await connection.execute(query)
-    ]
-
-
-async def _finished(
+async def _finished_repairs(
     connection: AsyncConnection, host: CommandHost, ids: Sequence[str]
 ) -> dict[str, datetime]:
     """Since when those of the repairs are finished that are."""
-    found = await queries.get_cases(connection, ids) if ids else []
-    done = {}
-    for case, _ in found:
-        workflow = host.catalog.of(case)
-        worked_on = workflow.is_open(case.state) and case.state != workflow.follow_up.state
-        if not worked_on and case.state != FOLDED:
-            done[case.id] = case.done_at or case.ended_at or case.at
-    return done
+    repairs = [case for case, _ in await get_cases(connection, ids)] if ids else []
+    return {
+        case.id: case.done_at or case.ended_at or case.at
+        for case in repairs
+        if case.state != FOLDED and not host.catalog.is_worked_on(case)
+    }
 
 
-def _opening_command(prop: Property, row: Any, fault: EquipmentStateEntry) -> OpenCase:
-    listed = next((item for item in prop.equipment if item.id == row.equipment), None)
-    system = row.system or (listed.system if listed else None)
-    critical = row.critical or (listed is not None and listed.critical)
-    zh, en = (
-        (listed.name or row.equipment, listed.name_en or row.equipment) if listed else (row.equipment,) * 2
-    )
+def _opening_command(prop: Property, piece: RegisteredEquipment, fault: EquipmentStateEntry) -> OpenCase:
+    name, name_en, system, critical = piece.equipment, piece.equipment, piece.system, piece.critical
+    listed = next((item for item in prop.equipment if item.id == piece.equipment), None)
+    if listed is not None:
+        name, name_en = listed.name or name, listed.name_en or name_en
+        system, critical = system or listed.system, critical or listed.critical
     new = NewCase(
         id=new_id(),
         property=prop.id,
@@ -162,29 +158,24 @@ def _opening_command(prop: Property, row: Any, fault: EquipmentStateEntry) -> Op
         actor=Actor(person=fault.source, recorded_by="system"),
         priority="urgent" if critical else "high",
         subject=SUBJECTS.get(system, system) if system else None,
-        equipment=row.equipment,
-        data={"equipment": row.equipment},
+        equipment=piece.equipment,
+        data={"equipment": piece.equipment},
     )
-    summary = f"设备告警：{zh}" if prop.language == "zh-CN" else f"Equipment alarm: {en}"
-    told = {"equipment": row.equipment, "system": system}
-    return OpenCase(
-        new=new, request=CaseRequest(summary=summary, source=fault.source, channel="alarm", details=told)
-    )
+    summary = f"设备告警：{name}" if prop.language == "zh-CN" else f"Equipment alarm: {name_en}"
+    details = {"equipment": piece.equipment, "system": system}
+    request = CaseRequest(summary=summary, source=fault.source, channel="alarm", details=details)
+    return OpenCase(new=new, request=request)
 
 
 async def _link_state_to_case(
-    connection: AsyncConnection, row: Any, state: EquipmentStateEntry, case: str
+    connection: AsyncConnection, piece: RegisteredEquipment, state: EquipmentStateEntry, case: str
 ) -> None:
     table = equipment_states
-    this = (
-        (table.c.property == row.property)
-        & (table.c.equipment == row.equipment)
+    is_state = (
+        (table.c.property == piece.property)
+        & (table.c.equipment == piece.equipment)
         & (table.c.at == state.at)
         & (table.c.source == state.source)
         & (table.c.event == state.event)
     )
-    await connection.execute(update(table).where(this).values(case_id=case))
-
-
-def _insert(connection: AsyncConnection, table: Any) -> Any:
-    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
+    await connection.execute(update(table).where(is_state).values(case_id=case))

@@ -16,7 +16,7 @@ from shared.messages.facts import EquipmentRegistered, EquipmentState, Inspectio
 async def record_facts(
     connection: AsyncConnection, host: CommandHost, events: Sequence[Event], now: datetime
 ) -> None:
-    """Take every fact of a set; the order among them makes no difference."""
+    """Record every fact of a batch; the order among them makes no difference."""
     await register_residents(connection, _of(events, ResidentRegistered))
     await register_equipment(connection, _of(events, EquipmentRegistered))
     await record_equipment_states(connection, host, _of(events, EquipmentState), now)

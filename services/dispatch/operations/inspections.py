@@ -1,11 +1,10 @@
-"""Inspections: one that did not pass whole opens the work that mends it, once; a correction is told to it."""
+"""Inspections: one that did not pass as a whole opens the work that corrects it, once; a later pass is
+recorded there as the all-clear."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.dispatch.domain.case import Actor
@@ -13,34 +12,39 @@ from services.dispatch.domain.commands import CaseRequest, Command, OpenCase, Re
 from services.dispatch.domain.opening import NewCase
 from services.dispatch.models import inspections
 from services.dispatch.operations.case_commands import CommandHost, execute_commands, raise_refusal
+from services.dispatch.queries.inspections import InspectionName, RecordedInspection, lock_inspections
+from shared.database.bulk import BulkInsert
 from shared.ids import new_id
 from shared.messages.cloudevents import Event
 from shared.messages.facts import InspectionRecorded
 from shared.properties.property import Property
 
-Name = tuple[str, str]
 _LINES = {
     "cleaning": ("保洁", "cleaning"),
     "greening": ("绿化", "greening"),
     "security": ("安保", "security"),
 }
+_INSERT_NAMES = BulkInsert(
+    inspections,
+    lambda insert: insert.on_conflict_do_nothing(),
+    without=("at", "source", "event", "case_id"),
+)
 
 
 async def record_inspections(
     connection: AsyncConnection, host: CommandHost, events: Sequence[Event], now: datetime
 ) -> None:
-    """Take the latest of each inspection, by its time; what was heard late and is older changes nothing."""
-    latest: dict[Name, Event] = {}
+    """Keep the latest of each inspection, by its time; what comes late and is older changes nothing."""
+    latest: dict[InspectionName, Event] = {}
     for event in sorted(events, key=_event_order):
         latest[event.data.property, event.data.inspection] = event
     if not latest:
         return
-    known = await _lock_inspections(connection, latest)
+    recorded = await _lock_or_insert_inspections(connection, latest)
     commands: list[Command] = []
     for name, event in sorted(latest.items()):
-        row = known[name]
-        if row.at is None or _event_order(event) > (row.at, row.source, row.event):
-            commands += await _record_inspection(connection, host, row, event)
+        if _is_newer(event, recorded[name]):
+            commands += await _record_inspection(connection, host, recorded[name], event)
     raise_refusal(await execute_commands(connection, host, commands, now))
 
 
@@ -48,29 +52,40 @@ def _event_order(event: Event) -> tuple[datetime, str, str]:
     return event.time, event.source, event.id
 
 
+def _is_newer(event: Event, recorded: RecordedInspection) -> bool:
+    if recorded.at is None:
+        return True
+    return _event_order(event) > (recorded.at, recorded.source or "", recorded.event or "")
+
+
 async def _record_inspection(
-    connection: AsyncConnection, host: CommandHost, row: Any, event: Event
+    connection: AsyncConnection, host: CommandHost, recorded: RecordedInspection, event: Event
 ) -> list[Command]:
     data: InspectionRecorded = event.data
-    case: str | None = row.case_id
+    case = recorded.case_id
     commands: list[Command] = []
     if data.passed < data.checked and case is None:
-        opened = _opening_command(host.catalog.property(data.property), event)
-        case = opened.new.id
-        commands.append(opened)
+        opening = _opening_command(host.catalog.get_property(data.property), event)
+        case = opening.new.id
+        commands.append(opening)
     elif data.passed == data.checked and case is not None:
         commands.append(RecordSystemAction(case=case, action="all_clear", at=event.time, trace=event.trace))
-    values = {"at": event.time, "source": event.source, "event": event.id, "case_id": case}
-    this = (inspections.c.property == row.property) & (inspections.c.inspection == row.inspection)
-    await connection.execute(update(inspections).where(this).values(values))
+    await _save_inspection(connection, event, case)
     return commands
 
 
-def _opening_command(prop: Property, event: Event) -> OpenCase:
-    """A request of the management office: what was found wanting is put right and followed up."""
+async def _save_inspection(connection: AsyncConnection, event: Event, case: str | None) -> None:
     data: InspectionRecorded = event.data
-    zh, en = _LINES[data.line]
-    left = data.checked - data.passed
+    is_named = (inspections.c.property == data.property) & (inspections.c.inspection == data.inspection)
+    values = {"at": event.time, "source": event.source, "event": event.id, "case_id": case}
+    await connection.execute(update(inspections).where(is_named).values(values))
+
+
+def _opening_command(prop: Property, event: Event) -> OpenCase:
+    """A request of the management office: what did not pass is corrected and followed up."""
+    data: InspectionRecorded = event.data
+    line_zh, line_en = _LINES[data.line]
+    failed = data.checked - data.passed
     new = NewCase(
         id=new_id(),
         property=prop.id,
@@ -83,20 +98,19 @@ def _opening_command(prop: Property, event: Event) -> OpenCase:
         data={"inspection": data.inspection},
     )
     summary = (
-        f"{zh}检查不合格 {left} 处，请整改"
+        f"{line_zh}检查不合格 {failed} 处，请整改"
         if prop.language == "zh-CN"
-        else f"{left} points of {en} did not pass inspection: to be put right"
+        else f"{failed} points of {line_en} did not pass inspection: to be put right"
     )
-    told = {"inspection": data.inspection, "checked": data.checked, "passed": data.passed}
-    request = CaseRequest(summary=summary, source=event.source, channel="inspection", details=told)
+    details = {"inspection": data.inspection, "checked": data.checked, "passed": data.passed}
+    request = CaseRequest(summary=summary, source=event.source, channel="inspection", details=details)
     return OpenCase(new=new, request=request, trace=event.trace)
 
 
-async def _lock_inspections(connection: AsyncConnection, names: Iterable[Name]) -> dict[Name, Any]:
+async def _lock_or_insert_inspections(
+    connection: AsyncConnection, names: Iterable[InspectionName]
+) -> dict[InspectionName, RecordedInspection]:
+    """The rows of the inspections, inserted where they are missing, locked: copies take turns on each."""
     ordered = sorted(names)
-    rows = [{"property": prop, "inspection": name} for prop, name in ordered]
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    await connection.execute(dialect.insert(inspections).on_conflict_do_nothing(), rows)
-    query = select(inspections).where(tuple_(inspections.c.property, inspections.c.inspection).in_(ordered))
-    query = query.order_by(inspections.c.property, inspections.c.inspection).with_for_update()
-    return {(row.property, row.inspection): row for row in await connection.execute(query)}
+    await _INSERT_NAMES.run(connection, [{"property": prop, "inspection": name} for prop, name in ordered])
+    return await lock_inspections(connection, ordered)

@@ -154,13 +154,13 @@ class DispatchDriver:
         return await self.act(case_id, "inspect", data={"passed": True})
 
     async def pass_time(self, **by: float) -> None:
-        """Turn the clock and look at what is due."""
+        """Turn the clock and check what is due."""
         self.clock.advance(timedelta(**by))
-        await self.look()
+        await self.check_due_cases()
 
-    async def look(self) -> None:
-        """Look at what is due until nothing is."""
-        while await self.service.timer_watch.look():
+    async def check_due_cases(self) -> None:
+        """Check the cases that are due until none is."""
+        while await self.service.timer_watch.check_due_cases():
             pass
 
     async def spoken(self, name: str) -> list[Event]:

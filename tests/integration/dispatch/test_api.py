@@ -197,7 +197,7 @@ async def test_a_decline_is_answered_as_reported_and_another_gets_it_within_mome
     case_id, engineer = await dispatched(dispatch)
     declined = await dispatch.act(case_id, "decline", engineer, data={"reason": "on the roof"})
     assert (declined["state"], declined["assignee"]) == ("reported", None)
-    await dispatch.look()
+    await dispatch.check_due_cases()
     case = await dispatch.case(case_id)
     assert case["state"] == "dispatched"
     assert dispatch.key("engineer", person=case["assignee"]) != engineer

@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from services.dispatch.app import Dispatch
-from services.dispatch.queries import next_due_at
+from services.dispatch.queries.timers import next_due_at
 from tests.integration.dispatch.conftest import NOW, DispatchDriver, service_context
 
 
@@ -14,7 +14,7 @@ async def test_it_warns_before_a_deadline_then_tells_that_it_was_missed_each_onc
     case_id = await dispatch.demand()
     await dispatch.act(case_id, "accept")
     await dispatch.pass_time(minutes=91)
-    await dispatch.look()
+    await dispatch.check_due_cases()
     told = await dispatch.spoken("guanjia.case.deadline.v1")
     assert [(e.data.clock, e.data.outcome) for e in told] == [("arrive", "warned")]
     await dispatch.pass_time(minutes=30)
@@ -76,7 +76,7 @@ async def test_while_nobody_is_there_it_looks_again_every_minute_and_climbs(disp
         if (await dispatch.case(case_id))["assignee"] != person:
             await dispatch.act(case_id, "assign", data={"engineer": person})
         await dispatch.act(case_id, "decline", actor=person)
-        await dispatch.look()
+        await dispatch.check_due_cases()
     case = await dispatch.case(case_id)
     assert (case["state"], case["level"]) == ("reported", 1)
     async with dispatch.service.database.snapshot() as connection:
@@ -101,15 +101,15 @@ async def test_two_copies_fire_each_timer_once(dispatch: DispatchDriver) -> None
         await dispatch.act(event.data.demand, "accept")
     dispatch.clock.advance(timedelta(minutes=100))
     if not dispatch.service.database.is_postgres:
-        await dispatch.look()
+        await dispatch.check_due_cases()
     else:
         context = service_context(dispatch.settings, dispatch.clock)
         other = Dispatch(context)
         await other.prepare()
         await asyncio.gather(
-            *(copy.timer_watch.look() for copy in (dispatch.service, other) for _ in range(3))
+            *(copy.timer_watch.check_due_cases() for copy in (dispatch.service, other) for _ in range(3))
         )
-        await dispatch.look()
+        await dispatch.check_due_cases()
         await other.close()
         await context.bus.stop()
     told = await dispatch.spoken("guanjia.case.deadline.v1")
