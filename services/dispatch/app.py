@@ -1,21 +1,23 @@
 """The service dispatch: its rules, its one path for changes, its timers and its stream."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from starlette.routing import BaseRoute
 
-from services.dispatch import api, handlers, queries
+from services.dispatch import api, handlers
 from services.dispatch.domain.workflow.loader import load_workflows
 from services.dispatch.domain.workflow_catalog import WorkflowCatalog
-from services.dispatch.jobs import TimerWatch, match_withdrawals_forever
+from services.dispatch.jobs import TimerWatch, clean_keys_forever, match_withdrawals_forever
 from services.dispatch.metrics import DispatchMetrics
 from services.dispatch.models import messaging_tables, metadata
 from services.dispatch.operations.case_actions import CaseActions
 from services.dispatch.operations.change_stream import ChangeStream
 from services.dispatch.operations.workflow_versions import load_catalog
 from services.dispatch.pages.routes import BoardPages
+from services.dispatch.queries.cases import count_open_cases
 from shared.http.authentication import Authenticator
 from shared.http.endpoints import Endpoint
 from shared.messaging.consumer import Subscription
@@ -51,10 +53,12 @@ class Dispatch(Service):
         return BoardPages(self, PageRenderer(Authenticator(self.keyring), HERE / "pages")).routes()
 
     def jobs(self) -> Sequence[Job]:
-        return (self.timer_watch.run, self.change_stream.run, self._keep_matching)
-
-    async def _keep_matching(self) -> None:
-        await match_withdrawals_forever(self)
+        return (
+            self.timer_watch.run,
+            self.change_stream.run,
+            partial(match_withdrawals_forever, self),
+            partial(clean_keys_forever, self),
+        )
 
     def committed(self) -> None:
         """Something was committed: to be relayed, to be told on the stream, and perhaps due soon."""
@@ -71,5 +75,5 @@ class Dispatch(Service):
 
     async def measure(self) -> None:
         async with self.database.snapshot() as connection:
-            counts: Sequence[Any] = await queries.count_open_cases(connection)
-        self.metrics.show_open(counts)
+            counts = await count_open_cases(connection)
+        self.metrics.set_open_cases(counts)

@@ -1,38 +1,40 @@
-"""Durable timers: what is due is looked at in sets; in between it sleeps until the next, or until woken."""
+"""What dispatch does by itself: durable timers, withdrawals that came before their demand, old keys.
+
+Cases that are due are checked in batches; in between the watch sleeps until the next timer, or until woken.
+"""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import structlog
-from sqlalchemy import delete, update
 
-from services.dispatch import queries
 from services.dispatch.domain.commands import CheckDeadlines
-from services.dispatch.models import action_keys, timers
-from services.dispatch.operations.case_commands import execute_commands
+from services.dispatch.operations.case_actions import delete_old_keys
+from services.dispatch.operations.case_commands import TransactionHost, execute_commands
 from services.dispatch.operations.demands import match_withdrawals
+from services.dispatch.operations.timers import postpone_timers
+from services.dispatch.queries.timers import list_due_cases, next_due_at
 from shared.database.engine import is_transient
-
-if TYPE_CHECKING:
-    from services.dispatch.app import Dispatch
+from shared.run_forever import run_forever
 
 _log = structlog.stdlib.get_logger(__name__)
-_SET = 300
+_BATCH = 300
 _LONGEST_SLEEP = 1.0
 """Seconds: another copy may have set a timer without waking this one."""
 _SHORTEST_SLEEP = 0.05
-"""Seconds, while what is due is held by somebody else."""
-_LATER = timedelta(minutes=1)
-_CLEAN_SECONDS = 600
+"""Seconds, while what is due is locked by another transaction."""
+_POSTPONEMENT = timedelta(minutes=1)
+_MATCH_SECONDS = 2.0
+_CLEAN_SECONDS = 600.0
 _KEEP_KEYS = timedelta(days=7)
 
 
 class TimerWatch:
-    """Looks at cases when something of them is due; `wake` it after a commit."""
+    """Checks cases when something of them is due; `wake` it after a commit."""
 
-    def __init__(self, service: "Dispatch") -> None:
-        self._service = service
+    def __init__(self, host: TransactionHost) -> None:
+        self._host = host
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -40,58 +42,50 @@ class TimerWatch:
         self._wake.set()
 
     async def run(self) -> None:
-        """Look for ever."""
-        pause = 0.1
-        while True:
-            self._wake.clear()
-            try:
-                await self._look_and_rest()
-                pause = 0.1
-            except Exception as error:
-                _log.warning("timers wait", error=type(error).__name__, exc_info=not is_transient(error))
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, 2.0)
+        """Check what is due, for ever."""
+        await run_forever("timers", self._check_and_rest, is_temporary=is_transient)
 
-    async def _look_and_rest(self) -> None:
-        async with self._service.database.autocommit() as connection:
-            due_at = await queries.next_due_at(connection)
-        if due_at is None or due_at > self._service.clock.now() or await self.look() < _SET:
-            await self._rest(due_at)
-
-    async def look(self) -> int:
-        """Look at a set of what is due now; how many cases that were."""
-        service, now = self._service, self._service.clock.now()
-        async with service.database.autocommit() as connection:
-            ids = await queries.due_cases(connection, now, _SET)
+    async def check_due_cases(self) -> int:
+        """Check a batch of the cases that are due now; how many they were."""
+        now = self._host.clock.now()
+        async with self._host.database.autocommit() as connection:
+            ids = await list_due_cases(connection, now, _BATCH)
         if not ids:
             return 0
         try:
-            await self._apply(ids, now)
+            await self._check_cases(ids, now)
         except Exception as error:
             if is_transient(error) or len(ids) == 1:
                 raise
-            for case in ids:  # one that can't be looked at must not stand in the way of the others
-                await self._alone(case, now)
-        service.committed()
+            for case_id in ids:  # one that can't be checked must not stand in the way of the others
+                await self._check_alone(case_id, now)
+        self._host.committed()
         return len(ids)
 
-    async def _alone(self, case: str, now: datetime) -> None:
-        try:
-            await self._apply([case], now)
-        except Exception as error:
-            _log.error("a case could not be looked at", case=case, exc_info=error)
-            async with self._service.database.transaction() as connection:
-                later = update(timers).where(timers.c.case_id == case).values(due_at=now + _LATER)
-                await connection.execute(later)
+    async def _check_and_rest(self) -> None:
+        self._wake.clear()
+        async with self._host.database.autocommit() as connection:
+            due_at = await next_due_at(connection)
+        is_due = due_at is not None and due_at <= self._host.clock.now()
+        if not is_due or await self.check_due_cases() < _BATCH:
+            await self._rest(due_at)
 
-    async def _apply(self, ids: list[str], now: datetime) -> None:
-        async with self._service.database.transaction() as connection:
-            commands = [CheckDeadlines(case=case) for case in ids]
-            await execute_commands(connection, self._service, commands, now, skip_locked=True)
+    async def _check_alone(self, case_id: str, now: datetime) -> None:
+        try:
+            await self._check_cases([case_id], now)
+        except Exception as error:
+            _log.error("a case could not be checked", case=case_id, exc_info=error)
+            async with self._host.database.transaction() as connection:
+                await postpone_timers(connection, case_id, now + _POSTPONEMENT)
+
+    async def _check_cases(self, ids: Sequence[str], now: datetime) -> None:
+        async with self._host.database.transaction() as connection:
+            commands = [CheckDeadlines(case=case_id) for case_id in ids]
+            await execute_commands(connection, self._host, commands, now, skip_locked=True)
 
     async def _rest(self, due_at: datetime | None) -> None:
         """Until the next timer is due by the service's clock, something is committed, or a second is over."""
-        clock = self._service.clock
+        clock = self._host.clock
         seconds = _LONGEST_SLEEP
         if due_at is not None:
             left = (due_at - clock.now()).total_seconds()
@@ -104,19 +98,23 @@ class TimerWatch:
                 wait.cancel()
 
 
-async def match_withdrawals_forever(service: "Dispatch") -> None:
-    """Withdraw, for ever, what was taken back before it came; and forget keys of actions after their time."""
-    rounds = 0
-    while True:
-        await asyncio.sleep(2)
-        rounds += 1
-        try:
-            async with service.database.transaction() as connection:
-                matched = await match_withdrawals(connection, service, service.clock.now())
-                if rounds % (_CLEAN_SECONDS // 2) == 0:
-                    old = action_keys.c.recorded_at < service.clock.now() - _KEEP_KEYS
-                    await connection.execute(delete(action_keys).where(old))
-            if matched:
-                service.committed()
-        except Exception as error:
-            _log.warning("withdrawals wait", error=type(error).__name__, exc_info=not is_transient(error))
+async def match_withdrawals_forever(host: TransactionHost) -> None:
+    """Withdraw, for ever, the cases of demands that were taken back before they came."""
+
+    async def match() -> None:
+        async with host.database.transaction() as connection:
+            matched = await match_withdrawals(connection, host, host.clock.now())
+        if matched:
+            host.committed()
+
+    await run_forever("withdrawals", match, every=_MATCH_SECONDS, is_temporary=is_transient)
+
+
+async def clean_keys_forever(host: TransactionHost) -> None:
+    """Forget, for ever, the keys of actions that were used a week ago."""
+
+    async def clean() -> None:
+        async with host.database.transaction() as connection:
+            await delete_old_keys(connection, host.clock.now() - _KEEP_KEYS)
+
+    await run_forever("action keys", clean, every=_CLEAN_SECONDS, is_temporary=is_transient)
