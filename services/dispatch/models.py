@@ -1,6 +1,6 @@
 """Tables of dispatch: cases with their history, timers, and what cases are opened and ended by.
 
-A case is stored whole in `body`; the columns beside it are those that it is found by. `papers` never changes.
+`body` holds the case; the columns beside it are those that cases are searched by. `papers` never changes.
 """
 
 from sqlalchemy import (
@@ -96,7 +96,7 @@ case_history = Table(
     Index("uq_case_history_case_id", "case_id", "seq", unique=True),
     Index("ix_case_history_xid", "xid", "position"),
 )
-"""Every step. (`xid`, `position`) orders them as the stream tells them: by the transaction that wrote them,
+"""Every step. (`xid`, `position`) orders them as the stream sends them: by the transaction that wrote them,
 so that nothing that commits late is passed over; on SQLite, with its one writer, `xid` is 0."""
 
 timers = Table(
@@ -107,7 +107,7 @@ timers = Table(
     Column("due_at", UtcDateTime, nullable=False),
     Index("ix_timers_due_at", "due_at"),
 )
-"""When to look at which case again: pending ones only, each derivable from its case."""
+"""When to check which case again: pending timers only, each derivable from its case."""
 
 action_keys = Table(
     "action_keys",
@@ -120,7 +120,7 @@ action_keys = Table(
     Column("recorded_at", UtcDateTime, nullable=False),
     Index("ix_action_keys_recorded_at", "recorded_at"),
 )
-"""What was answered to an `Idempotency-Key` of a caller."""
+"""The reply that was given under an `Idempotency-Key` of a caller."""
 
 equipment = Table(
     "equipment",
@@ -131,7 +131,7 @@ equipment = Table(
     Column("critical", Boolean, nullable=False),
     Column("registered_at", UtcDateTime),
 )
-"""Equipment that was registered or told of; the row is held while its states are taken."""
+"""Equipment that was registered or reported of; its row is locked while its states are recorded."""
 
 equipment_states = Table(
     "equipment_states",
@@ -145,7 +145,7 @@ equipment_states = Table(
     Column("alarm", Boolean, nullable=False),
     Column("case_id", Key),
 )
-"""What was told of equipment, and the repair that an alarm opened or an all-clear was told to."""
+"""The reported states of equipment, and the repair that an alarm opened or an all-clear belongs to."""
 
 inspections = Table(
     "inspections",
@@ -184,4 +184,4 @@ residents = Table(
     Column("language", Key),
     Column("at", UtcDateTime, nullable=False),
 )
-"""What of a resident moves priority and contact; no name, no phone."""
+"""What residents are registered with that moves priority and contact; no name, no phone."""

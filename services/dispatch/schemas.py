@@ -1,4 +1,4 @@
-"""A case as people and programs are shown it, by what the reader may see and do."""
+"""Cases as they are served, by what the reader may see and do."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,12 +15,12 @@ from shared.auth import Identity
 from shared.messages.events import DeadlineStatus, WorkflowRef
 from shared.messages.facts import Kind, Line, Location, Perspective, Preferred, Priority, Requester
 
-CONTACTS = ("dispatcher", "quality", "operations")
-"""Roles that see who asked; an engineer sees it of the jobs that are theirs."""
+CONTACT_ROLES = ("dispatcher", "quality", "operations")
+"""Roles that see the requester; engineers see the requesters of their own jobs."""
 
 
 class AvailableAction(Struct, frozen=True, kw_only=True):
-    """What may be done now, and what it asks for."""
+    """An action that the reader may take now, with its fields."""
 
     action: str
     fields: dict[str, str]
@@ -29,7 +29,7 @@ class AvailableAction(Struct, frozen=True, kw_only=True):
 
 
 class HistorySummary(Struct, frozen=True, kw_only=True):
-    """One step, without what was said."""
+    """One step, without its data."""
 
     seq: int
     action: str
@@ -42,7 +42,7 @@ class HistorySummary(Struct, frozen=True, kw_only=True):
 
 
 class HistoryDetail(HistorySummary, frozen=True, kw_only=True):
-    """One step whole."""
+    """One step with its data."""
 
     data: dict[str, Any]
 
@@ -75,7 +75,7 @@ class CaseSummary(Struct, frozen=True, kw_only=True):
 
 
 class CaseDetail(CaseSummary, frozen=True, kw_only=True):
-    """A case whole."""
+    """A case with everything that the reader may see."""
 
     reworks: list[str]
     description: str | None
@@ -90,12 +90,12 @@ class CaseDetail(CaseSummary, frozen=True, kw_only=True):
 
 
 def actor_for(identity: Identity, person: str | None = None) -> Actor:
-    """How a caller acts, for `person` where it acts for somebody else."""
+    """The actor of what a caller does; `person` where it acts for somebody else."""
     return Actor(person=person or identity.actor, recorded_by=identity.actor, roles=identity.roles)
 
 
 def summarize_case(catalog: WorkflowCatalog, case: Case, request: CaseRequest, now: datetime) -> CaseSummary:
-    """`case` in a list."""
+    """The case as an item of a list."""
     return CaseSummary(**_summary_fields(catalog, case, request, now))
 
 
@@ -108,7 +108,7 @@ def describe_case(
     identity: Identity,
     now: datetime,
 ) -> CaseDetail:
-    """`case` whole, with what `identity` may see and do."""
+    """The case with everything that `identity` may see and do."""
     contacts = may_see_contacts(case, identity)
     return CaseDetail(
         **_summary_fields(catalog, case, request, now),
@@ -139,16 +139,14 @@ def available_actions(catalog: WorkflowCatalog, case: Case, identity: Identity) 
 
 
 def may_see_contacts(case: Case, identity: Identity) -> bool:
-    """Whether the reader needs to know who asked."""
-    return identity.may(*CONTACTS) or (identity.person is not None and case.assignee == identity.person)
+    """Whether the reader may see the requester and what came with the demand."""
+    return identity.may(*CONTACT_ROLES) or (identity.person is not None and case.assignee == identity.person)
 
 
 def _summary_fields(
     catalog: WorkflowCatalog, case: Case, request: CaseRequest, now: datetime
 ) -> dict[str, Any]:
     workflow = catalog.workflow_of(case)
-    is_open = workflow.is_open(case.state)
-    ticking = is_open and case.state != workflow.follow_up.state
     return {
         "id": case.id,
         "number": case.number,
@@ -156,11 +154,11 @@ def _summary_fields(
         "kind": case.kind,
         "workflow": WorkflowRef(name=case.workflow, version=case.workflow_version),
         "state": case.state,
-        "open": is_open,
+        "open": workflow.is_open(case.state),
         "priority": case.priority,
         "assignee": case.assignee,
         "raised_at": case.raised_at,
-        "deadlines": deadline_statuses(case, ticking, now),
+        "deadlines": deadline_statuses(case, catalog.is_worked_on(case), now),
         "rework_of": case.rework_of,
         "parent": case.parent,
         "version": case.version,
@@ -176,7 +174,7 @@ def _summary_fields(
 
 
 def summarize_entry(entry: HistoryEntry) -> HistorySummary:
-    """A step without what was said."""
+    """A step without its data."""
     return HistorySummary(**_entry_fields(entry))
 
 

@@ -1,1 +1,1 @@
-"""What a case is and how it is decided: pure, told the time."""
+"""What a case is and how it is decided: pure, the time is an argument."""

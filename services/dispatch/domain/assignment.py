@@ -1,4 +1,4 @@
-"""Who takes a job: on shift, with the skill, on the rung that is asked, carrying least. Pure."""
+"""Who gets a job: on shift, with role and skill, on the rung of its level, with the fewest jobs. Pure."""
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
@@ -10,10 +10,10 @@ from shared.properties.roster import Person
 
 
 class JobRequirements(Struct, frozen=True, kw_only=True):
-    """What a job asks of whoever takes it.
+    """What a job requires of its assignee.
 
-    `level` 0 asks the first rung. `excluded` never get it; `lapsed`, who let it go
-    stale, only where nobody else is there.
+    `level` 0 means the first rung. `excluded` never get it; `lapsed`, who did not accept it in time, only
+    where nobody else can.
     """
 
     roles: Collection[str]
@@ -24,38 +24,47 @@ class JobRequirements(Struct, frozen=True, kw_only=True):
 
 
 def choose_assignee(
-    prop: Property, need: JobRequirements, loads: Mapping[str, int], at: datetime
+    prop: Property, requirements: JobRequirements, loads: Mapping[str, int], at: datetime
 ) -> str | None:
-    """The person who takes it at `at`, None where nobody can; `loads` is how many open jobs each one has."""
-    able = [
+    """The person who gets it at `at`, None where nobody can; `loads` is how many open jobs each one has."""
+    candidates = [
         person
         for person in prop.on_shift(at)
-        if meets_requirements(person, need) and person.id not in need.excluded
+        if meets_requirements(person, requirements) and person.id not in requirements.excluded
     ]
-    if not able:
+    if not candidates:
         return None
-    return min(able, key=lambda person: _rank(person, need, loads)).id
+    return min(candidates, key=lambda person: _rank(person, requirements, loads)).id
 
 
 def _rank(
-    person: Person, need: JobRequirements, loads: Mapping[str, int]
+    person: Person, requirements: JobRequirements, loads: Mapping[str, int]
 ) -> tuple[bool, tuple[int, int], int, str]:
-    return person.id in need.lapsed, _rungs_away(person, need), loads.get(person.id, 0), person.id
+    return (
+        person.id in requirements.lapsed,
+        _rung_distance(person, requirements),
+        loads.get(person.id, 0),
+        person.id,
+    )
 
 
-def meets_requirements(person: Person, need: JobRequirements) -> bool:
+def meets_requirements(person: Person, requirements: JobRequirements) -> bool:
     """Whether the person has one of the roles, and the skill."""
-    return any(role in need.roles for role in person.roles) and person.can(need.subject)
+    return any(role in requirements.roles for role in person.roles) and person.can(requirements.subject)
 
 
-def workers_to_exclude(prop: Property, need: JobRequirements, workers: Iterable[str]) -> tuple[str, ...]:
-    """Those of `workers` to be left out because another of the property has the skill too; else nobody."""
-    out = tuple(workers)
-    others = any(meets_requirements(person, need) for person in prop.people if person.id not in out)
-    return out if others else ()
+def workers_to_exclude(
+    prop: Property, requirements: JobRequirements, workers: Iterable[str]
+) -> tuple[str, ...]:
+    """All `workers` where somebody else of the property meets the requirements too, else nobody."""
+    excluded = tuple(workers)
+    others = any(
+        meets_requirements(person, requirements) for person in prop.people if person.id not in excluded
+    )
+    return excluded if others else ()
 
 
-def _rungs_away(person: Person, need: JobRequirements) -> tuple[int, int]:
-    """The asked rung first, then the ones above it in turn, and those below it last."""
-    wanted = need.level + 1
-    return (0, person.rung - wanted) if person.rung >= wanted else (1, wanted - person.rung)
+def _rung_distance(person: Person, requirements: JobRequirements) -> tuple[int, int]:
+    """The required rung first, then the ones above it in turn, and those below it last."""
+    rung = requirements.level + 1
+    return (0, person.rung - rung) if person.rung >= rung else (1, rung - person.rung)

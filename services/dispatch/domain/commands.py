@@ -1,4 +1,4 @@
-"""What can be asked of dispatch: everything that changes a case is one of these."""
+"""The commands of dispatch: everything that changes a case is one of these."""
 
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from shared.messages.facts import Location, Preferred, Requester
 
 
 class CaseRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What was said when the case was raised; it never changes, and holds personal data."""
+    """What the requester asked for when the case was raised; it never changes, and holds personal data."""
 
     summary: str
     source: str
@@ -47,7 +47,7 @@ class PerformAction(Struct, frozen=True, kw_only=True):
 
 
 class CheckDeadlines(Struct, frozen=True, kw_only=True):
-    """See whether something of a case is due: a warning, a miss, the end of a lease, somebody to be found."""
+    """Do what is due of a case: a warning, a miss, the end of a lease, an assignment."""
 
     case: str
     trace: str | None = None
@@ -64,7 +64,7 @@ class RecordSystemAction(Struct, frozen=True, kw_only=True):
 
 
 class WithdrawCase(Struct, frozen=True, kw_only=True):
-    """The resident takes the demand back: withdrawn where that is still possible, noted where not."""
+    """The resident takes the demand back: withdrawn where that is still possible, recorded where not."""
 
     case: str
     by: str

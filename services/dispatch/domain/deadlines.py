@@ -1,6 +1,6 @@
-"""Deadlines with waits taken out: pure, judged by when things happened, never by when they were heard of.
+"""Deadlines with waits taken out: pure, judged by when things happened, never by when they were recorded.
 
-A clock is due a target of business time after its start. While its case waits it stands still; once due and
+A deadline is due a target of business time after its start. While its case waits it is paused; once due and
 unmet it has been missed, and a later wait moves it no more. Met exactly when due is met.
 """
 
@@ -13,7 +13,7 @@ from shared.properties.calendar import Calendar
 from shared.properties.service_levels import CalendarName, DeadlineTarget
 
 MOMENT = timedelta(milliseconds=1)
-"""How long after a due time a timer looks whether it has passed."""
+"""How long after a due time its timer fires, so that it has passed then."""
 
 
 class Deadline(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"name": "clock"}):
@@ -31,7 +31,7 @@ class Deadline(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"n
 
     @property
     def running(self) -> bool:
-        """Neither met nor standing still."""
+        """Neither met nor paused."""
         return self.met_at is None and self.paused_since is None
 
     def passed(self, at: datetime) -> bool:
@@ -42,7 +42,7 @@ class Deadline(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"n
 def start_deadline(
     name: str, at: datetime, target: DeadlineTarget, warn_after: float, calendar: Calendar
 ) -> Deadline | None:
-    """A clock begun at `at`, to warn when `warn_after` (0 to 1) of its time is gone. None: not run."""
+    """A deadline from `at` on, to warn when `warn_after` (0 to 1) of its time is gone. None: no target."""
     if target.within is None:
         return None
     return Deadline(
@@ -54,7 +54,7 @@ def start_deadline(
 
 
 def pause_deadline(deadline: Deadline, at: datetime) -> Deadline:
-    """Stand still from `at` on; a clock that was met or had passed before goes on as it is."""
+    """Paused from `at` on; a deadline that was met or had passed before stays as it is."""
     if not deadline.running:
         return deadline
     if deadline.due_at < at:
@@ -63,7 +63,7 @@ def pause_deadline(deadline: Deadline, at: datetime) -> Deadline:
 
 
 def resume_deadline(deadline: Deadline, at: datetime, calendar: Calendar) -> Deadline:
-    """Go on at `at`: what business time was left when it stood still is left now."""
+    """Running again from `at` on: what business time was left when it was paused is left now."""
     since = deadline.paused_since
     if since is None:
         return deadline
@@ -82,22 +82,22 @@ def resume_deadline(deadline: Deadline, at: datetime, calendar: Calendar) -> Dea
 
 
 def meet_deadline(deadline: Deadline, at: datetime, calendar: Calendar) -> Deadline:
-    """What the clock waits for happened at `at`; only the first time counts."""
+    """What the deadline is for happened at `at`; only the first time counts."""
     if deadline.met_at is not None:
         return deadline
-    going = resume_deadline(deadline, at, calendar)
-    return replace(going, met_at=at, missed_at=going.due_at if going.due_at < at else None)
+    resumed = resume_deadline(deadline, at, calendar)
+    return replace(resumed, met_at=at, missed_at=resumed.due_at if resumed.due_at < at else None)
 
 
 def stop_deadline(deadline: Deadline, at: datetime) -> Deadline:
-    """The case ended at `at` without what the clock waits for: missed only if it was due before."""
+    """The case ended at `at` without what the deadline is for: missed only if it was due before."""
     if not deadline.running:
         return deadline
     return replace(deadline, missed_at=deadline.due_at if deadline.due_at < at else None)
 
 
 def deadline_at(deadline: Deadline, at: datetime) -> Deadline:
-    """The clock as it stands at `at`, a passed deadline marked as missed even before its timer has fired."""
+    """The deadline as of `at`: one that has passed is missed, even before its timer has fired."""
     return (
         replace(deadline, missed_at=deadline.due_at)
         if deadline.missed_at is None and deadline.passed(at)
@@ -111,7 +111,7 @@ def is_warning_due(deadline: Deadline, at: datetime) -> bool:
 
 
 def next_check(deadline: Deadline) -> datetime | None:
-    """When somebody has to look at the clock next: to warn, then to see whether it has passed."""
+    """When a timer has to fire next: to warn, then to record a miss. None: never."""
     if not deadline.running or deadline.missed_at is not None:
         return None
     return deadline.warn_at if deadline.warned_at is None else deadline.due_at + MOMENT

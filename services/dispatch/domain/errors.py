@@ -8,7 +8,7 @@ from shared.errors import Conflict, NotAllowed
 
 
 def describe_action(action: Action) -> dict[str, Any]:
-    """An action as callers are told of it: its fields with their types, and which of them are needed."""
+    """An action for callers: its fields with their types, and which of them are required."""
     return {
         "action": action.name,
         "fields": {field.name: field.told for field in action.fields},

@@ -83,10 +83,11 @@ def deadline_status(deadline: Deadline) -> DeadlineStatus:
     )
 
 
-def deadline_statuses(case: Case, is_open: bool, now: datetime) -> list[DeadlineStatus]:
+def deadline_statuses(case: Case, is_worked_on: bool, now: datetime) -> list[DeadlineStatus]:
     """The case's deadlines as of `now`: what has passed is missed, before its timer has fired, too."""
     return [
-        deadline_status(deadline_at(deadline, now) if is_open else deadline) for deadline in case.deadlines
+        deadline_status(deadline_at(deadline, now) if is_worked_on else deadline)
+        for deadline in case.deadlines
     ]
 
 

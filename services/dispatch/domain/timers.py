@@ -1,4 +1,4 @@
-"""When somebody has to look at a case again: a function of the case alone, never more than derived."""
+"""When a case has to be checked again: derived from the case alone."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -29,6 +29,6 @@ def _needed_timers(workflow: Workflow, case: Case) -> Iterator[Timer]:
         yield Timer("assign", case.retry_at)
     if workflow.is_open(case.state) and case.state != workflow.follow_up.state:
         for deadline in case.deadlines:
-            look_at = next_check(deadline)
-            if look_at is not None:
-                yield Timer(f"clock:{deadline.name}", look_at)
+            due_at = next_check(deadline)
+            if due_at is not None:
+                yield Timer(f"clock:{deadline.name}", due_at)

@@ -1,9 +1,9 @@
 """Facts of a case in the reader's words: its summary, location, details and requester."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 from services.dispatch.domain.case import Case
+from services.dispatch.domain.commands import CaseRequest
 from services.dispatch.pages.localizer import Localizer
 from services.dispatch.queries.cases import StoredCase
 from shared.messages.facts import Location, Requester
@@ -14,11 +14,17 @@ def localized_summary(localizer: Localizer, stored: StoredCase) -> str:
     case, request = stored
     if case.equipment and request.channel == "alarm":
         return localizer.t("alarm_of", equipment=localizer.equipment(case.property, case.equipment))
-    details = request.details or {}
-    if request.channel == "inspection" and {"checked", "passed"} <= details.keys():
-        failed = details["checked"] - details["passed"]
+    failed = _failed_points(request) if request.channel == "inspection" else None
+    if failed is not None:
         return localizer.t("inspection_failed", line=localizer.subject(case.subject or ""), count=failed)
     return request.summary
+
+
+def _failed_points(request: CaseRequest) -> int | None:
+    """How many points of an inspection did not pass; None where the details do not say it."""
+    details: Mapping[str, object] = request.details or {}
+    checked, passed = details.get("checked"), details.get("passed")
+    return checked - passed if isinstance(checked, int) and isinstance(passed, int) else None
 
 
 def localized_location(localizer: Localizer, location: Location | None) -> str:
@@ -65,7 +71,7 @@ def requester_facts(localizer: Localizer, requester: Requester | None) -> list[t
     ]
 
 
-def plain_text(value: Any) -> str:
+def plain_text(value: object) -> str:
     """Any value of a document in one line."""
     if isinstance(value, dict):
         return "; ".join(f"{name}: {plain_text(member)}" for name, member in value.items())
@@ -90,6 +96,7 @@ def _preferred(localizer: Localizer, stored: StoredCase) -> str:
 
 def _details(localizer: Localizer, stored: StoredCase) -> Iterator[tuple[str, str]]:
     """Details that came with the demand; the equipment of an alarm is among the facts already."""
-    for name, value in (stored.request.details or {}).items():
+    details: Mapping[str, object] = stored.request.details or {}
+    for name, value in details.items():
         if not (stored.case.equipment and name in ("equipment", "system")):
             yield localizer.named(f"detail_{name}", name), plain_text(value)

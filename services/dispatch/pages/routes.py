@@ -93,7 +93,7 @@ class BoardPages:
         )
 
     async def _get_case(self, request: Request, identity: Identity) -> Response:
-        """One case whole."""
+        """The page of one case."""
         async with self._service.database.snapshot() as connection:
             stored = await self._load_case(connection, request, identity)
             return await self._render_case(connection, request, identity, stored)
@@ -171,7 +171,7 @@ class BoardPages:
         fragment = "hx-request" in request.headers
         return self._pages.render(
             request,
-            "case_sheet.html" if fragment else "case.html",
+            "_case.html" if fragment else "case.html",
             status=flash.status if flash else 200,
             identity=identity,
             page=case_page(

@@ -13,7 +13,7 @@ from services.dispatch.queries.cases import StoredCase
 
 
 class Moment(Struct, frozen=True):
-    """A moment: short, whole, and for programs."""
+    """A moment: in short, to the second, and for programs."""
 
     text: str
     title: str

@@ -52,14 +52,14 @@ async def list_changes(connection: AsyncConnection, after: StreamPosition, limit
 
 
 async def has_unsettled_changes(connection: AsyncConnection, after: StreamPosition) -> bool:
-    """Whether steps were written after this position that can't be told yet: on SQLite there are none."""
+    """Whether steps were written after this position that can't be sent yet: on SQLite there are none."""
     if not _on_postgres(connection):
         return False
     return (await connection.execute(select(true()).where(_is_after(after)).limit(1))).first() is not None
 
 
 async def latest_position(connection: AsyncConnection) -> StreamPosition:
-    """The position of the latest step that can be told."""
+    """The position of the latest step that can be sent."""
     query = select(case_history.c.xid, case_history.c.position)
     if _on_postgres(connection):
         query = query.where(case_history.c.xid < _XMIN)
