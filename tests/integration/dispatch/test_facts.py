@@ -54,13 +54,16 @@ async def test_in_one_set_the_order_makes_no_difference(dispatch: DispatchDriver
     assert {case["state"] for case in await dispatch.cases()} == {"cancelled"}
 
 
-async def test_nobody_takes_back_what_is_another_propertys_or_sources(dispatch: DispatchDriver) -> None:
+@pytest.mark.parametrize("first", ["demands", "withdrawals"])
+async def test_nobody_takes_back_what_is_another_propertys_or_sources(
+    dispatch: DispatchDriver, first: str
+) -> None:
     annex = dispatch.accepted(property="annex")
     other = dispatch.accepted(source="hotline", reference="R-7")
-    await dispatch.deliver(annex, other)
-    await dispatch.deliver(
-        withdrawn(dispatch, demand=annex.data.demand), withdrawn(dispatch, reference="R-7")
-    )
+    demands = [annex, other]
+    withdrawals = [withdrawn(dispatch, demand=annex.data.demand), withdrawn(dispatch, reference="R-7")]
+    for events in (demands, withdrawals) if first == "demands" else (withdrawals, demands):
+        await dispatch.deliver(*events)
     everything = dispatch.key("admin", properties=None)
     for event in (annex, other):
         assert (await dispatch.case(event.data.demand, everything))["state"] == "dispatched"
