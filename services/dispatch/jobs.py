@@ -11,7 +11,7 @@ import structlog
 
 from services.dispatch.domain.commands import CheckDeadlines
 from services.dispatch.operations.case_actions import delete_old_keys
-from services.dispatch.operations.case_commands import TransactionHost, execute_commands
+from services.dispatch.operations.case_commands import CommandHost, execute_commands
 from services.dispatch.operations.demands import match_withdrawals
 from services.dispatch.operations.timers import postpone_timers
 from services.dispatch.queries.timers import list_due_cases, next_due_at
@@ -33,7 +33,7 @@ _KEEP_KEYS = timedelta(days=7)
 class TimerWatch:
     """Checks cases when something of them is due; `wake` it after a commit."""
 
-    def __init__(self, host: TransactionHost) -> None:
+    def __init__(self, host: CommandHost) -> None:
         self._host = host
         self._wake = asyncio.Event()
 
@@ -98,7 +98,7 @@ class TimerWatch:
                 wait.cancel()
 
 
-async def match_withdrawals_forever(host: TransactionHost) -> None:
+async def match_withdrawals_forever(host: CommandHost) -> None:
     """Withdraw, for ever, the cases of demands that were taken back before they came."""
 
     async def match() -> None:
@@ -110,7 +110,7 @@ async def match_withdrawals_forever(host: TransactionHost) -> None:
     await run_forever("withdrawals", match, every=_MATCH_SECONDS, is_temporary=is_transient)
 
 
-async def clean_keys_forever(host: TransactionHost) -> None:
+async def clean_keys_forever(host: CommandHost) -> None:
     """Forget, for ever, the keys of actions that were used a week ago."""
 
     async def clean() -> None:

@@ -14,7 +14,6 @@ from services.dispatch.domain.decider import CaseDecider
 from services.dispatch.models import action_keys
 from services.dispatch.operations.case_commands import (
     CommandHost,
-    TransactionHost,
     decide_and_save,
     load_decider,
 )
@@ -55,7 +54,7 @@ class ActionResult(Struct, frozen=True):
 class CaseActions:
     """Takes steps in batches, each batch in one transaction."""
 
-    def __init__(self, host: TransactionHost) -> None:
+    def __init__(self, host: CommandHost) -> None:
         self._host = host
         self._batcher: Batcher[SubmittedAction, ActionResult] = Batcher(self._perform_batch)
 

@@ -16,33 +16,19 @@ from services.dispatch.domain.workflow_catalog import WorkflowCatalog
 from services.dispatch.metrics import DispatchMetrics
 from services.dispatch.operations.case_storage import save_decisions
 from services.dispatch.queries.cases import get_reworks, lock_cases, lock_children, open_jobs_by_person
-from shared.clock import Clock
-from shared.database.engine import Database
 from shared.errors import Problem
+from shared.host import Host
 from shared.messages.cloudevents import Event
-from shared.messaging.outbox import Outbox
 
 Outcome = Problem | None
 """Why a command was refused; None where it was carried out."""
 
 
-class CommandHost(Protocol):
-    """What carrying out commands within a transaction needs of the service."""
+class CommandHost(Host, Protocol):
+    """What carrying out commands needs of the service."""
 
     catalog: WorkflowCatalog
-    outbox: Outbox
     metrics: DispatchMetrics
-
-
-class TransactionHost(CommandHost, Protocol):
-    """What carrying out commands in transactions of one's own needs of the service."""
-
-    database: Database
-    clock: Clock
-
-    def committed(self) -> None:
-        """Something was committed: to be published, streamed, and perhaps due soon."""
-        ...
 
 
 async def execute_commands(
@@ -94,7 +80,7 @@ async def decide_and_save(
                 decider.load(child.case, child.request)
         end_children(decider)
     await save_decisions(connection, host.catalog, decider)
-    await host.outbox.record(connection, *_events(host.catalog, decider))
+    await host.record(connection, *_events(host.catalog, decider))
     host.metrics.count_decisions(decider)
     return outcomes
 

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 
 import msgspec
-import structlog
 from msgspec import Struct
 
 from services.dispatch.domain.workflow_catalog import WorkflowCatalog
@@ -25,8 +24,8 @@ from services.dispatch.queries.changes import (
 from services.dispatch.schemas import CaseSummary, HistorySummary, summarize_case, summarize_entry
 from shared.database.engine import Database, is_transient
 from shared.errors import InvalidInput
+from shared.run_forever import run_forever
 
-_log = structlog.get_logger(__name__)
 _encoder = msgspec.json.Encoder()
 _PAGE = 500
 _POLL_SECONDS = 0.5
@@ -82,17 +81,15 @@ class ChangeStream:
     async def run(self) -> None:
         """Read for ever while somebody watches; disconnect everybody at the end."""
         try:
-            while True:
-                await self._rest()
-                if self._leaving.is_set():
-                    self._disconnect_watchers()
-                try:
-                    await self._read_changes()
-                except Exception as error:
-                    _log.warning("stream waits", error=type(error).__name__, exc_info=not is_transient(error))
-                    await asyncio.sleep(0.5)
+            await run_forever("change stream", self._rest_and_read, is_temporary=is_transient)
         finally:
             self._disconnect_watchers()
+
+    async def _rest_and_read(self) -> None:
+        await self._rest()
+        if self._leaving.is_set():
+            self._disconnect_watchers()
+        await self._read_changes()
 
     def _disconnect_watchers(self) -> None:
         for watcher in self._watchers:

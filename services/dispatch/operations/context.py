@@ -2,17 +2,13 @@
 
 from typing import Protocol
 
-from services.dispatch.domain.workflow_catalog import WorkflowCatalog
-from services.dispatch.metrics import DispatchMetrics
 from services.dispatch.operations.case_actions import CaseActions
+from services.dispatch.operations.case_commands import CommandHost
 from services.dispatch.operations.change_stream import ChangeStream
-from shared.host import Host
 
 
-class DispatchContext(Host, Protocol):
+class DispatchContext(CommandHost, Protocol):
     """The service dispatch: its workflows, the one path of people's actions, the stream of changes."""
 
-    catalog: WorkflowCatalog
-    metrics: DispatchMetrics
     case_actions: CaseActions
     change_stream: ChangeStream

@@ -21,7 +21,7 @@ from services.dispatch.queries.demands import (
     list_matched_withdrawals,
 )
 from shared.database.bulk import BulkInsert
-from shared.messages.cloudevents import Event
+from shared.messages.cloudevents import Event, events_of
 from shared.messages.events import DemandAccepted
 from shared.messages.facts import DemandWithdrawn
 
@@ -34,8 +34,7 @@ async def open_and_withdraw(
     connection: AsyncConnection, host: CommandHost, events: Sequence[Event], now: datetime
 ) -> None:
     """Open a case for every accepted demand; withdraw those taken back; keep what can't be matched yet."""
-    accepted = [event for event in events if isinstance(event.data, DemandAccepted)]
-    withdrawn = [event for event in events if isinstance(event.data, DemandWithdrawn)]
+    accepted, withdrawn = events_of(events, DemandAccepted), events_of(events, DemandWithdrawn)
     if withdrawn:
         await _save_withdrawals(connection, withdrawn, now)
     await _open_cases(connection, host, accepted, now)
@@ -44,12 +43,12 @@ async def open_and_withdraw(
 
 
 async def _open_cases(
-    connection: AsyncConnection, host: CommandHost, events: Sequence[Event], now: datetime
+    connection: AsyncConnection, host: CommandHost, events: Sequence[Event[DemandAccepted]], now: datetime
 ) -> None:
     """Open the cases, and withdraw those of them whose demand was taken back before."""
     if not events:
         return
-    demands: list[DemandAccepted] = [event.data for event in events]
+    demands = [event.data for event in events]
     profiles = await _load_profiles(connection, demands)
     commands: list[Command] = [opening_command(host.catalog, event, profiles) for event in events]
     matched = await _match_earlier_withdrawals(connection, demands)
@@ -69,10 +68,10 @@ async def match_withdrawals(connection: AsyncConnection, host: CommandHost, now:
 
 
 def opening_command(
-    catalog: WorkflowCatalog, event: Event, profiles: Mapping[ResidentName, ResidentProfile]
+    catalog: WorkflowCatalog, event: Event[DemandAccepted], profiles: Mapping[ResidentName, ResidentProfile]
 ) -> OpenCase:
     """The command that opens the case of an accepted demand."""
-    data: DemandAccepted = event.data
+    data = event.data
     prop, requester = catalog.get_property(data.property), data.requester
     profile = profiles.get((data.property, requester.id)) if requester and requester.id else None
     scope = prop.scope.serves(data.location)
@@ -135,7 +134,9 @@ async def _match_earlier_withdrawals(
     return matched
 
 
-async def _save_withdrawals(connection: AsyncConnection, events: Iterable[Event], now: datetime) -> None:
+async def _save_withdrawals(
+    connection: AsyncConnection, events: Iterable[Event[DemandWithdrawn]], now: datetime
+) -> None:
     rows = [
         {
             "source": event.source,

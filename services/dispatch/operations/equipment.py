@@ -29,6 +29,7 @@ from services.dispatch.queries.equipment import (
 from shared.database.bulk import BulkInsert
 from shared.ids import new_id
 from shared.messages.cloudevents import Event
+from shared.messages.facts import EquipmentRegistered, EquipmentState
 from shared.properties.property import Property
 
 _UPSERT_EQUIPMENT = BulkInsert(
@@ -48,9 +49,11 @@ _INSERT_STATES = BulkInsert(
 )
 
 
-async def register_equipment(connection: AsyncConnection, events: Sequence[Event]) -> None:
+async def register_equipment(
+    connection: AsyncConnection, events: Sequence[Event[EquipmentRegistered]]
+) -> None:
     """The first registration (by time) holds; registering again changes nothing."""
-    first: dict[EquipmentName, Event] = {}
+    first: dict[EquipmentName, Event[EquipmentRegistered]] = {}
     for event in sorted(events, key=lambda event: (event.time, event.source, event.id), reverse=True):
         first[event.data.property, event.data.equipment] = event
     rows = [
@@ -68,7 +71,7 @@ async def register_equipment(connection: AsyncConnection, events: Sequence[Event
 
 
 async def record_equipment_states(
-    connection: AsyncConnection, host: CommandHost, events: Sequence[Event], now: datetime
+    connection: AsyncConnection, host: CommandHost, events: Sequence[Event[EquipmentState]], now: datetime
 ) -> None:
     """Keep the states; open repairs and record all-clears as they follow from them."""
     if not events:
@@ -95,7 +98,7 @@ async def _lock_or_insert_equipment(
     return await lock_equipment(connection, ordered)
 
 
-async def _save_states(connection: AsyncConnection, events: Iterable[Event]) -> None:
+async def _save_states(connection: AsyncConnection, events: Iterable[Event[EquipmentState]]) -> None:
     rows = [
         {
             "property": event.data.property,

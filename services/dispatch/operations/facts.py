@@ -1,6 +1,6 @@
 """Facts that open work: alarms of equipment, failed inspections; and what residents are registered with."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -9,7 +9,7 @@ from services.dispatch.operations.case_commands import CommandHost
 from services.dispatch.operations.equipment import record_equipment_states, register_equipment
 from services.dispatch.operations.inspections import record_inspections
 from services.dispatch.operations.residents import register_residents
-from shared.messages.cloudevents import Event
+from shared.messages.cloudevents import Event, events_of
 from shared.messages.facts import EquipmentRegistered, EquipmentState, InspectionRecorded, ResidentRegistered
 
 
@@ -17,11 +17,7 @@ async def record_facts(
     connection: AsyncConnection, host: CommandHost, events: Sequence[Event], now: datetime
 ) -> None:
     """Record every fact of a batch; the order among them makes no difference."""
-    await register_residents(connection, _of(events, ResidentRegistered))
-    await register_equipment(connection, _of(events, EquipmentRegistered))
-    await record_equipment_states(connection, host, _of(events, EquipmentState), now)
-    await record_inspections(connection, host, _of(events, InspectionRecorded), now)
-
-
-def _of(events: Iterable[Event], shape: type) -> list[Event]:
-    return [event for event in events if isinstance(event.data, shape)]
+    await register_residents(connection, events_of(events, ResidentRegistered))
+    await register_equipment(connection, events_of(events, EquipmentRegistered))
+    await record_equipment_states(connection, host, events_of(events, EquipmentState), now)
+    await record_inspections(connection, host, events_of(events, InspectionRecorded), now)

@@ -19,6 +19,7 @@ from shared.messages.cloudevents import Event
 from shared.messages.facts import InspectionRecorded
 from shared.properties.property import Property
 
+InspectionEvent = Event[InspectionRecorded]
 _LINES = {
     "cleaning": ("保洁", "cleaning"),
     "greening": ("绿化", "greening"),
@@ -32,10 +33,10 @@ _INSERT_NAMES = BulkInsert(
 
 
 async def record_inspections(
-    connection: AsyncConnection, host: CommandHost, events: Sequence[Event], now: datetime
+    connection: AsyncConnection, host: CommandHost, events: Sequence[InspectionEvent], now: datetime
 ) -> None:
     """Keep the latest of each inspection, by its time; what comes late and is older changes nothing."""
-    latest: dict[InspectionName, Event] = {}
+    latest: dict[InspectionName, InspectionEvent] = {}
     for event in sorted(events, key=_event_order):
         latest[event.data.property, event.data.inspection] = event
     if not latest:
@@ -48,20 +49,20 @@ async def record_inspections(
     raise_refusal(await execute_commands(connection, host, commands, now))
 
 
-def _event_order(event: Event) -> tuple[datetime, str, str]:
+def _event_order(event: InspectionEvent) -> tuple[datetime, str, str]:
     return event.time, event.source, event.id
 
 
-def _is_newer(event: Event, recorded: RecordedInspection) -> bool:
+def _is_newer(event: InspectionEvent, recorded: RecordedInspection) -> bool:
     if recorded.at is None:
         return True
     return _event_order(event) > (recorded.at, recorded.source or "", recorded.event or "")
 
 
 async def _record_inspection(
-    connection: AsyncConnection, host: CommandHost, recorded: RecordedInspection, event: Event
+    connection: AsyncConnection, host: CommandHost, recorded: RecordedInspection, event: InspectionEvent
 ) -> list[Command]:
-    data: InspectionRecorded = event.data
+    data = event.data
     case = recorded.case_id
     commands: list[Command] = []
     if data.passed < data.checked and case is None:
@@ -74,16 +75,16 @@ async def _record_inspection(
     return commands
 
 
-async def _save_inspection(connection: AsyncConnection, event: Event, case: str | None) -> None:
-    data: InspectionRecorded = event.data
+async def _save_inspection(connection: AsyncConnection, event: InspectionEvent, case: str | None) -> None:
+    data = event.data
     is_named = (inspections.c.property == data.property) & (inspections.c.inspection == data.inspection)
     values = {"at": event.time, "source": event.source, "event": event.id, "case_id": case}
     await connection.execute(update(inspections).where(is_named).values(values))
 
 
-def _opening_command(prop: Property, event: Event) -> OpenCase:
+def _opening_command(prop: Property, event: InspectionEvent) -> OpenCase:
     """A request of the management office: what did not pass is corrected and followed up."""
-    data: InspectionRecorded = event.data
+    data = event.data
     line_zh, line_en = _LINES[data.line]
     failed = data.checked - data.passed
     new = NewCase(

@@ -8,6 +8,7 @@ from services.dispatch.models import residents
 from services.dispatch.queries.demands import ResidentName
 from shared.database.bulk import BulkInsert
 from shared.messages.cloudevents import Event
+from shared.messages.facts import ResidentRegistered
 
 _UPSERT_RESIDENTS = BulkInsert(
     residents,
@@ -19,9 +20,11 @@ _UPSERT_RESIDENTS = BulkInsert(
 )
 
 
-async def register_residents(connection: AsyncConnection, events: Sequence[Event]) -> None:
+async def register_residents(
+    connection: AsyncConnection, events: Sequence[Event[ResidentRegistered]]
+) -> None:
     """Keep tier and language; the registration of the latest time holds."""
-    latest: dict[ResidentName, Event] = {}
+    latest: dict[ResidentName, Event[ResidentRegistered]] = {}
     for event in sorted(events, key=lambda event: (event.time, event.source, event.id)):
         latest[event.data.property, event.data.resident] = event
     rows = [

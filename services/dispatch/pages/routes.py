@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
@@ -14,6 +13,7 @@ from services.dispatch.api.roles import ACTORS, READERS
 from services.dispatch.domain.case import Case, ReportedAction
 from services.dispatch.domain.commands import PerformAction
 from services.dispatch.operations.case_actions import SubmittedAction
+from services.dispatch.operations.context import DispatchContext
 from services.dispatch.pages.action_forms import FilledForm, action_forms, people_to_act_for, read_filled_form
 from services.dispatch.pages.board import BoardFilters, filter_options, job_card, load_board, shows_own_jobs
 from services.dispatch.pages.case_page import case_page
@@ -45,7 +45,7 @@ _NUMBER = re.compile(r"[A-Z]{2}-\d{6}-[0-9A-Z]{6}")
 class BoardPages:
     """The pages for those who see cases; `service` is dispatch."""
 
-    def __init__(self, service: Any, pages: PageRenderer) -> None:
+    def __init__(self, service: DispatchContext, pages: PageRenderer) -> None:
         self._service = service
         self._pages = pages
 
