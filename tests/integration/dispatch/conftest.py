@@ -44,7 +44,7 @@ class DispatchDriver:
     http: httpx.AsyncClient
     store: Store
     settings: Settings
-    issued: dict[tuple[Any, ...], str] = field(default_factory=dict)
+    issued_keys: dict[tuple[Any, ...], str] = field(default_factory=dict)
 
     async def deliver(self, *events: Event) -> None:
         """Deliver events in one set for each queue."""
@@ -57,22 +57,22 @@ class DispatchDriver:
         for queue, deliveries in sets.items():
             await consumers[queue](deliveries)
 
-    async def fact(self, data: Struct, time: datetime | None = None, source: str = "bms") -> Event:
+    async def deliver_fact(self, data: Struct, time: datetime | None = None, source: str = "bms") -> Event:
         """Deliver a fact that happened at `time` (now)."""
         event = Event.of(data, source=source, time=time or self.clock.now())
         await self.deliver(event)
         return event
 
-    async def demand(self, kind: str = "repair", **told: Any) -> str:
+    async def deliver_demand(self, kind: str = "repair", **fields: Any) -> str:
         """An accepted demand, delivered; the id of its case."""
-        event = self.accepted(kind, **told)
+        event = self.accepted_event(kind, **fields)
         await self.deliver(event)
         return str(event.data.demand)
 
-    def accepted(self, kind: str = "repair", **told: Any) -> Event:
+    def accepted_event(self, kind: str = "repair", **fields: Any) -> Event:
         """An accepted demand."""
         now = self.clock.now()
-        known: dict[str, Any] = {
+        defaults: dict[str, Any] = {
             "demand": new_id(),
             "property": "tower",
             "kind": kind,
@@ -81,12 +81,12 @@ class DispatchDriver:
             "raised_at": now,
             "accepted_at": now,
         }
-        return Event.of(DemandAccepted(**(known | told)), source="guanjia/intake", time=now)
+        return Event.of(DemandAccepted(**(defaults | fields)), source="guanjia/intake", time=now)
 
-    async def followed_up(self, case: str, rating: int | None = None, **told: Any) -> Event:
+    async def deliver_follow_up(self, case: str, rating: int | None = None, **fields: Any) -> Event:
         """The follow-up of a case is done, with this rating."""
         now = self.clock.now()
-        known: dict[str, Any] = {
+        defaults: dict[str, Any] = {
             "followup": new_id(),
             "case": case,
             "property": "tower",
@@ -101,57 +101,59 @@ class DispatchDriver:
             "version": 1,
             "by": "zhao",
         }
-        event = Event.of(FollowUpDone(**(known | told)), source="guanjia/survey", time=now)
+        event = Event.of(FollowUpDone(**(defaults | fields)), source="guanjia/survey", time=now)
         await self.deliver(event)
         return event
 
-    def key(
+    def headers_for(
         self, *roles: str, person: str | None = None, properties: Sequence[str] | None = ("tower",)
     ) -> dict[str, str]:
         """Headers of somebody with these roles; the same key for the same question."""
-        asked = (roles, person, properties)
-        if asked not in self.issued:
+        question = (roles, person, properties)
+        if question not in self.issued_keys:
             chosen = None if properties is None else list(properties)
-            self.issued[asked] = self.service.keyring.issue(person or "desk", list(roles), chosen, person)[1]
-        return {"Authorization": f"Bearer {self.issued[asked]}"}
+            self.issued_keys[question] = self.service.keyring.issue(
+                person or "office", list(roles), chosen, person
+            )[1]
+        return {"Authorization": f"Bearer {self.issued_keys[question]}"}
 
-    async def case(self, case_id: str, headers: dict[str, str] | None = None) -> dict[str, Any]:
+    async def get_case(self, case_id: str, headers: dict[str, str] | None = None) -> dict[str, Any]:
         """The case as an administrator sees it."""
-        answer = await self.http.get(f"/v1/cases/{case_id}", headers=headers or self.key("admin"))
+        answer = await self.http.get(f"/v1/cases/{case_id}", headers=headers or self.headers_for("admin"))
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
-    async def cases(self, **query: Any) -> list[dict[str, Any]]:
+    async def list_cases(self, **query: Any) -> list[dict[str, Any]]:
         """A list of cases as an administrator sees it."""
-        answer = await self.http.get("/v1/cases", params=query, headers=self.key("admin"))
+        answer = await self.http.get("/v1/cases", params=query, headers=self.headers_for("admin"))
         assert answer.status_code == 200, answer.text
         return list(answer.json()["items"])
 
-    async def post(
+    async def post_action(
         self, case_id: str, action: str, headers: dict[str, str] | None = None, **body: Any
     ) -> httpx.Response:
-        """Ask for a step, unless told otherwise as an administrator."""
+        """Ask for a step, unless `headers` say otherwise as an administrator."""
         return await self.http.post(
             f"/v1/cases/{case_id}/actions",
             json={"action": action} | body,
-            headers=headers or self.key("admin"),
+            headers=headers or self.headers_for("admin"),
         )
 
-    async def act(
+    async def take_action(
         self, case_id: str, action: str, headers: dict[str, str] | None = None, **body: Any
     ) -> dict[str, Any]:
         """The same, and it must be taken."""
-        answer = await self.post(case_id, action, headers, **body)
+        answer = await self.post_action(case_id, action, headers, **body)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
-    async def repaired(self, case_id: str) -> dict[str, Any]:
+    async def complete_repair(self, case_id: str) -> dict[str, Any]:
         """A dispatched repair, brought to its follow-up by its engineer and inspected."""
-        engineer = (await self.case(case_id))["assignee"]
-        by = self.key("engineer", person=engineer)
+        engineer = (await self.get_case(case_id))["assignee"]
+        by = self.headers_for("engineer", person=engineer)
         for action in ("accept", "depart", "arrive", "complete"):
-            await self.act(case_id, action, by)
-        return await self.act(case_id, "inspect", data={"passed": True})
+            await self.take_action(case_id, action, by)
+        return await self.take_action(case_id, "inspect", data={"passed": True})
 
     async def pass_time(self, **by: float) -> None:
         """Turn the clock and check what is due."""
@@ -163,23 +165,23 @@ class DispatchDriver:
         while await self.service.timer_watch.check_due_cases():
             pass
 
-    async def spoken(self, name: str) -> list[Event]:
+    async def published_events(self, name: str) -> list[Event]:
         """The events of this type that were recorded to be sent, in their order."""
         outbox = self.service.messaging_tables.outbox
         async with self.service.database.snapshot() as connection:
             query = select(outbox.c.body).where(outbox.c.type == name).order_by(outbox.c.id)
             return [decode(body) for body in (await connection.execute(query)).scalars()]
 
-    async def dead_letters(self) -> dict[str, int]:
+    async def count_dead_letters(self) -> dict[str, int]:
         """How many events were set aside, by queue."""
         async with self.service.database.snapshot() as connection:
             return await self.service.dead_letters.count_by_queue(connection)
 
 
-def settings_of(store: Store, folder: Path) -> Settings:
+def store_settings(store: Store, folder: Path) -> Settings:
     """Settings of a process on this store."""
-    told = {"database_url": store.url, "data_dir": store.folder, "properties_dir": folder, "amqp_url": ""}
-    return Settings.model_validate(told)
+    values = {"database_url": store.url, "data_dir": store.folder, "properties_dir": folder, "amqp_url": ""}
+    return Settings.model_validate(values)
 
 
 def service_context(settings: Settings, clock: ManualClock) -> ServiceContext:
@@ -201,7 +203,7 @@ async def dispatch(store: Store, tmp_path: Path) -> AsyncIterator[DispatchDriver
         "scoped": SCOPED,
     }.items():
         write_property(folder, name, text)
-    settings, clock = settings_of(store, folder), ManualClock(NOW)
+    settings, clock = store_settings(store, folder), ManualClock(NOW)
     context = service_context(settings, clock)
     service = Dispatch(context)
     await upgrade(service.database, service.metadata)

@@ -13,7 +13,7 @@ from tests.integration.dispatch.conftest import DispatchDriver
 async def pages(dispatch: DispatchDriver) -> AsyncIterator[httpx.AsyncClient]:
     """A dispatcher of `tower` before the pages, in English."""
     app = Starlette(routes=dispatch.service.pages())
-    headers = dispatch.key("dispatcher", person="zhao") | {"Accept-Language": "en"}
+    headers = dispatch.headers_for("dispatcher", person="zhao") | {"Accept-Language": "en"}
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as client:
         yield client
@@ -22,9 +22,9 @@ async def pages(dispatch: DispatchDriver) -> AsyncIterator[httpx.AsyncClient]:
 async def test_the_page_of_a_case_lists_the_cases_that_are_folded_into_it(
     dispatch: DispatchDriver, pages: httpx.AsyncClient
 ) -> None:
-    parent, child = await dispatch.demand(), await dispatch.demand()
-    await dispatch.act(child, "attach", data={"parent": parent})
-    number = (await dispatch.case(child))["number"]
+    parent, child = await dispatch.deliver_demand(), await dispatch.deliver_demand()
+    await dispatch.take_action(child, "attach", data={"parent": parent})
+    number = (await dispatch.get_case(child))["number"]
     page = await pages.get(f"/cases/{parent}")
     assert page.status_code == 200
     assert "Folded in" in page.text
@@ -35,7 +35,9 @@ async def test_details_that_only_look_like_those_of_an_inspection_are_shown_as_t
     dispatch: DispatchDriver, pages: httpx.AsyncClient
 ) -> None:
     details = {"checked": "all", "passed": None}
-    case_id = await dispatch.demand(channel="inspection", summary="The hall is dirty", details=details)
+    case_id = await dispatch.deliver_demand(
+        channel="inspection", summary="The hall is dirty", details=details
+    )
     for path in ("/?view=all", f"/cases/{case_id}"):
         page = await pages.get(path)
         assert page.status_code == 200

@@ -39,7 +39,7 @@ class Watcher:
         async def count() -> int:
             return len(self.events)
 
-        await eventually(count, lambda seen: seen >= number)
+        await eventually(count, lambda number_of_events: number_of_events >= number)
 
 
 @asynccontextmanager
@@ -67,8 +67,8 @@ async def reading(dispatch: DispatchDriver) -> AsyncIterator[asyncio.Task[None]]
 
 async def test_every_step_is_told_in_order(dispatch: DispatchDriver, reading: asyncio.Task[None]) -> None:
     async with watching(dispatch) as watcher:
-        case_id = await dispatch.demand()
-        await dispatch.act(case_id, "accept")
+        case_id = await dispatch.deliver_demand()
+        await dispatch.take_action(case_id, "accept")
         await watcher.until(3)
         assert watcher.steps == [(case_id, 1), (case_id, 2), (case_id, 3)]
         last = watcher.events[-1][1]
@@ -77,13 +77,13 @@ async def test_every_step_is_told_in_order(dispatch: DispatchDriver, reading: as
 
 async def test_it_goes_on_where_it_was_left(dispatch: DispatchDriver, reading: asyncio.Task[None]) -> None:
     async with watching(dispatch) as watcher:
-        case_id = await dispatch.demand()
+        case_id = await dispatch.deliver_demand()
         await watcher.until(2)
-    await dispatch.act(case_id, "accept")
-    await dispatch.act(case_id, "depart")
+    await dispatch.take_action(case_id, "accept")
+    await dispatch.take_action(case_id, "depart")
     async with watching(dispatch, after=watcher.events[0][0]) as resumed:
         await resumed.until(3)
-        await dispatch.act(case_id, "arrive")
+        await dispatch.take_action(case_id, "arrive")
         await resumed.until(4)
     assert resumed.steps == [(case_id, seq) for seq in (2, 3, 4, 5)]
 
@@ -92,8 +92,8 @@ async def test_only_the_properties_that_are_seen_are_told(
     dispatch: DispatchDriver, reading: asyncio.Task[None]
 ) -> None:
     async with watching(dispatch, sees=lambda name: name == "annex") as watcher:
-        await dispatch.demand()
-        mine = await dispatch.demand(property="annex")
+        await dispatch.deliver_demand()
+        mine = await dispatch.deliver_demand(property="annex")
         await watcher.until(2)
     assert {case for case, _ in watcher.steps} == {mine}
 
@@ -106,7 +106,7 @@ async def test_what_commits_late_is_not_passed_over(
     async with watching(dispatch) as watcher:
         async with dispatch.service.database.transaction() as slow:
             await slow.exec_driver_sql("SELECT pg_current_xact_id()")
-            case_id = await dispatch.demand()
+            case_id = await dispatch.deliver_demand()
             await asyncio.sleep(0.1)
             assert watcher.steps == []
             await dispatch.service.outbox.record(slow)
@@ -120,7 +120,7 @@ async def test_many_watchers_of_many_changes_miss_nothing(
     watchers = [Watcher(dispatch, None, lambda _: True) for _ in range(20)]
     tasks = [asyncio.create_task(watcher.run()) for watcher in watchers]
     await asyncio.gather(*(watcher.joined.wait() for watcher in watchers))
-    events = [dispatch.accepted() for _ in range(30)]
+    events = [dispatch.accepted_event() for _ in range(30)]
     await asyncio.gather(*(dispatch.deliver(*events[start : start + 10]) for start in (0, 10, 20)))
     await asyncio.gather(*(watcher.until(60) for watcher in watchers))
     assert {tuple(watcher.steps) for watcher in watchers} == {tuple(watchers[0].steps)}
@@ -143,7 +143,7 @@ async def test_watchers_are_let_go_when_the_service_leaves(
 
 
 async def test_over_http_a_bad_place_is_refused(dispatch: DispatchDriver) -> None:
-    headers = dispatch.key("dispatcher") | {"Last-Event-ID": "yesterday"}
+    headers = dispatch.headers_for("dispatcher") | {"Last-Event-ID": "yesterday"}
     assert (await dispatch.http.get("/v1/cases/stream", headers=headers)).status_code == 422
     with pytest.raises(InvalidInput):
         parse_position("1-x")

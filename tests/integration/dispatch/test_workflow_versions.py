@@ -40,15 +40,15 @@ async def test_blanks_and_comments_are_no_change(dispatch: DispatchDriver, tmp_p
 async def test_a_case_goes_on_by_its_version_while_new_ones_take_the_next(
     dispatch: DispatchDriver, tmp_path: Path
 ) -> None:
-    old = await dispatch.demand()
+    old = await dispatch.deliver_demand()
     folder = changed(tmp_path / "workflows", 'from = ["accepted", "travelling"]', 'from = ["travelling"]', 2)
     async with dispatch.service.database.transaction() as connection:
         dispatch.service.catalog = await load_catalog(
             connection, dispatch.service.properties, dispatch.clock.now(), folder
         )
-    new = await dispatch.demand()
-    assert [(await dispatch.case(c))["workflow"]["version"] for c in (old, new)] == [1, 2]
+    new = await dispatch.deliver_demand()
+    assert [(await dispatch.get_case(c))["workflow"]["version"] for c in (old, new)] == [1, 2]
     for case_id in (old, new):
-        await dispatch.act(case_id, "accept")
-    assert (await dispatch.act(old, "arrive"))["state"] == "on_site"
-    assert (await dispatch.post(new, "arrive")).status_code == 409
+        await dispatch.take_action(case_id, "accept")
+    assert (await dispatch.take_action(old, "arrive"))["state"] == "on_site"
+    assert (await dispatch.post_action(new, "arrive")).status_code == 409

@@ -44,18 +44,18 @@ def workflow_of(kind: str) -> Workflow:
     return next(workflow for workflow in WORKFLOWS.values() if kind in workflow.kinds)
 
 
-def opened(kind: Kind, prop: Property = TOWER, **told: Any) -> Case:
-    new = NewCase(id="c1", property="tower", kind=kind, raised_at=START, actor=actor("app"), **told)
+def opened_case(kind: Kind, prop: Property = TOWER, **fields: Any) -> Case:
+    new = NewCase(id="c1", property="tower", kind=kind, raised_at=START, actor=actor("app"), **fields)
     return open_case(workflow_of(kind), new, prop, START).after
 
 
 class Story:
     """A case that takes steps, each so long after the one before."""
 
-    def __init__(self, kind: Kind, prop: Property = TOWER, /, **told: Any) -> None:
+    def __init__(self, kind: Kind, prop: Property = TOWER, /, **fields: Any) -> None:
         self.workflow = workflow_of(kind)
         self.prop = prop
-        self.case = opened(kind, prop, **told)
+        self.case = opened_case(kind, prop, **fields)
         self.now = START
 
     def step(self, who: Actor, action: str, after: timedelta = MINUTE, /, **data: Any) -> Transition:

@@ -9,20 +9,20 @@ from shared.errors import InvalidInput
 from tests.unit.dispatch.support import QIAN, WANG, ZHAO, Story, actor
 
 
-def registered(**told: object) -> Story:
-    story = Story("complaint", **told)
+def registered_complaint(**data: object) -> Story:
+    story = Story("complaint", **data)
     story.step(ZHAO, "register")
     return story
 
 
-def not_valid() -> Story:
-    story = registered()
+def not_valid_complaint() -> Story:
+    story = registered_complaint()
     story.step(ZHAO, "judge", valid=False, verdict="not_valid", reason="no such noise was measured")
     return story
 
 
 def test_found_valid_it_is_handled_until_the_resident_agrees() -> None:
-    story = registered(line="cleaning")
+    story = registered_complaint(line="cleaning")
     story.step(ZHAO, "judge", valid=True)
     story.step(ZHAO, "assign", engineer="wang")
     story.step(WANG, "handle")
@@ -42,15 +42,15 @@ def test_found_valid_it_is_handled_until_the_resident_agrees() -> None:
 
 @pytest.mark.parametrize("missing", ["verdict", "reason"])
 def test_not_valid_needs_verdict_and_reason(missing: str) -> None:
-    told = {"verdict": "duplicate", "reason": "told before"}
-    del told[missing]
+    data = {"verdict": "duplicate", "reason": "a duplicate"}
+    del data[missing]
     with pytest.raises(InvalidInput) as refused:
-        registered().step(ZHAO, "judge", valid=False, **told)
+        registered_complaint().step(ZHAO, "judge", valid=False, **data)
     assert [error.path for error in refused.value.errors] == [f"data.{missing}"]
 
 
 def test_not_valid_is_agreed_to_only_once_another_has_signed() -> None:
-    story = not_valid()
+    story = not_valid_complaint()
     with pytest.raises(ActionNotAllowed):
         story.step(ZHAO, "agree")
     with pytest.raises(NotYours):
@@ -61,21 +61,21 @@ def test_not_valid_is_agreed_to_only_once_another_has_signed() -> None:
 
 
 def test_the_judge_is_not_offered_the_countersignature() -> None:
-    story = not_valid()
-    offered = {action.name for action in allowed_actions(story.workflow, story.case, ZHAO)}
-    assert "countersign" not in offered
-    assert "agree" not in offered
+    story = not_valid_complaint()
+    actions = {action.name for action in allowed_actions(story.workflow, story.case, ZHAO)}
+    assert "countersign" not in actions
+    assert "agree" not in actions
     assert "countersign" in {action.name for action in allowed_actions(story.workflow, story.case, QIAN)}
 
 
 def test_one_key_acting_for_two_people_is_two_people() -> None:
-    story = not_valid()
+    story = not_valid_complaint()
     admin = actor("qian", "admin")
     assert story.step(admin, "countersign").entry.actor == "qian"
 
 
 def test_after_an_appeal_somebody_else_judges() -> None:
-    story = not_valid()
+    story = not_valid_complaint()
     story.step(ZHAO, "appeal")
     with pytest.raises(NotYours):
         story.step(ZHAO, "judge", valid=True)
@@ -84,9 +84,9 @@ def test_after_an_appeal_somebody_else_judges() -> None:
 
 
 def test_withdrawn_before_a_proposal_only() -> None:
-    story = registered()
+    story = registered_complaint()
     assert story.step(ZHAO, "withdraw").after.state == "withdrawn"
-    later = registered()
+    later = registered_complaint()
     later.step(ZHAO, "judge", valid=True)
     later.step(ZHAO, "assign", engineer="wang")
     later.step(WANG, "handle")

@@ -1,4 +1,4 @@
-"""Clocks: waits are taken out, lateness is judged by when things happened."""
+"""Deadlines: waits are taken out, lateness is judged by when things happened."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -17,14 +17,14 @@ START = datetime(2026, 11, 23, 1, tzinfo=UTC)
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
 
 
-def begun(calendar: Calendar = ALWAYS, within: timedelta = 2 * HOUR) -> Deadline:
+def started_deadline(calendar: Calendar = ALWAYS, within: timedelta = 2 * HOUR) -> Deadline:
     deadline = deadlines.start_deadline("complete", START, DeadlineTarget(within), 0.75, calendar)
     assert deadline is not None
     return deadline
 
 
 def test_met_exactly_when_due_is_met_and_a_moment_later_is_missed() -> None:
-    deadline = begun()
+    deadline = started_deadline()
     assert deadlines.meet_deadline(deadline, deadline.due_at, ALWAYS).missed_at is None
     late = deadlines.meet_deadline(deadline, deadline.due_at + SECOND, ALWAYS)
     assert late.missed_at == deadline.due_at
@@ -35,7 +35,7 @@ def test_a_target_that_is_off_starts_no_clock() -> None:
 
 
 def test_a_wait_moves_the_due_time_by_its_length() -> None:
-    waiting = deadlines.pause_deadline(begun(), START + HOUR)
+    waiting = deadlines.pause_deadline(started_deadline(), START + HOUR)
     assert not waiting.passed(START + 9 * HOUR)
     going = deadlines.resume_deadline(waiting, START + 4 * HOUR, ALWAYS)
     assert going.due_at == START + 5 * HOUR
@@ -43,7 +43,7 @@ def test_a_wait_moves_the_due_time_by_its_length() -> None:
 
 
 def test_a_wait_after_the_miss_moves_nothing() -> None:
-    deadline = begun()
+    deadline = started_deadline()
     waiting = deadlines.pause_deadline(deadline, deadline.due_at + SECOND)
     assert (waiting.due_at, waiting.missed_at, waiting.paused_since) == (
         deadline.due_at,
@@ -55,13 +55,13 @@ def test_a_wait_after_the_miss_moves_nothing() -> None:
 
 def test_a_wait_over_night_takes_out_business_time_only() -> None:
     """Two business hours from Monday 9:00; waiting from 10:00 to 9:30 on Tuesday leaves one hour."""
-    waiting = deadlines.pause_deadline(begun(OFFICE), START + HOUR)
+    waiting = deadlines.pause_deadline(started_deadline(OFFICE), START + HOUR)
     going = deadlines.resume_deadline(waiting, START + timedelta(hours=24, minutes=30), OFFICE)
     assert going.due_at == START + timedelta(hours=25, minutes=30)
 
 
 def test_a_late_report_of_a_timely_deed_takes_the_miss_back() -> None:
-    missed = deadlines.deadline_at(begun(), START + 3 * HOUR)
+    missed = deadlines.deadline_at(started_deadline(), START + 3 * HOUR)
     assert missed.missed_at is not None
     assert deadlines.meet_deadline(missed, START + HOUR, ALWAYS).missed_at is None
     assert deadlines.pause_deadline(missed, START + HOUR).missed_at is None
@@ -69,13 +69,13 @@ def test_a_late_report_of_a_timely_deed_takes_the_miss_back() -> None:
 
 
 def test_an_end_without_the_deed_is_a_miss_only_past_due() -> None:
-    deadline = begun()
+    deadline = started_deadline()
     assert deadlines.stop_deadline(deadline, deadline.due_at).missed_at is None
     assert deadlines.stop_deadline(deadline, deadline.due_at + SECOND).missed_at == deadline.due_at
 
 
 def test_it_warns_once_before_due_then_looks_for_the_miss() -> None:
-    deadline = begun()
+    deadline = started_deadline()
     assert deadlines.next_check(deadline) == START + 1.5 * HOUR
     assert deadlines.is_warning_due(deadline, START + 1.5 * HOUR)
     assert not deadlines.is_warning_due(deadline, deadline.due_at + SECOND)
@@ -87,7 +87,7 @@ waits = st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 5000)), max_size
 
 @given(waits)
 def test_due_is_start_and_target_and_every_wait_before_the_miss(lengths: list[tuple[int, int]]) -> None:
-    deadline, at, waited = begun(), START, 0
+    deadline, at, waited = started_deadline(), START, 0
     for work, wait in lengths:
         at += timedelta(seconds=work)
         missed = at > deadline.due_at

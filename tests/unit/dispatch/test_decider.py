@@ -42,7 +42,7 @@ def opening(name: str, kind: str, at: datetime) -> OpenCase:
     return OpenCase(new=new, request=REQUEST)
 
 
-def told(action: Action, choice: int) -> dict[str, Any]:
+def field_values(action: Action, choice: int) -> dict[str, Any]:
     """Something for every field that the action asks for."""
     values = {
         "text": "x",
@@ -55,7 +55,7 @@ def told(action: Action, choice: int) -> dict[str, Any]:
     return {f.name: f.choices[0] if f.choices else values[f.type] for f in action.fields}
 
 
-def concluded(case: str, rating: int, at: datetime) -> ConcludeFollowUp:
+def conclusion(case: str, rating: int, at: datetime) -> ConcludeFollowUp:
     done = FollowUpDone(
         followup="f", case=case, property="tower", kind="repair", line="maintenance", due_at=at, since=at,
         outcome="answered", done_at=at, answer=Answer(rating=rating), version=1, by="qian",
@@ -93,14 +93,16 @@ def command(decider: CaseDecider, name: str, move: int, person: str, now: dateti
     if move == 4:
         return WithdrawCase(case=name, by="resident", at=now)
     if move in (5, 6):
-        return concluded(name, move - 4, now)
+        return conclusion(name, move - 4, now)
     case = decider.tracked[name].case
     by = Actor(person=person, recorded_by="office", roles=frozenset({"admin"}))
-    offered = allowed_actions(CATALOG.workflow_of(case), case, by)
-    if not offered:
+    actions = allowed_actions(CATALOG.workflow_of(case), case, by)
+    if not actions:
         return CheckDeadlines(case=name)
-    action = offered[move % len(offered)]
-    return PerformAction(case=name, act=ReportedAction(action=action.name, actor=by, data=told(action, move)))
+    action = actions[move % len(actions)]
+    return PerformAction(
+        case=name, act=ReportedAction(action=action.name, actor=by, data=field_values(action, move))
+    )
 
 
 def attempt(decider: CaseDecider, command: Command) -> None:

@@ -11,10 +11,10 @@ from services.dispatch.domain.timers import timers_for
 from services.dispatch.domain.transition import allowed_actions
 from shared.errors import InvalidInput, NotAllowed
 from shared.properties.property import Dispatch
-from tests.unit.dispatch.support import HOUR, LI, MINUTE, QIAN, START, TOWER, WANG, ZHAO, Story, opened
+from tests.unit.dispatch.support import HOUR, LI, MINUTE, QIAN, START, TOWER, WANG, ZHAO, Story, opened_case
 
 
-def worked_on() -> Story:
+def repair_on_site() -> Story:
     story = Story("repair")
     story.step(SYSTEM, "assign", timedelta(), engineer="wang")
     story.step(WANG, "accept")
@@ -24,7 +24,7 @@ def worked_on() -> Story:
 
 
 def test_a_whole_repair_ends_closed_with_its_follow_up_due_a_day_after_completion() -> None:
-    story = worked_on()
+    story = repair_on_site()
     story.step(WANG, "wait", reason="parts")
     story.step(WANG, "resume", HOUR)
     completed = story.step(WANG, "complete").after.at
@@ -43,7 +43,7 @@ def test_a_whole_repair_ends_closed_with_its_follow_up_due_a_day_after_completio
 
 
 def test_waiting_is_taken_out_of_complete_only() -> None:
-    story = worked_on()
+    story = repair_on_site()
     due = {deadline.name: deadline.due_at for deadline in story.case.deadlines}
     story.step(WANG, "wait", reason="resident absent")
     assert story.deadline("complete").paused_since == story.now
@@ -61,7 +61,7 @@ def test_arrive_is_taken_straight_from_accepted() -> None:
 
 
 def test_a_failed_inspection_sends_it_back_and_only_the_first_counts() -> None:
-    story = worked_on()
+    story = repair_on_site()
     first = story.step(WANG, "complete").after.completed_at
     story.step(QIAN, "inspect", passed=False)
     assert story.case.state == "on_site"
@@ -131,7 +131,7 @@ def test_assigning_to_somebody_unknown_is_refused_by_field() -> None:
      ({"reason": "x\x00"}, ["data.reason"]), ({"reason": "parts", "more": 1}, ["data.more"])],
 )  # fmt: skip
 def test_fields_are_checked_by_name(data: dict[str, object], paths: list[str]) -> None:
-    story = worked_on()
+    story = repair_on_site()
     with pytest.raises(InvalidInput) as refused:
         story.take(ReportedAction(action="wait", actor=WANG, data=data))
     assert [error.path for error in refused.value.errors] == paths
@@ -173,14 +173,14 @@ def test_cancelled_from_any_state_before_completed(steps: int) -> None:
 
 
 def test_completed_can_not_be_cancelled() -> None:
-    story = worked_on()
+    story = repair_on_site()
     story.step(WANG, "complete")
     with pytest.raises(ActionNotAllowed):
         story.step(ZHAO, "cancel")
 
 
 def test_folded_it_waits_for_the_other_and_keeps_its_own_follow_up() -> None:
-    story = worked_on()
+    story = repair_on_site()
     case = story.step(ZHAO, "attach", parent="0" * 36).after
     assert (case.state, case.parent, case.assignee, case.ended_at) == ("folded", "0" * 36, None, case.at)
     assert timers_for(story.workflow, case) == frozenset()
@@ -225,5 +225,5 @@ def test_outside_the_served_scope_it_waits_for_a_person_and_can_be_passed_on() -
 
 
 def test_a_higher_tier_moves_the_priority_up() -> None:
-    assert opened("repair", tier="VIP").priority == "high"
-    assert opened("repair").priority == "normal"
+    assert opened_case("repair", tier="VIP").priority == "high"
+    assert opened_case("repair").priority == "normal"

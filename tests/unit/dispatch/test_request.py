@@ -5,7 +5,7 @@ import pytest
 from services.dispatch.domain.case import SYSTEM
 from services.dispatch.domain.errors import ActionNotAllowed
 from shared.errors import InvalidInput
-from tests.unit.dispatch.support import WANG, ZHAO, Story, opened
+from tests.unit.dispatch.support import WANG, ZHAO, Story, opened_case
 
 
 def test_a_request_is_assigned_done_followed_up_and_closed() -> None:
@@ -37,7 +37,7 @@ def test_an_explanation_that_is_not_accepted_starts_it_again_one_level_up() -> N
 
 
 def test_kinds_are_looked_at_from_their_perspective() -> None:
-    assert [opened(kind).perspective for kind in ("help", "business", "move_in", "repair")] == [
+    assert [opened_case(kind).perspective for kind in ("help", "business", "move_in", "repair")] == [
         "service", "business", "management", "management",
     ]  # fmt: skip
 
