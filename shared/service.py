@@ -79,6 +79,7 @@ class Service:
         self.relay = Relay(self.database, self.outbox, context.bus, context.clock)
         self.revoked_keys = RevokedKeys(self.database, tables.revoked_keys, context.keyring, context.clock)
         self.housekeeping = Housekeeping(self.database, self.relay, tables.inbox, context.clock)
+        self.wakeups = [self.relay.wakeup]
         self.registry = CollectorRegistry()
         self._messaging_metrics = MessagingMetrics(self.registry)
         self._tasks: list[asyncio.Task[None]] = []
@@ -193,8 +194,9 @@ class Service:
         await self.outbox.record(connection, *events)
 
     def committed(self) -> None:
-        """Something was committed: the outbox may hold rows to relay."""
-        self.relay.wake()
+        """Something was committed: there may be rows to publish, and whoever waits for a change looks."""
+        for wakeup in self.wakeups:
+            wakeup.set()
 
     # Metrics and health.
 

@@ -41,6 +41,7 @@ class Dispatch(Service):
         self.case_actions = CaseActions(self)
         self.timer_watch = TimerWatch(self)
         self.change_stream = ChangeStream(self.database, lambda: self.catalog, self.clock.now, self.leaving)
+        self.wakeups += [self.change_stream.wakeup, self.timer_watch.wakeup]
 
     def subscriptions(self) -> Sequence[Subscription[Any]]:
         return handlers.subscriptions(self)
@@ -59,12 +60,6 @@ class Dispatch(Service):
             partial(match_withdrawals_forever, self),
             partial(clean_keys_forever, self),
         )
-
-    def committed(self) -> None:
-        """Something was committed: to be relayed, to be told on the stream, and perhaps due soon."""
-        super().committed()
-        self.change_stream.wake()
-        self.timer_watch.wake()
 
     async def prepare(self) -> None:
         async with self.database.transaction() as connection:
