@@ -27,6 +27,7 @@ from shared.http.problems import respond_not_found
 from shared.http.router import Router
 from shared.messaging.bus import Bus
 from shared.pages.layout import PageRenderer, sign_in_routes
+from shared.properties.kind_files import load_kinds
 from shared.service import VERSION, Service, ServiceContext, secret_and_keyring
 from shared.settings import Settings
 from shared.telemetry import configure_logging, configure_tracing
@@ -50,6 +51,7 @@ class Process:
         self.clock = clock or SystemClock()
         self.secret, self.keyring = secret_and_keyring(settings)
         properties = load_all_properties(settings)
+        kinds = load_kinds(settings.workflow_folders)
         embedded = None if settings.amqp_url else make_bus(settings, self.clock)
         self.services: list[Service] = []
         self._buses: list[Bus] = [embedded] if embedded else []
@@ -57,7 +59,7 @@ class Process:
             bus = embedded or make_bus(settings, self.clock)
             if not embedded:
                 self._buses.append(bus)
-            around = ServiceContext(settings, self.clock, bus, self.secret, self.keyring, properties)
+            around = ServiceContext(settings, self.clock, bus, self.secret, self.keyring, properties, kinds)
             self.services.append(service_class(name)(around))
 
     async def start(self) -> None:

@@ -9,6 +9,7 @@ from shared.auth import Keyring, Secret
 from shared.clock import Clock
 from shared.database.engine import Database
 from shared.messages.cloudevents import Event
+from shared.messages.kinds import KindCatalog
 from shared.messaging.outbox import Outbox
 from shared.properties.property import Property
 from shared.settings import Settings
@@ -22,6 +23,7 @@ class Host(Protocol):
     secret: Secret
     keyring: Keyring
     properties: Mapping[str, Property]
+    kinds: KindCatalog
     database: Database
     outbox: Outbox
 

@@ -19,6 +19,7 @@ from shared.errors import Unavailable
 from shared.http.endpoints import Endpoint
 from shared.http.health import Origin
 from shared.messages.cloudevents import Event
+from shared.messages.kinds import KindCatalog
 from shared.messaging.availability import retry_while_unavailable
 from shared.messaging.bus import Bus, BusDown, Consumer
 from shared.messaging.consumer import EventConsumer, Subscription
@@ -55,6 +56,7 @@ class ServiceContext:
     secret: Secret
     keyring: Keyring
     properties: Mapping[str, Property]
+    kinds: KindCatalog
 
 
 class Service:
@@ -71,6 +73,7 @@ class Service:
         self.secret = context.secret
         self.keyring = context.keyring
         self.properties = context.properties
+        self.kinds = context.kinds
         tables = self.messaging_tables
         self.database = Database(self.name, context.settings.database_url, context.settings.data_dir)
         self.outbox = Outbox(tables.outbox, context.clock)
@@ -79,7 +82,6 @@ class Service:
         self.relay = Relay(self.database, self.outbox, context.bus, context.clock)
         self.revoked_keys = RevokedKeys(self.database, tables.revoked_keys, context.keyring, context.clock)
         self.housekeeping = Housekeeping(self.database, self.relay, tables.inbox, context.clock)
-        self.wakeups = [self.relay.wakeup]
         self.registry = CollectorRegistry()
         self._messaging_metrics = MessagingMetrics(self.registry)
         self._tasks: list[asyncio.Task[None]] = []
@@ -194,9 +196,8 @@ class Service:
         await self.outbox.record(connection, *events)
 
     def committed(self) -> None:
-        """Something was committed: there may be rows to publish, and whoever waits for a change looks."""
-        for wakeup in self.wakeups:
-            wakeup.set()
+        """Something was committed: the outbox may hold rows to relay."""
+        self.relay.wake()
 
     # Metrics and health.
 

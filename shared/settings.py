@@ -7,6 +7,8 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT = Path(__file__).resolve().parent.parent
+PACKAGED_WORKFLOWS = PROJECT / "services" / "dispatch" / "workflows"
+"""The workflow files that come with the software."""
 
 
 class Settings(BaseSettings):
@@ -40,3 +42,11 @@ class Settings(BaseSettings):
     def origin(self) -> str:
         """The origin that links are made with."""
         return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
+
+    @property
+    def workflow_folders(self) -> tuple[Path, Path]:
+        """Where workflow files lie: those that come with the software, and the installation's own.
+
+        It stands here because every service reads the kinds in them, and services do not know each other.
+        """
+        return PACKAGED_WORKFLOWS, self.properties_dir / "workflows"

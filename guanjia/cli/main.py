@@ -48,7 +48,7 @@ def serve(what: Annotated[Served, typer.Argument(help="which services | 启动�
     """Run services until Ctrl-C or SIGTERM. | 运行服务，按 Ctrl-C 结束。"""
     from guanjia.process import SERVICES, PortTaken
     from guanjia.process import serve as run
-    from services.dispatch.domain.workflow.lint import WorkflowRefused
+    from shared.properties.kind_files import WorkflowRefused
     from shared.properties.loader import PropertyInvalid
 
     names = list(SERVICES) if what is Served.all else [what.value]

@@ -36,12 +36,13 @@ class Dispatch(Service):
 
     def __init__(self, context: ServiceContext) -> None:
         super().__init__(context)
-        self.catalog = WorkflowCatalog(load_workflows().values(), self.properties)
+        self.catalog = WorkflowCatalog(
+            load_workflows(self.settings.workflow_folders).values(), self.properties
+        )
         self.metrics = DispatchMetrics(self.registry)
         self.case_actions = CaseActions(self)
         self.timer_watch = TimerWatch(self)
         self.change_stream = ChangeStream(self.database, lambda: self.catalog, self.clock.now, self.leaving)
-        self.wakeups += [self.change_stream.wakeup, self.timer_watch.wakeup]
 
     def subscriptions(self) -> Sequence[Subscription[Any]]:
         return handlers.subscriptions(self)
@@ -61,9 +62,17 @@ class Dispatch(Service):
             partial(clean_keys_forever, self),
         )
 
+    def committed(self) -> None:
+        """Something was committed: to be relayed, to be told on the stream, and perhaps due soon."""
+        super().committed()
+        self.change_stream.wake()
+        self.timer_watch.wake()
+
     async def prepare(self) -> None:
         async with self.database.transaction() as connection:
-            self.catalog = await load_catalog(connection, self.properties, self.clock.now())
+            self.catalog = await load_catalog(
+                connection, self.properties, self.clock.now(), self.settings.workflow_folders
+            )
 
     async def finish(self) -> None:
         await self.case_actions.finish()

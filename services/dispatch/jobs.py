@@ -31,11 +31,15 @@ _KEEP_KEYS = timedelta(days=7)
 
 
 class TimerWatch:
-    """Checks cases when something of them is due; set `wakeup` after a commit."""
+    """Checks cases when something of them is due; `wake` it after a commit."""
 
     def __init__(self, host: CommandHost) -> None:
         self._host = host
-        self.wakeup = asyncio.Event()
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something was committed."""
+        self._wake.set()
 
     async def run(self) -> None:
         """Check what is due, for ever."""
@@ -59,7 +63,7 @@ class TimerWatch:
         return len(ids)
 
     async def _check_and_rest(self) -> None:
-        self.wakeup.clear()
+        self._wake.clear()
         async with self._host.database.autocommit() as connection:
             due_at = await next_due_at(connection)
         is_due = due_at is not None and due_at <= self._host.clock.now()
@@ -86,7 +90,7 @@ class TimerWatch:
         if due_at is not None:
             left = (due_at - clock.now()).total_seconds()
             seconds = min(max(left, _SHORTEST_SLEEP), _LONGEST_SLEEP)
-        waits = [asyncio.ensure_future(self.wakeup.wait()), asyncio.ensure_future(clock.sleep(seconds))]
+        waits = [asyncio.ensure_future(self._wake.wait()), asyncio.ensure_future(clock.sleep(seconds))]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -130,7 +130,7 @@ def available_actions(catalog: WorkflowCatalog, case: Case, identity: Identity) 
     return [
         AvailableAction(
             action=action.name,
-            fields={field.name: field.told for field in action.fields},
+            fields={field.name: field.type_name for field in action.fields},
             required=[field.name for field in action.fields if field.required],
             name={"zh": action.zh, "en": action.en},
         )

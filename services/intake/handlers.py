@@ -71,5 +71,8 @@ class InboundConsumer:
         envelope = decode(sanitize(delivery.body), Envelope)
         context = self._context
         return read_event(
-            envelope, EventContext(by="amqp", now=context.clock.now(), properties=context.properties)
+            envelope,
+            EventContext(
+                by="amqp", now=context.clock.now(), properties=context.properties, kinds=context.kinds
+            ),
         )

@@ -35,23 +35,8 @@ Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 Rating = Annotated[int, Meta(ge=1, le=5)]
 Floor = Annotated[int, Meta(ge=-50, le=500)] | Word
 
-Kind = Literal[
-    "repair",
-    "complaint",
-    "help",
-    "fee",
-    "move_in",
-    "decoration",
-    "key_custody",
-    "visitor",
-    "errand",
-    "club",
-    "community",
-    "business",
-    "suggestion",
-    "praise",
-    "care",
-]
+Kind = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}(?!\n)$")]
+"""The name of a kind of demand; which kinds there are is told by the workflow files (`messages.kinds`)."""
 Line = Literal["customer_service", "security", "maintenance", "cleaning", "greening"]
 Perspective = Literal["management", "service", "business"]
 Priority = Literal["low", "normal", "high", "urgent"]

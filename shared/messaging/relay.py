@@ -39,7 +39,7 @@ _BACK_OFF = timedelta(seconds=10)
 
 
 class Relay:
-    """One service's relay. set `wakeup` after a commit; a poll finds what a crash left behind."""
+    """One service's relay. `wake` it after a commit; a poll finds what a crash left behind."""
 
     def __init__(self, database: Database, outbox: Outbox, bus: Bus, clock: Clock) -> None:
         self._database = database
@@ -47,14 +47,18 @@ class Relay:
         self._outbox, self._drained = outbox, -1
         self._bus = bus
         self._clock = clock
-        self.wakeup = asyncio.Event()
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """There may be rows to send."""
+        self._wake.set()
 
     async def run(self) -> None:
         """Send for ever."""
         await run_forever(f"{self._database.service} relay", self._send_and_rest, is_temporary=is_temporary)
 
     async def _send_and_rest(self) -> None:
-        self.wakeup.clear()
+        self._wake.clear()
         sent = await self.send_batch()
         if sent is None:
             await asyncio.sleep(_TURN_SECONDS)
@@ -64,7 +68,7 @@ class Relay:
     async def _rest(self) -> None:
         try:
             async with asyncio.timeout(_POLL_SECONDS):
-                await self.wakeup.wait()
+                await self._wake.wait()
         except TimeoutError:
             pass
 

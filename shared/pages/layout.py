@@ -1,6 +1,5 @@
 """Pages for people: Chinese first and English, one layout, strict headers, sign-in by key or by link."""
 
-import tomllib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from shared.errors import NotAllowed, NotSignedIn, Problem
 from shared.http.authentication import SESSION_COOKIE, Authenticator
 from shared.http.problems import as_problem
 from shared.http.requests import language_of, read_body, same_origin
+from shared.pages.texts import load_texts
 
 HERE = Path(__file__).resolve().parent
 HTMX = Path(js_lib_htmx.__file__).resolve().parent / "static" / "htmx"
@@ -31,16 +31,6 @@ HEADERS = {
     "X-Frame-Options": "DENY",
     "Cache-Control": "no-store",
 }
-
-Texts = dict[str, dict[str, str]]
-
-
-def load_texts(*files: Path) -> Texts:
-    """Texts by key: TOML tables `[key] zh = "…" en = "…"`; later files win."""
-    texts: Texts = {}
-    for file in files:
-        texts.update(tomllib.loads(file.read_text(encoding="utf-8")))
-    return texts
 
 
 class PageRenderer:

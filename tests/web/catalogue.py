@@ -7,14 +7,14 @@ from typing import Any, get_args
 from services.dispatch.domain.workflow.loader import load_workflows
 from services.kpi.domain.definitions import DEFINITIONS
 from shared.auth import Role
-from shared.messages.facts import Kind, Line
-from shared.pages.layout import load_texts
+from shared.messages.facts import Line
+from shared.pages.texts import load_texts
 from shared.properties.targets import BUILT_IN, TargetName
 from shared.settings import PROJECT
 
 FILES = sorted(PROJECT.glob("services/*/pages/texts.toml"))
 _PARTS = re.compile(r"[()（）、，,·:：.。]")
-_NAMED = re.compile(r"(?:choice|subject|channel|line|perspective|priority|kind|role|tier)_(.+)")
+_NAMED = re.compile(r"(?:choice|subject|channel|line|perspective|priority|role|tier)_(.+)")
 _PLACE = re.compile(r"\\\{[a-z_]+\\\}")
 _ID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 
@@ -36,15 +36,18 @@ def _foreign(text: str, language: str) -> bool:
 @cache
 def programs_words() -> frozenset[str]:
     """Names of kinds, states, actions, fields, roles, lines and rates as programs write them."""
-    found = {*get_args(Kind), *get_args(Line), *get_args(Role), *get_args(TargetName)}
+    found = {*get_args(Line), *get_args(Role), *get_args(TargetName)}
     for workflow in load_workflows().values():
         found |= {
             workflow.name,
+            *workflow.kinds,
+            *workflow.stamps,
             *workflow.states,
             *workflow.actions,
             *(rule.name for rule in workflow.deadline_rules),
         }
-        found |= {field.name for action in workflow.actions.values() for field in action.fields}
+        fields = [field for action in workflow.actions.values() for field in action.fields]
+        found |= {field.name for field in fields} | {choice for field in fields for choice in field.choices}
     keys = (_NAMED.fullmatch(key) for file in FILES for key in load_texts(file))
     return frozenset(found | {key[1] for key in keys if key})
 
@@ -64,8 +67,16 @@ def _named() -> list[Any]:
     """What the workflows name in both languages."""
     things: list[Any] = []
     for workflow in load_workflows().values():
-        things += [workflow, *workflow.states.values(), *workflow.actions.values(), *workflow.deadline_rules]
-        things += [field for action in workflow.actions.values() for field in action.fields]
+        things += [
+            workflow,
+            *workflow.kinds.values(),
+            *workflow.stamps.values(),
+            *workflow.states.values(),
+            *workflow.actions.values(),
+            *workflow.deadline_rules,
+        ]
+        fields = [field for action in workflow.actions.values() for field in action.fields]
+        things += [*fields, *(choice for field in fields for choice in field.choices.values())]
     return things
 
 

@@ -9,7 +9,7 @@ import services.dispatch.app
 from services.dispatch.domain.workflow.loader import load_workflows
 from services.dispatch.domain.workflow_catalog import WorkflowCatalog
 from services.dispatch.pages.localizer import Localizer
-from shared.pages.layout import load_texts
+from shared.pages.texts import load_texts
 from tests.web.conftest import House, Visit
 
 NOW = datetime(2026, 11, 23, 1, tzinfo=UTC)

@@ -53,6 +53,8 @@ async def list_cases(call: Call[DispatchContext, CasesQuery, None]) -> Page[Case
     """A page of the cases that the caller sees."""
     query, context = call.query, call.context
     after = CURSOR.decode(query.cursor)
+    if query.kind is not None:
+        context.kinds.require(query.kind, "kind")
     which = CaseFilter(
         properties=visible_properties(context.properties, call.identity, query.property),
         kind=query.kind,

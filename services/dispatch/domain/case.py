@@ -92,8 +92,7 @@ class Case(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"deadl
     inspected_at: datetime | None = None
     inspection_passed: bool | None = None
     findings: tuple[Finding, ...] = ()
-    explained_at: datetime | None = None
-    consented_at: datetime | None = None
+    stamps: dict[str, datetime] = {}
     ended_at: datetime | None = None
     follow_up: FollowUp | None = None
 

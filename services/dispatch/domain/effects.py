@@ -1,6 +1,7 @@
-"""What the guards and effects that definitions name do. `workflow.words` lists the same names."""
+"""What the effects do that a step of a workflow may name: each makes of a case the case after it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
@@ -8,122 +9,106 @@ from msgspec.structs import replace
 
 from services.dispatch.domain.case import Actor, Case, Finding
 
-Effect = Callable[["StepContext"], Case]
-
 
 class StepContext(Struct, frozen=True, kw_only=True):
     """A step being taken: the case so far, by whom, when, with what."""
 
     case: Case
     actor: Actor
-    at: Any
+    at: datetime
     data: dict[str, Any]
+
+
+class Effect(Struct, frozen=True):
+    """`apply` gives the case after it; `fields` are those, by type, that the step's action must ask for."""
+
+    apply: Callable[[StepContext], Case]
+    fields: Mapping[str, str] = {}
 
 
 def _with_person(people: tuple[str, ...], person: str | None) -> tuple[str, ...]:
     return people if person is None or person in people else (*people, person)
 
 
-def _assign(done: StepContext) -> Case:
-    return replace(done.case, assignee=done.data["engineer"], retry_at=None, told_nobody_at=None)
+def _assign(step: StepContext) -> Case:
+    return replace(step.case, assignee=step.data["engineer"], retry_at=None, told_nobody_at=None)
 
 
-def _unassign(done: StepContext) -> Case:
-    return replace(done.case, assignee=None)
+def _unassign(step: StepContext) -> Case:
+    return replace(step.case, assignee=None)
 
 
-def _exclude(done: StepContext) -> Case:
-    return replace(done.case, excluded=_with_person(done.case.excluded, done.case.assignee))
+def _exclude(step: StepContext) -> Case:
+    return replace(step.case, excluded=_with_person(step.case.excluded, step.case.assignee))
 
 
-def _lapse(done: StepContext) -> Case:
-    return replace(done.case, lapsed=_with_person(done.case.lapsed, done.case.assignee))
+def _lapse(step: StepContext) -> Case:
+    return replace(step.case, lapsed=_with_person(step.case.lapsed, step.case.assignee))
 
 
-def _escalate(done: StepContext) -> Case:
-    return replace(done.case, level=done.case.level + 1)
+def _escalate(step: StepContext) -> Case:
+    return replace(step.case, level=step.case.level + 1)
 
 
-def _work(done: StepContext) -> Case:
-    worker = done.case.assignee or (None if done.actor.system else done.actor.person)
-    return replace(done.case, workers=_with_person(done.case.workers, worker))
+def _work(step: StepContext) -> Case:
+    worker = step.case.assignee or (None if step.actor.system else step.actor.person)
+    return replace(step.case, workers=_with_person(step.case.workers, worker))
 
 
-def _complete(done: StepContext) -> Case:
-    return replace(done.case, completed_at=done.case.completed_at or done.at, done_at=done.at)
+def _complete(step: StepContext) -> Case:
+    return replace(step.case, completed_at=step.case.completed_at or step.at, done_at=step.at)
 
 
-def _inspect(done: StepContext) -> Case:
-    if done.case.inspected_at is not None:
-        return done.case
-    return replace(done.case, inspected_at=done.at, inspection_passed=done.data["passed"])
+def _inspect(step: StepContext) -> Case:
+    if step.case.inspected_at is not None:
+        return step.case
+    return replace(step.case, inspected_at=step.at, inspection_passed=step.data["passed"])
 
 
-def _judge(done: StepContext) -> Case:
-    valid = done.data["valid"]
-    finding = Finding(valid=valid, at=done.at, by=done.actor.person, effective_at=done.at if valid else None)
-    return replace(done.case, findings=(*done.case.findings, finding))
+def _judge(step: StepContext) -> Case:
+    valid = step.data["valid"]
+    finding = Finding(valid=valid, at=step.at, by=step.actor.person, effective_at=step.at if valid else None)
+    return replace(step.case, findings=(*step.case.findings, finding))
 
 
-def _countersign(done: StepContext) -> Case:
-    *earlier, latest = done.case.findings
-    return replace(done.case, findings=(*earlier, replace(latest, effective_at=done.at)))
+def _countersign(step: StepContext) -> Case:
+    *earlier, latest = step.case.findings
+    return replace(step.case, findings=(*earlier, replace(latest, effective_at=step.at)))
 
 
-def _explain(done: StepContext) -> Case:
-    return replace(done.case, explained_at=done.at)
+def _urge(step: StepContext) -> Case:
+    return replace(step.case, urged=step.case.urged + 1)
 
 
-def _consent(done: StepContext) -> Case:
-    return replace(done.case, consented_at=done.at)
+def _fold(step: StepContext) -> Case:
+    return replace(step.case, parent=step.data["parent"], assignee=None, ended_at=step.at)
 
 
-def _revoke(done: StepContext) -> Case:
-    return replace(done.case, consented_at=None)
+def _unfold(step: StepContext) -> Case:
+    return replace(step.case, parent=None, ended_at=None)
 
 
-def _urge(done: StepContext) -> Case:
-    return replace(done.case, urged=done.case.urged + 1)
-
-
-def _fold(done: StepContext) -> Case:
-    return replace(done.case, parent=done.data["parent"], assignee=None, ended_at=done.at)
-
-
-def _unfold(done: StepContext) -> Case:
-    return replace(done.case, parent=None, ended_at=None)
-
-
-APPLY_EFFECT: dict[str, Effect] = {
-    "assign": _assign,
-    "unassign": _unassign,
-    "exclude": _exclude,
-    "lapse": _lapse,
-    "escalate": _escalate,
-    "work": _work,
-    "complete": _complete,
-    "inspect": _inspect,
-    "judge": _judge,
-    "countersign": _countersign,
-    "explain": _explain,
-    "consent": _consent,
-    "revoke": _revoke,
-    "urge": _urge,
-    "fold": _fold,
-    "unfold": _unfold,
+EFFECTS: Mapping[str, Effect] = {
+    "assign": Effect(_assign, {"engineer": "person"}),
+    "unassign": Effect(_unassign),
+    "exclude": Effect(_exclude),
+    "lapse": Effect(_lapse),
+    "escalate": Effect(_escalate),
+    "work": Effect(_work),
+    "complete": Effect(_complete),
+    "inspect": Effect(_inspect, {"passed": "bool"}),
+    "judge": Effect(_judge, {"valid": "bool"}),
+    "countersign": Effect(_countersign),
+    "urge": Effect(_urge),
+    "fold": Effect(_fold, {"parent": "case"}),
+    "unfold": Effect(_unfold),
 }
+"""By the name that a definition gives it."""
 
-CASE_GUARDS: dict[str, Callable[[Case], bool]] = {
-    "countersigned": lambda case: bool(case.findings) and case.findings[-1].effective_at is not None,
-    "unsigned": lambda case: bool(case.findings) and case.findings[-1].effective_at is None,
-    "explained": lambda case: case.explained_at is not None,
-    "consented": lambda case: case.consented_at is not None,
-    "outside_scope": lambda case: case.outside is not None,
-}
-"""Guards that ask the case."""
 
-ACTOR_GUARDS: dict[str, Callable[[Case, str], bool]] = {
-    "other_judge": lambda case, person: all(finding.by != person for finding in case.findings),
-    "other_signer": lambda case, person: not case.findings or case.findings[-1].by != person,
-}
-"""Guards that ask who acts: 1 % of valid complaints would otherwise be self-certified."""
+def apply_effects(names: tuple[str, ...], step: StepContext) -> Case:
+    """The case after the effects `names`, in their order."""
+    case = step.case
+    for name in names:
+        case = EFFECTS[name].apply(replace(step, case=case))
+    return case

@@ -11,7 +11,7 @@ def describe_action(action: Action) -> dict[str, Any]:
     """An action for callers: its fields with their types, and which of them are required."""
     return {
         "action": action.name,
-        "fields": {field.name: field.told for field in action.fields},
+        "fields": {field.name: field.type_name for field in action.fields},
         "required": [field.name for field in action.fields if field.required],
     }
 

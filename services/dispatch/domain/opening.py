@@ -57,7 +57,7 @@ def open_case(workflow: Workflow, new: NewCase, prop: Property, now: datetime) -
         deadlines=_start_deadlines(workflow, new, priority, prop),
         line=new.line,
         subject=new.subject,
-        perspective=new.perspective or workflow.perspectives.get(new.kind, "service"),
+        perspective=new.perspective or workflow.kinds[new.kind].perspective,
         language=new.language,
         rework_of=new.rework_of,
         equipment=new.equipment,
@@ -70,8 +70,8 @@ def open_case(workflow: Workflow, new: NewCase, prop: Property, now: datetime) -
 
 def effective_priority(new: NewCase) -> Priority:
     """What was asked for (normal, where nothing was), one higher for a resident of a higher tier."""
-    asked = new.priority or "normal"
-    return _ABOVE[asked] if (new.tier or "").lower() in VIP else asked
+    priority = new.priority or "normal"
+    return _ABOVE[priority] if (new.tier or "").lower() in VIP else priority
 
 
 def case_number(workflow: Workflow, new: NewCase, prop: Property) -> str:
@@ -96,8 +96,8 @@ def _start_deadlines(
 
 
 def _is_assigned_automatically(workflow: Workflow, new: NewCase, prop: Property) -> bool:
-    known = workflow.assignment is not None and bool(prop.people)
-    return known and prop.dispatch.automatic and new.outside is None
+    possible = workflow.assignment is not None and bool(prop.people)
+    return possible and prop.dispatch.automatic and new.outside is None
 
 
 def _first_entry(case: Case, new: NewCase, now: datetime) -> HistoryEntry:

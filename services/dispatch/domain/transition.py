@@ -15,8 +15,9 @@ from services.dispatch.domain.case import (
     ReportedAction,
     Transition,
 )
-from services.dispatch.domain.effects import ACTOR_GUARDS, APPLY_EFFECT, CASE_GUARDS, StepContext
+from services.dispatch.domain.effects import StepContext, apply_effects
 from services.dispatch.domain.errors import ActionNotAllowed, NotYours
+from services.dispatch.domain.guards import actor_guards_hold, case_guards_hold
 from services.dispatch.domain.workflow.definition import FOLDED, Action, Step, Workflow
 from shared.errors import InvalidInput, NotAllowed
 from shared.messages.facts import Line
@@ -37,10 +38,9 @@ def advance(
     check_required(step, data)
     _check_person(step, case, act.actor)
     at = _check_time(case, act.at, now)
-    done = case
-    for effect in step.effects:
-        done = APPLY_EFFECT[effect](StepContext(case=done, actor=act.actor, at=at, data=data))
-    after = _enter_state(workflow, step, replace(done, version=case.version + 1, at=at), terms, now)
+    affected = apply_effects(step.effects, StepContext(case=case, actor=act.actor, at=at, data=data))
+    stamped = replace(affected, version=case.version + 1, at=at, stamps=_stamps(step, case, at))
+    after = _enter_state(workflow, step, stamped, terms, now)
     return Transition(before=case, after=after, entry=_entry(case, after, act, at, now, data))
 
 
@@ -56,11 +56,17 @@ def allowed_actions(workflow: Workflow, case: Case, actor: Actor) -> list[Action
     open_to_it = {
         step.action
         for step in workflow.by_state[case.state]
-        if _case_guards_hold(step, case)
+        if case_guards_hold(step, case)
         and _may_act(workflow.actions[step.action], case, actor)
-        and _actor_guards_hold(step, case, actor)
+        and actor_guards_hold(step, case, actor.person)
     }
     return [action for name, action in workflow.actions.items() if name in open_to_it and action.roles]
+
+
+def _stamps(step: Step, case: Case, at: datetime) -> dict[str, datetime]:
+    """What the case bears after `step`, each since when."""
+    kept = {name: since for name, since in case.stamps.items() if name not in step.unstamp}
+    return kept | dict.fromkeys(step.stamp, at)
 
 
 def _action(workflow: Workflow, case: Case, act: ReportedAction) -> Action:
@@ -72,7 +78,7 @@ def _action(workflow: Workflow, case: Case, act: ReportedAction) -> Action:
     if not _may_act(action, case, act.actor):
         raise NotYours()
     ways = [step for step in workflow.by_state[case.state] if step.action == act.action]
-    if not any(_case_guards_hold(step, case) for step in ways):
+    if not any(case_guards_hold(step, case) for step in ways):
         raise _refused(workflow, case, act)
     return action
 
@@ -89,16 +95,8 @@ def _may_act(action: Action, case: Case, actor: Actor) -> bool:
     return bool(roles - {"engineer"}) or (bool(roles) and case.assignee == actor.person)
 
 
-def _case_guards_hold(step: Step, case: Case) -> bool:
-    return all(CASE_GUARDS[guard](case) for guard in step.guards if guard in CASE_GUARDS)
-
-
-def _actor_guards_hold(step: Step, case: Case, actor: Actor) -> bool:
-    return all(ACTOR_GUARDS[guard](case, actor.person) for guard in step.guards if guard in ACTOR_GUARDS)
-
-
 def _check_person(step: Step, case: Case, actor: Actor) -> None:
-    if not _actor_guards_hold(step, case, actor):
+    if not actor_guards_hold(step, case, actor.person):
         raise NotYours()
 
 
@@ -190,7 +188,6 @@ def _follow_up(workflow: Workflow, case: Case) -> FollowUp:
 
 
 def follow_up_line(workflow: Workflow, case: Case) -> Line:
-    """The line that its follow-up rates: the workflow's, a complaint's own, else customer service."""
-    if workflow.follow_up.line is not None:
-        return workflow.follow_up.line
-    return (case.line or "customer_service") if case.kind == "complaint" else "customer_service"
+    """The line that its follow-up rates: the workflow's, or the one that the demand named."""
+    line = workflow.follow_up.line
+    return (case.line or "customer_service") if line == "named" else line

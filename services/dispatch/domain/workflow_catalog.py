@@ -7,6 +7,7 @@ from services.dispatch.domain.case import Case, CaseTerms
 from services.dispatch.domain.workflow.definition import Workflow
 from shared.errors import InvalidInput
 from shared.messages.facts import Kind
+from shared.messages.kinds import KindEntry
 from shared.properties.property import Property
 
 
@@ -15,11 +16,13 @@ class WorkflowCatalog:
 
     def __init__(self, workflows: Iterable[Workflow], properties: Mapping[str, Property]) -> None:
         self.properties = properties
+        self.kinds: dict[Kind, KindEntry] = {}
         self._by_kind: dict[Kind, Workflow] = {}
         self._versions: dict[tuple[str, int], Workflow] = {}
         for workflow in workflows:
             self.add_version(workflow)
             self._by_kind.update(dict.fromkeys(workflow.kinds, workflow))
+            self.kinds.update(workflow.kinds)
 
     def add_version(self, workflow: Workflow) -> None:
         """Add an earlier version, for the cases that began with it."""
@@ -30,8 +33,16 @@ class WorkflowCatalog:
         return (name, version) in self._versions
 
     def workflow_for_kind(self, kind: Kind) -> Workflow:
-        """The definition that a new case of `kind` begins with."""
-        return self._by_kind[kind]
+        """The definition that a new case of `kind` begins with. Raises InvalidInput for an unknown kind."""
+        workflow = self._by_kind.get(kind)
+        if workflow is None:
+            raise InvalidInput.of("kind", "There is no such kind of demand", "没有这种需求类型")
+        return workflow
+
+    @property
+    def current_workflows(self) -> list[Workflow]:
+        """The definitions that new cases begin with."""
+        return list({workflow.name: workflow for workflow in self._by_kind.values()}.values())
 
     def workflow_of(self, case: Case) -> Workflow:
         """The definition that `case` began with."""

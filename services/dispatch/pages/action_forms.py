@@ -102,7 +102,7 @@ def button_style(workflow: Workflow, case: Case, action: Action) -> ButtonStyle:
 
 
 def _field(localizer: Localizer, case: Case, field: Field, loads: Mapping[str, int]) -> FormField:
-    choices = [Choice(value, localizer.choice(value)) for value in field.choices]
+    choices = [Choice(value, localizer.of(name)) for value, name in field.choices.items()]
     if field.type == "bool":
         choices = [Choice("true", localizer.t("yes")), Choice("false", localizer.t("no"))]
     people = _people_choices(localizer, case, loads) if field.type == "person" else []

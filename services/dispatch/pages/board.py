@@ -1,7 +1,7 @@
 """The board: the reader's filters with their options, and the rows or cards of the cases that pass them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 from urllib.parse import urlencode
 
 from msgspec import Meta, Struct, field, to_builtins
@@ -201,7 +201,7 @@ def filter_options(localizer: Localizer, identity: Identity, filters: BoardFilte
     chosen = [prop for prop in visible if filters.prop in (None, prop.id)]
     return FilterOptions(
         properties=[Choice(prop.id, localizer.property(prop.id)) for prop in visible],
-        kinds=[Choice(kind, localizer.kind(kind)) for kind in get_args(Kind)],
+        kinds=[Choice(kind, localizer.kind(kind)) for kind in localizer.catalog.kinds],
         states=_state_options(localizer),
         people=_people_options(localizer, chosen),
     )
@@ -209,7 +209,7 @@ def filter_options(localizer: Localizer, identity: Identity, filters: BoardFilte
 
 def _state_options(localizer: Localizer) -> list[Choice]:
     names: dict[str, dict[str, None]] = {}
-    for workflow in localizer.workflows():
+    for workflow in localizer.catalog.current_workflows:
         for state in workflow.states:
             if workflow.is_open(state):
                 names.setdefault(state, {})[localizer.state(workflow, state)] = None

@@ -217,7 +217,7 @@ def _own_group_names(localizer: Localizer) -> dict[str, tuple[str, str]]:
 def _state_group_names(localizer: Localizer) -> dict[str, tuple[str, str]]:
     return {
         f"{flow.name}-{state}": (localizer.state(flow, state), localizer.of(flow))
-        for flow in localizer.workflows()
+        for flow in localizer.catalog.current_workflows
         for state in flow.states
         if flow.is_open(state)
     }

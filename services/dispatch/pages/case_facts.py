@@ -1,12 +1,16 @@
 """Facts of a case in the reader's words: its summary, location, details and requester."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+import msgspec
 
 from services.dispatch.domain.case import Case
 from services.dispatch.domain.commands import CaseRequest
 from services.dispatch.pages.localizer import Localizer
 from services.dispatch.queries.cases import StoredCase
 from shared.messages.facts import Location, Requester
+from shared.messages.kinds import DetailField, is_of_type
 
 
 def localized_summary(localizer: Localizer, stored: StoredCase) -> str:
@@ -50,7 +54,7 @@ def case_facts(localizer: Localizer, stored: StoredCase, *, contacts: bool) -> l
         ("preferred", _preferred(localizer, stored)),
     ]
     labelled = [(localizer.t(f"fact_{name}"), value) for name, value in facts if value]
-    return labelled + (list(_details(localizer, stored)) if contacts else [])
+    return [*labelled, *_stamps(localizer, case), *(_details(localizer, stored) if contacts else ())]
 
 
 def channel_name(localizer: Localizer, stored: StoredCase) -> str:
@@ -94,9 +98,33 @@ def _preferred(localizer: Localizer, stored: StoredCase) -> str:
     )
 
 
+def _stamps(localizer: Localizer, case: Case) -> Iterator[tuple[str, str]]:
+    """What the case bears as done, and since when."""
+    workflow = localizer.catalog.workflow_of(case)
+    zone = localizer.catalog.get_property(case.property).timezone
+    for name, since in case.stamps.items():
+        yield localizer.stamp(workflow, name), localizer.moment(since, zone)
+
+
 def _details(localizer: Localizer, stored: StoredCase) -> Iterator[tuple[str, str]]:
     """Details that came with the demand; the equipment of an alarm is among the facts already."""
     details: Mapping[str, object] = stored.request.details or {}
+    kind = localizer.catalog.kinds.get(stored.case.kind)
     for name, value in details.items():
-        if not (stored.case.equipment and name in ("equipment", "system")):
+        field = kind.fields.get(name) if kind else None
+        if field is not None:
+            yield localizer.of(field), _detail(localizer, stored.case, field, value)
+        elif not (stored.case.equipment and name in ("equipment", "system")):
             yield localizer.named(f"detail_{name}", name), plain_text(value)
+
+
+def _detail(localizer: Localizer, case: Case, field: DetailField, value: object) -> str:
+    """A declared detail in the reader's words; what came before its declaration, as it was said."""
+    if not is_of_type(field, value):
+        return plain_text(value)
+    if field.type == "bool":
+        return localizer.t("yes" if value else "no")
+    if field.type == "timestamp":
+        zone = localizer.catalog.get_property(case.property).timezone
+        return localizer.moment(msgspec.convert(value, datetime), zone)
+    return localizer.of(field.choices[str(value)]) if field.type == "enum" else plain_text(value)

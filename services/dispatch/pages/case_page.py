@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from services.dispatch.domain.case import Case, HistoryEntry
 from services.dispatch.domain.deadlines import Deadline
+from services.dispatch.domain.workflow.definition import Field
 from services.dispatch.pages.board_rows import BoardRow, board_row, deadline_tone, waiting_reason
 from services.dispatch.pages.case_facts import (
     case_facts,
@@ -189,15 +190,17 @@ def _entry_data(
     for name, value in entry.data.items():
         field = fields.get(name)
         label = localizer.of(field) if field else localizer.named(f"data_{name}", name)
-        text = names.get(str(value)) or _localize_value(localizer, case, field.type if field else "", value)
+        text = names.get(str(value)) or _localize_value(localizer, case, field, value)
         labelled.append((label, localizer.named(f"{name}_{text}", text)))
     return labelled
 
 
-def _localize_value(localizer: Localizer, case: Case, kind: str, value: Any) -> str:
+def _localize_value(localizer: Localizer, case: Case, field: Field | None, value: Any) -> str:
     if isinstance(value, bool):
         return localizer.t("yes" if value else "no")
-    if kind == "person":
+    if field is not None and value in field.choices:
+        return localizer.of(field.choices[value])
+    if field is not None and field.type == "person":
         return localizer.person(case.property, str(value))
     return localizer.choice(plain_text(value))
 

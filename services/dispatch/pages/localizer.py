@@ -1,6 +1,6 @@
 """Cases in the reader's words: durations, moments, names of people, kinds, states and actions."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Literal, get_args
 from zoneinfo import ZoneInfo
@@ -8,13 +8,30 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from services.dispatch.domain.case import Case
-from services.dispatch.domain.workflow.definition import Action, Field, Workflow
+from services.dispatch.domain.workflow.definition import Workflow
 from services.dispatch.domain.workflow_catalog import WorkflowCatalog
-from shared.messages.facts import Kind
-from shared.pages.layout import Texts
+from services.dispatch.queries.cases import Link
+from shared.auth import ROLES
+from shared.messages.facts import Line, Perspective, Priority
+from shared.messages.kinds import LocalizedName
+from shared.pages.texts import Texts, require_texts
 
+_KEYS_BY_DATA: Mapping[str, Collection[str]] = {
+    "line": get_args(Line),
+    "perspective": get_args(Perspective),
+    "priority": get_args(Priority),
+    "role": ROLES,
+    "linked": get_args(Link),
+}
+"""Texts whose keys end in a value that data has."""
 _SCALE = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 Tone = Literal["", "warn", "bad", "paused", "good"]
+
+
+def check_texts(texts: Texts) -> None:
+    """Raises TextMissing where data could ask for a text that is not there."""
+    for prefix, values in _KEYS_BY_DATA.items():
+        require_texts(texts, prefix, values)
 
 
 class Localizer(Struct, frozen=True, kw_only=True):
@@ -34,11 +51,9 @@ class Localizer(Struct, frozen=True, kw_only=True):
         """The text `key` where there is one."""
         return self.t(key) if key in self.texts else otherwise
 
-    def of(self, thing: Mapping[str, str] | Workflow | Action | Field) -> str:
-        """The name of something that is told in both languages."""
-        if isinstance(thing, Mapping):
-            return thing[self.language]
-        return thing.zh if self.language == "zh" else thing.en
+    def of(self, named: Mapping[str, str] | LocalizedName) -> str:
+        """The name of something that is named in both languages."""
+        return named[self.language] if isinstance(named, Mapping) else named.localize(self.language)
 
     def duration(self, length: timedelta) -> str:
         """A length of time in its two largest units, as in "1 h 5 min"; under a minute in seconds."""
@@ -92,8 +107,14 @@ class Localizer(Struct, frozen=True, kw_only=True):
         return self.named(f"role_{role}", role)
 
     def kind(self, kind: str) -> str:
-        """The name of a kind of demand."""
-        return self.named(f"kind_{kind}", kind)
+        """The name of a kind of demand; of one that is no longer there, the word itself."""
+        entry = self.catalog.kinds.get(kind)
+        return self.of(entry) if entry else kind
+
+    def stamp(self, workflow: Workflow, stamp: str) -> str:
+        """The name of a stamp."""
+        found = workflow.stamps.get(stamp)
+        return self.of(found) if found else stamp
 
     def subject(self, subject: str) -> str:
         """The name of a subject."""
@@ -110,9 +131,7 @@ class Localizer(Struct, frozen=True, kw_only=True):
     def state(self, workflow: Workflow, state: str) -> str:
         """The name of a state."""
         found = workflow.states.get(state)
-        if found is None:
-            return state
-        return found.zh if self.language == "zh" else found.en
+        return self.of(found) if found else state
 
     def action(self, workflow: Workflow, action: str) -> str:
         """The name of an action."""
@@ -122,19 +141,10 @@ class Localizer(Struct, frozen=True, kw_only=True):
         return self.of(found) if found else action
 
     def deadline(self, case: Case, name: str) -> str:
-        """The name of a clock of `case`."""
-        found = next(
-            (rule for rule in self.catalog.workflow_of(case).deadline_rules if rule.name == name), None
-        )
-        if found is None:
-            return name
-        return found.zh if self.language == "zh" else found.en
-
-    def workflows(self) -> list[Workflow]:
-        """The definitions that new cases begin with."""
-        found = (self.catalog.workflow_for_kind(kind) for kind in get_args(Kind))
-        return list({workflow.name: workflow for workflow in found}.values())
+        """The name of a deadline of `case`."""
+        rules = {rule.name: rule for rule in self.catalog.workflow_of(case).deadline_rules}
+        return self.of(rules[name]) if name in rules else name
 
     def choice(self, value: str) -> str:
-        """The name of one of the values that an action knows; other words stay as they were written."""
+        """The name of a reason that people often write; other words stay as they were written."""
         return self.named(f"choice_{value}", value)

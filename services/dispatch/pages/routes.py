@@ -18,7 +18,7 @@ from services.dispatch.pages.action_forms import FilledForm, action_forms, peopl
 from services.dispatch.pages.board import BoardFilters, filter_options, job_card, load_board, shows_own_jobs
 from services.dispatch.pages.case_page import case_page
 from services.dispatch.pages.flash import FlashMessage, flash_for
-from services.dispatch.pages.localizer import Localizer
+from services.dispatch.pages.localizer import Localizer, check_texts
 from services.dispatch.queries.cases import (
     StoredCase,
     count_folded,
@@ -46,6 +46,7 @@ class BoardPages:
     """The pages for those who see cases; `service` is dispatch."""
 
     def __init__(self, service: DispatchContext, pages: PageRenderer) -> None:
+        check_texts(pages.texts)
         self._service = service
         self._pages = pages
 

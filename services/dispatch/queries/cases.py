@@ -11,11 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.dispatch.domain.case import Case
 from services.dispatch.domain.commands import CaseRequest
+from services.dispatch.domain.earlier_forms import decode_case_body
 from services.dispatch.domain.workflow.definition import FOLDED
 from services.dispatch.models import cases
 from shared.database.bulk import any_of
 
-_case_decoder = msgspec.json.Decoder(Case)
 _request_decoder = msgspec.json.Decoder(CaseRequest)
 _STORED: Select[bytes, bytes] = select(cases.c.body, cases.c.papers)
 _LINKED_LIMIT = 200
@@ -56,7 +56,7 @@ class OpenCaseCount(NamedTuple):
 
 def decode_case(body: bytes, papers: bytes) -> StoredCase:
     """The case of a row, from its columns `body` and `papers`."""
-    return StoredCase(_case_decoder.decode(body), _request_decoder.decode(papers))
+    return StoredCase(decode_case_body(body), _request_decoder.decode(papers))
 
 
 async def lock_cases(

@@ -1,6 +1,6 @@
 """intake over HTTP: events and demands come in, what became of a demand, keys, people."""
 
-from services.intake.api import alertmanager, demands, events, keys, people
+from services.intake.api import alertmanager, demands, events, keys, kinds, people
 from shared.http.endpoints import Endpoint
 
 endpoints: list[Endpoint] = [
@@ -9,4 +9,5 @@ endpoints: list[Endpoint] = [
     *alertmanager.endpoints,
     *keys.endpoints,
     *people.endpoints,
+    *kinds.endpoints,
 ]

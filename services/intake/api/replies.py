@@ -39,6 +39,7 @@ def event_context(call: Call[IntakeContext, Any, Any]) -> EventContext:
         by=call.identity.name,
         now=call.context.clock.now(),
         properties=call.context.properties,
+        kinds=call.context.kinds,
         trace=current_trace(),
     )
 

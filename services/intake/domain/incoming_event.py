@@ -14,6 +14,7 @@ from shared.errors import FieldError, InvalidInput, Unreadable
 from shared.http.json_input import decode, sanitize
 from shared.ids import new_id
 from shared.messages.facts import INBOUND, Data, DemandRaised, Id, Instant
+from shared.messages.kinds import KindCatalog
 
 FUTURE = timedelta(minutes=5)
 """How far a sender's clock may run ahead."""
@@ -60,11 +61,12 @@ class Envelope(Struct, frozen=True, kw_only=True):
 
 
 class EventContext(Struct, frozen=True, kw_only=True):
-    """By whom an event is brought, when, within which trace; and the properties that there are."""
+    """By whom an event is brought, when, within which trace; the properties and kinds that there are."""
 
     by: str
     now: datetime
     properties: Collection[str]
+    kinds: KindCatalog
     trace: str | None = None
 
 
@@ -105,11 +107,15 @@ def _payload(envelope: Envelope) -> bytes | msgspec.Raw:
 def make_event(
     source: str, id_: str, type_: str, time: datetime | None, data: Data, context: EventContext
 ) -> IncomingEvent:
-    """An event of checked parts. Raises `InvalidInput` for an unknown property or a time in the future."""
+    """An event of checked parts. Raises `InvalidInput` for an unknown property, a time in the future, an
+    unknown kind of demand, and details that are not what the kind asks for.
+    """
     if data.property not in context.properties:
         raise InvalidInput.of("data.property", "There is no such property", "物业项目不存在")
     if time is not None and time > context.now + FUTURE:
         raise InvalidInput.of("time", "This lies in the future", "时间在未来")
+    if isinstance(data, DemandRaised):
+        context.kinds.check_demand(data.kind, data.details)
     content = [type_, data] if time is None else [type_, data, time.astimezone(UTC)]
     return IncomingEvent(
         source=source,

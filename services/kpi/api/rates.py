@@ -11,7 +11,13 @@ from services.kpi.domain.items import from_micros
 from services.kpi.domain.rates import RATE_BY_KPI, RATES, Figure, Rate, Side, decimal_text
 from services.kpi.domain.windows import Window, window_start
 from services.kpi.operations.context import KpiContext
-from services.kpi.queries.evidence import EvidenceFilter, EvidencePosition, list_evidence_rows, position_of
+from services.kpi.queries.evidence import (
+    EvidenceFilter,
+    EvidencePosition,
+    demand_kind,
+    list_evidence_rows,
+    position_of,
+)
 from services.kpi.queries.scorecards import Scorecard, load_scorecard
 from shared.auth import Role
 from shared.errors import NotFound
@@ -62,10 +68,14 @@ class RateResponse(Struct, frozen=True, kw_only=True):
 
 
 class EvidenceItem(Struct, frozen=True, kw_only=True):
-    """One item that was counted: what it is, when it counts, and what it came to on both sides."""
+    """One item that was counted: what it is, when it counts, and what it came to on both sides.
+
+    `demand_kind` is the kind of the demand that it belongs to.
+    """
 
     kind: str
     id: str
+    demand_kind: str | None
     case: str | None
     number: str | None
     at: datetime
@@ -180,6 +190,7 @@ def _item(row: Row[Any], rate: Rate) -> EvidenceItem:
     return EvidenceItem(
         kind=row.kind,
         id=row.thing,
+        demand_kind=demand_kind(row),
         case=row.case_id or None,
         number=row.number,
         at=from_micros(row.counted_at),

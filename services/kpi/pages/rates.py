@@ -1,5 +1,6 @@
 """Pages for people: the 17 rates against their targets, and the items behind each. It refreshes itself."""
 
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
@@ -12,6 +13,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from services.kpi.api.rates import READERS, EvidenceQuery, RatesQuery, load_evidence, scorecard_as_of
+from services.kpi.domain.fact_subjects import TIMELINES
 from services.kpi.domain.rates import RATE_BY_KPI, Figure, Side
 from services.kpi.domain.windows import WINDOWS, window_start
 from services.kpi.domain.word_of_mouth import REASONS, WordOfMouth
@@ -23,16 +25,29 @@ from shared.host import Host
 from shared.http.parameters import only_property, read_query, require_property
 from shared.http.requests import language_of
 from shared.pages.layout import PageRenderer
+from shared.pages.texts import require_texts
 from shared.properties.targets import Milestone
 
 SHEET = Path(__file__).resolve().parent / "static" / "rates.css"
 AREAS = ("customer_service", "security", "maintenance", "cleaning", "greening")
+_KEYS_BY_DATA: Mapping[str, Collection[str]] = {
+    "window": WINDOWS,
+    "area": AREAS,
+    "side": get_args(Side),
+    "reason": tuple(REASONS),
+    "milestone": ("reached", "late", "open"),
+    "counted": {*formatting.COUNTED.values(), "answers"},
+    "kind": {*TIMELINES, "bill", "case"},
+}
+"""Texts whose keys end in a value that data has."""
 
 
 class RatePages:
     """The pages of kpi for those who may read the rates."""
 
     def __init__(self, service: Host, pages: PageRenderer) -> None:
+        for prefix, values in _KEYS_BY_DATA.items():
+            require_texts(pages.texts, prefix, values)
         self._service = service
         self._pages = pages
 
@@ -72,6 +87,7 @@ class RatePages:
             identity=identity,
             told=told,
             row=_row(figure, language),
+            kinds=self._service.kinds,
             property=prop,
             sides={side: _link(rate.kpi, asked, prop.id, side) for side in get_args(Side)},
             following=_link(rate.kpi, asked, prop.id, asked.side, told.next) if told.next else None,

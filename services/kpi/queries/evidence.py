@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import msgspec
+from msgspec import Struct
 from sqlalchemy import ColumnElement, Row, and_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -12,6 +14,13 @@ from services.kpi.domain.rates import Part, Rate, Side
 from services.kpi.models import cases, items
 from services.kpi.queries.fact_log import row_value
 from services.kpi.queries.sums import contribution, is_inside
+
+
+class _KindOfCase(Struct, frozen=True):
+    kind: str
+
+
+_kind = msgspec.json.Decoder(_KindOfCase)
 
 
 class EvidencePosition(NamedTuple):
@@ -44,7 +53,7 @@ async def list_evidence_rows(
     place = tuple_(items.c.counted_at, items.c.kind, items.c.thing, items.c.seq)
     case_of = and_(cases.c.property == items.c.property, cases.c.case_id == items.c.case_id)
     query = (
-        select(items, weight.label("came_to"), good.label("good_of_it"), cases.c.number)
+        select(items, weight.label("came_to"), good.label("good_of_it"), cases.c.number, cases.c.body)
         .outerjoin_from(items, cases, case_of)
         .where(is_inside(part.how, part.families, asked.property_id, start, now), wanted)
         .order_by(*(column.desc() for column in place.clauses))
@@ -58,6 +67,11 @@ async def list_evidence_rows(
 def position_of(row: Row[Any]) -> EvidencePosition:
     """Where a row of evidence stands."""
     return EvidencePosition(row.counted_at, row.kind, row.thing, row.seq)
+
+
+def demand_kind(row: Row[Any]) -> str | None:
+    """Of what kind the demand is that a row of evidence belongs to; None where it belongs to none."""
+    return None if row.body is None else _kind.decode(row.body).kind
 
 
 def _side(rate: Rate, side: Side) -> tuple[Part, ColumnElement[bool]]:

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import get_args
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -22,12 +22,16 @@ from shared.http.parameters import convert_texts
 from shared.http.problems import as_problem
 from shared.http.rate_limit import RateLimiter
 from shared.http.requests import language_of, read_body
+from shared.messages.facts import Reason
 from shared.pages.layout import HEADERS, PageRenderer
+from shared.pages.texts import require_texts
+from shared.properties.property import Property
 
 SHEET = Path(__file__).resolve().parent / "static" / "form.css"
 PER_FORM, PER_ADDRESS = "30/minute", "300/minute"
 LONGEST_TOKEN = 64
 FORM_BYTES = 32 * 1024
+REASONS: tuple[Reason, ...] = get_args(Reason)
 SCALES = ("rating", "expected", "perceived")
 
 
@@ -35,6 +39,8 @@ class FormPages:
     """The pages behind `/f/{token}`."""
 
     def __init__(self, service: SurveyContext, pages: PageRenderer) -> None:
+        require_texts(pages.texts, "reason", REASONS)
+        require_texts(pages.texts, "rating", range(1, 6))
         self._service, self._pages = service, pages
         self._per_form, self._per_address = RateLimiter(PER_FORM), RateLimiter(PER_ADDRESS)
 
@@ -50,7 +56,9 @@ class FormPages:
         headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "public, max-age=3600"}
         return FileResponse(SHEET, media_type="text/css", headers=headers)
 
-    def _guarded(self, page: Callable[[Request, FollowUp], Awaitable[Response]]) -> Any:
+    def _guarded(
+        self, page: Callable[[Request, FollowUp], Awaitable[Response]]
+    ) -> Callable[[Request], Awaitable[Response]]:
         """`page` for the follow-up that the token opens; else a page that tells what is wrong."""
 
         async def endpoint(request: Request) -> Response:
@@ -109,14 +117,24 @@ class FormPages:
             language=language,
             building=name,
             followup=followup,
+            about=self._about(followup, language, local_day(followup.since, prop)),
+            reasons=REASONS,
             values=values,
             thanks=thanks,
             sorry=values.get("rating") in ("1", "2"),
             answered=followup.answered is not None,
-            since=local_day(followup.since, prop),
             expires_on=local_day(followup.form_expires_at, prop),
         )
         return mark_unlisted(page)
+
+    def _about(self, followup: FollowUp, language: str, day: str) -> str:
+        """What the follow-up is about, in the words of the kind's own file where it has some."""
+        kinds = self._service.kinds
+        entry = kinds.entries.get(followup.kind)
+        if entry is not None and entry.form is not None:
+            return entry.form.localize(language).format(day=day)
+        text = self._pages.texts["form_about"][language]
+        return text.format(kind=kinds.localize(followup.kind, language), day=day)
 
     def _trouble(self, request: Request, error: Exception) -> Response:
         problem = as_problem(error)
@@ -142,7 +160,7 @@ def form_language(request: Request, followup: FollowUp) -> str:
     return language_of(request)
 
 
-def local_day(at: datetime, prop: Any) -> str:
+def local_day(at: datetime, prop: Property | None) -> str:
     """The day as the property's calendar has it."""
     return str(prop.local_day(at) if prop else at.date())
 
@@ -160,11 +178,13 @@ async def read_form_fields(request: Request) -> dict[str, str]:
 
 def read_answer(fields: dict[str, str]) -> ResidentAnswer:
     """The answer that the form gives. Raises InvalidInput without a rating or for a wrong field."""
-    told: dict[str, Any] = {name: fields[name] for name in (*SCALES, "reason", "comment") if name in fields}
-    told["surprised"] = fields.get("surprised") == "yes"
+    answer: dict[str, object] = {
+        name: fields[name] for name in (*SCALES, "reason", "comment") if name in fields
+    }
+    answer["surprised"] = fields.get("surprised") == "yes"
     if fields.get("rating") not in [str(rating) for rating in range(1, DISSATISFIED + 1)]:
-        told.pop("reason", None)
-    return convert_texts(told, ResidentAnswer)
+        answer.pop("reason", None)
+    return convert_texts(answer, ResidentAnswer)
 
 
 def form_values(followup: FollowUp) -> dict[str, str]:
@@ -173,7 +193,12 @@ def form_values(followup: FollowUp) -> dict[str, str]:
     if attempt is None or attempt.answer is None:
         return {}
     answer = attempt.answer
-    told = {name: getattr(answer, name) for name in (*SCALES, "reason")}
-    told |= {"surprised": "yes" if answer.surprised else None}
-    told |= {"comment": answer.comment if attempt.channel == "form" else None}
-    return {name: str(value) for name, value in told.items() if value is not None}
+    values = {
+        "rating": answer.rating,
+        "expected": answer.expected,
+        "perceived": answer.perceived,
+        "reason": answer.reason,
+        "surprised": "yes" if answer.surprised else None,
+        "comment": answer.comment if attempt.channel == "form" else None,
+    }
+    return {name: str(value) for name, value in values.items() if value is not None}

@@ -22,6 +22,7 @@ from shared.messages.cloudevents import Event, decode, encode
 from shared.messages.events import Answer, DemandAccepted, FollowUpDone
 from shared.messaging.bus import Delivery
 from shared.messaging.topology import queues_for
+from shared.properties.kind_files import load_kinds
 from shared.properties.loader import load_properties
 from shared.service import ServiceContext, secret_and_keyring
 from shared.settings import Settings
@@ -188,7 +189,15 @@ def service_context(settings: Settings, clock: ManualClock) -> ServiceContext:
     """What a process on these settings gives to its services."""
     secret, keyring = secret_and_keyring(settings)
     properties = load_properties(settings.properties_dir)
-    return ServiceContext(settings, clock, make_bus(settings, clock), secret, keyring, properties)
+    return ServiceContext(
+        settings,
+        clock,
+        make_bus(settings, clock),
+        secret,
+        keyring,
+        properties,
+        load_kinds(settings.workflow_folders),
+    )
 
 
 @pytest.fixture

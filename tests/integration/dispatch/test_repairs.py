@@ -13,7 +13,7 @@ async def test_a_demand_is_a_dispatched_case_of_the_same_id_at_once(dispatch: Di
     case = await dispatch.get_case(case_id)
     assert (case["id"], case["state"], case["open"], case["version"]) == (case_id, "dispatched", True, 2)
     assert case["number"].startswith("BX-261123-")
-    assert case["workflow"] == {"name": "repair", "version": 1}
+    assert case["workflow"] == {"name": "repair", "version": 2}
     assert case["assignee"] in ("wang", "li")
     assert [entry["action"] for entry in case["history"]] == ["raise", "assign"]
     assert {clock["clock"] for clock in case["deadlines"]} == {"respond", "arrive", "complete"}

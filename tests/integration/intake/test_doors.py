@@ -285,3 +285,24 @@ async def test_a_database_that_is_away_is_told_and_nothing_is_accepted(desk: Des
     assert all("retry-after" in answer.headers for answer in answers)
     desk.service.database.transaction = really  # type: ignore[method-assign]
     assert (await desk.post_event(fee("f-1"))).json()["status"] == "accepted"
+
+
+async def test_kinds_are_listed_page_by_page_to_every_key_of_the_property(desk: Desk) -> None:
+    page = (await desk.get("/v1/kinds?property=tower&limit=10")).json()
+    rest = (await desk.get(f"/v1/kinds?property=tower&limit=10&cursor={page['next']}")).json()
+    names = [kind["kind"] for kind in (*page["items"], *rest["items"])]
+    assert (names, rest["next"]) == (sorted(desk.service.kinds.entries), None)
+    repair = next(kind for kind in rest["items"] if kind["kind"] == "repair")
+    assert repair == {
+        "kind": "repair", "names": {"zh": "报修", "en": "Repair"}, "perspective": "management", "fields": [],
+        "workflow": {"name": "repair", "version": 2},
+    }  # fmt: skip
+    assert (await desk.get("/v1/kinds?property=tower", desk.house.key("engineer"))).status_code == 200
+    for query, status in (
+        ("nowhere", 404),
+        ("annex", 403),
+        ("tower&cursor=nothing", 422),
+        ("tower&limit=0", 422),
+    ):
+        assert (await desk.get(f"/v1/kinds?property={query}")).status_code == status
+    assert (await desk.get("/v1/kinds")).status_code == 422

@@ -19,6 +19,7 @@ from shared.http.router import Router
 from shared.messages.cloudevents import Event, encode
 from shared.messaging.bus import Delivery
 from shared.pages.layout import PageRenderer, sign_in_routes
+from shared.properties.kind_files import load_kinds
 from shared.properties.loader import load_properties
 from shared.service import ServiceContext, secret_and_keyring
 from shared.settings import Settings
@@ -72,7 +73,14 @@ async def desk(store: Store, tmp_path: Path) -> AsyncIterator[KpiDesk]:
     settings = Settings.model_validate(told)
     clock = ManualClock(NOW)
     bus = make_bus(settings, clock)
-    around = ServiceContext(settings, clock, bus, *secret_and_keyring(settings), load_properties(folder))
+    around = ServiceContext(
+        settings,
+        clock,
+        bus,
+        *secret_and_keyring(settings),
+        load_properties(folder),
+        load_kinds(settings.workflow_folders),
+    )
     service, other = Kpi(around), Kpi(around)
     await upgrade(service.database, service.metadata)
     async with httpx.AsyncClient(

@@ -168,7 +168,7 @@ async def test_a_running_relay_sends_what_it_is_woken_for_and_what_nobody_told_i
     for number in range(2):
         await bench.record(fact(f"{number}", bench.clock))
         if number == 0:
-            bench.relay.wakeup.set()
+            bench.relay.wake()
         await eventually(bench.wire.number_sent, (number + 1).__eq__, within=3)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

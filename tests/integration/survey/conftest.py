@@ -23,6 +23,7 @@ from shared.messages.cloudevents import Event, decode, encode
 from shared.messages.events import CaseChanged, CaseFacts, Entry, FollowUpPlan, WorkflowRef
 from shared.messaging.bus import Delivery
 from shared.pages.layout import PageRenderer, sign_in_routes
+from shared.properties.kind_files import load_kinds
 from shared.properties.loader import load_properties
 from shared.service import ServiceContext, secret_and_keyring
 from shared.settings import Settings
@@ -163,7 +164,9 @@ async def around(store: Store, tmp_path: Path) -> AsyncIterator[ServiceContext]:
     secret, keyring = secret_and_keyring(settings)
     clock = ManualClock(NOW)
     bus = make_bus(settings, clock)
-    yield ServiceContext(settings, clock, bus, secret, keyring, load_properties(folder))
+    yield ServiceContext(
+        settings, clock, bus, secret, keyring, load_properties(folder), load_kinds(settings.workflow_folders)
+    )
     await bus.stop()
 
 

@@ -38,7 +38,7 @@ IDS = [f"{number:036d}" for number in range(6)]
 
 
 def opening(name: str, kind: str, at: datetime) -> OpenCase:
-    new = NewCase(id=name, property="tower", kind=kind, raised_at=at, actor=actor("app"))  # type: ignore[arg-type]
+    new = NewCase(id=name, property="tower", kind=kind, raised_at=at, actor=actor("app"))
     return OpenCase(new=new, request=REQUEST)
 
 
@@ -52,7 +52,7 @@ def field_values(action: Action, choice: int) -> dict[str, Any]:
         "timestamp": START.isoformat(),
         "case": IDS[choice % len(IDS)],
     }
-    return {f.name: f.choices[0] if f.choices else values[f.type] for f in action.fields}
+    return {f.name: next(iter(f.choices)) if f.choices else values[f.type] for f in action.fields}
 
 
 def conclusion(case: str, rating: int, at: datetime) -> ConcludeFollowUp:
@@ -180,7 +180,7 @@ def test_nothing_is_closed_twice_reworked_twice_or_declined_without_an_answer(
         assert len(ends) <= 1
         if tracked.case.state == "declined":
             assert [entry.action for entry in taken][-2:].count("agree") == 1
-            assert tracked.case.explained_at is not None
+            assert "explained" in tracked.case.stamps
 
 
 def test_a_bad_command_leaves_no_trace_on_the_good_ones() -> None:

@@ -10,6 +10,8 @@ from services.intake.domain.incoming_event import Envelope, EventContext, Incomi
 from shared.errors import InvalidInput
 from shared.http.json_input import decode
 from shared.messages.facts import INBOUND
+from shared.properties.kind_files import load_kinds
+from shared.settings import PACKAGED_WORKFLOWS
 
 NOW = datetime(2026, 11, 23, 4, tzinfo=UTC)
 DEMAND = {
@@ -116,7 +118,7 @@ WRONG: list[tuple[str, str, Any]] = [
     ("guanjia.purchase.recorded.v1", "item", "x" * 201),
 ]
 
-CONTEXT = EventContext(by="tester", now=NOW, properties={"tower"})
+CONTEXT = EventContext(by="tester", now=NOW, properties={"tower"}, kinds=load_kinds([PACKAGED_WORKFLOWS]))
 
 
 def read(type_: str, data: Any, **attributes: Any) -> IncomingEvent:

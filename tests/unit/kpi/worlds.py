@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any, cast
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from shared.messages.cloudevents import Event
@@ -27,7 +27,6 @@ from shared.messages.facts import (
     FeeReversed,
     IncidentRecorded,
     InspectionRecorded,
-    Kind,
     OccupancyReported,
     PlantingCounted,
     QuestionnaireAnswered,
@@ -243,7 +242,7 @@ def snapshot(history: History, property_id: str = "tower", steps: int | None = N
     at, action, _ = done[-1] if done else (history.raised_at, "open", None)
     version, kind = len(done) + 1, history.kind
     return CaseChanged(
-        case=history.case, number=f"R-{history.case}", property=property_id, kind=cast(Kind, kind),
+        case=history.case, number=f"R-{history.case}", property=property_id, kind=kind,
         workflow=WorkflowRef(name=kind, version=1), state="any", open=True, priority="normal", assignee=None,
         raised_at=history.raised_at, line=None, subject=None, perspective=None, rework_of=None, parent=None,
         language=None, version=version, deadlines=[_deadline(history, clock) for clock in history.targets],

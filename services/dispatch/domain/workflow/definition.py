@@ -3,7 +3,7 @@
 A definition is immutable; (name, version) pins it for ever to the cases that began with it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, Literal
@@ -12,6 +12,7 @@ from msgspec import Struct
 from transitions import Machine, MachineError
 
 from shared.messages.facts import Kind, Line, Perspective
+from shared.messages.kinds import KindEntry, LocalizedName
 
 End = Literal["done", "cancelled", "declined", "passed_on"]
 
@@ -19,44 +20,41 @@ FOLDED = "folded"
 """The state of a case that was folded into another; every workflow has it."""
 
 
-class State(Struct, frozen=True, kw_only=True):
+class State(LocalizedName, frozen=True, kw_only=True):
     """A condition that a case can be in. `final`: how it ended; `busy`: its assignee is occupied by it."""
 
     name: str
-    zh: str
-    en: str
     final: End | None = None
     busy: bool = False
 
 
-class Field(Struct, frozen=True, kw_only=True):
-    """One thing that an action asks for. `choices` are those of an enum."""
+class Field(LocalizedName, frozen=True, kw_only=True):
+    """One thing that an action asks for. `choices` are those of an enum, each with its name."""
 
     name: str
-    zh: str
-    en: str
     type: Literal["text", "bool", "int", "person", "timestamp", "case", "enum"]
     required: bool = False
-    choices: tuple[str, ...] = ()
+    choices: Mapping[str, LocalizedName] = {}
 
     @property
-    def told(self) -> str:
-        """The type as callers are told it."""
+    def type_name(self) -> str:
+        """The type as programs are told it."""
         return f"enum[{','.join(self.choices)}]" if self.type == "enum" else self.type
 
 
-class Action(Struct, frozen=True, kw_only=True):
+class Action(LocalizedName, frozen=True, kw_only=True):
     """What somebody can do. No roles: only the system itself does it."""
 
     name: str
-    zh: str
-    en: str
     roles: frozenset[str] = frozenset()
     fields: tuple[Field, ...] = ()
 
 
 class Step(Struct, frozen=True, kw_only=True):
-    """An action's way from some states to another, taken where `when` agrees with the action's fields."""
+    """An action's way from some states to another, taken where `when` agrees with the action's fields.
+
+    It is open only to a case that bears all of `requires_stamps`; it gives `stamp` and takes away `unstamp`.
+    """
 
     action: str
     sources: tuple[str, ...]
@@ -65,25 +63,29 @@ class Step(Struct, frozen=True, kw_only=True):
     requires: tuple[str, ...] = ()
     guards: tuple[str, ...] = ()
     effects: tuple[str, ...] = ()
+    requires_stamps: tuple[str, ...] = ()
+    stamp: tuple[str, ...] = ()
+    unstamp: tuple[str, ...] = ()
 
 
-class DeadlineRule(Struct, frozen=True, kw_only=True):
-    """A clock that starts when the case is raised and ends with one of `ends`; it stands still in `pauses`.
-    Its time is what the property promises under its name."""
+class DeadlineRule(LocalizedName, frozen=True, kw_only=True):
+    """A deadline that starts when the case is raised and ends with one of `ends`; it stands still in
+    `pauses`. Its time is what the property promises under its name."""
 
     name: str
-    zh: str
-    en: str
     ends: tuple[str, ...]
     pauses: tuple[str, ...] = ()
 
 
 class FollowUpRule(Struct, frozen=True, kw_only=True):
-    """The follow-up that a done case is owed: `within` of completion, or of reaching `state` without one."""
+    """The follow-up that a done case is owed: `within` of completion, or of reaching `state` without one.
+
+    Its answer rates `line`; `"named"` is the line that the demand names, else customer service.
+    """
 
     state: str
     within: timedelta
-    line: Line | None = None
+    line: Line | Literal["named"] = "customer_service"
 
 
 class LeaseRule(Struct, frozen=True, kw_only=True):
@@ -112,17 +114,15 @@ class Walk:
         self.step: Step | None = None
 
 
-class Workflow(Struct, frozen=True, kw_only=True, dict=True):
+class Workflow(LocalizedName, frozen=True, kw_only=True, dict=True):
     """A definition, complete: its own states and actions and those that every workflow has."""
 
     name: str
     version: int
-    zh: str
-    en: str
     prefix: str
-    kinds: tuple[Kind, ...]
-    perspectives: dict[Kind, Perspective] = {}
-    """From where a kind is looked at when nobody says; `service` where it is not told here."""
+    kinds: Mapping[Kind, KindEntry]
+    stamps: Mapping[str, LocalizedName] = {}
+    """What a case can bear as done, by when: consented, explained, a deposit paid."""
     initial: str
     withdraw: str
     close: str
@@ -174,8 +174,8 @@ class Workflow(Struct, frozen=True, kw_only=True, dict=True):
 
 
 def _agrees(step: Step) -> Callable[[Walk], bool]:
-    wanted = tuple(step.when.items())
-    return lambda walk: all(walk.data.get(name) is value for name, value in wanted)
+    values = tuple(step.when.items())
+    return lambda walk: all(walk.data.get(name) is value for name, value in values)
 
 
 def _take(step: Step) -> Callable[[Walk], None]:

@@ -1,24 +1,30 @@
-"""Refuses a workflow that could not be lived by: each error names the file, the field and what is wrong."""
+"""Refuses a workflow that could not be lived by: each error names the file, the field and what is wrong.
 
-from collections.abc import Iterable, Iterator
+Blank texts, kinds and their fields are looked at where kinds are read, `shared.properties.kind_files`.
+"""
 
-from services.dispatch.domain.workflow.definition import FOLDED, Workflow
-from services.dispatch.domain.workflow.vocabulary import EFFECTS, GUARDS, ROLES
+import re
+from collections.abc import Iterator
+
+from services.dispatch.domain.effects import EFFECTS
+from services.dispatch.domain.guards import GUARDS
+from services.dispatch.domain.workflow.definition import FOLDED, Action, Step, Workflow
+from shared.auth import ROLES
+from shared.properties.kind_files import WorkflowRefused
 
 STAY = "="
-
-
-class WorkflowRefused(Exception):
-    """A definition that can't be used: `file`, `field` and `reason` say where and why."""
-
-    def __init__(self, file: str, field: str, reason: str) -> None:
-        super().__init__(f"{file}: {field}: {reason}" if field else f"{file}: {reason}")
-        self.file, self.field, self.reason = file, field, reason
+_PREFIX = re.compile(r"[A-Z]{2}")
+_SYSTEM_FIELDS = {"withdraw": "reason", "assignment": "engineer"}
+"""What the system itself fills in where it does an action that the head of a file names."""
 
 
 def lint(workflow: Workflow, file: str) -> None:
     """Raises WorkflowRefused for the first thing that is wrong with `workflow`."""
-    for check in (_names, _head, _steps, _deadline_rules, _actions, _choices, _reachable, _dead_ends):
+    checks = (
+        _head, _steps, _effects, _stamps, _deadline_rules, _actions, _system_actions, _choices, _reachable,
+        _dead_ends,
+    )  # fmt: skip
+    for check in checks:
         for field, reason in check(workflow):
             raise WorkflowRefused(file, field, reason)
 
@@ -26,43 +32,32 @@ def lint(workflow: Workflow, file: str) -> None:
 Findings = Iterator[tuple[str, str]]
 
 
-def _names(workflow: Workflow) -> Findings:
-    for what in ("zh", "en", "name", "prefix"):
-        if not getattr(workflow, what).strip():
-            yield what, "needs a word"
-    for path, named in _everything_named(workflow):
-        for language in ("zh", "en"):
-            if not getattr(named, language).strip():
-                yield f"{path}.{language}", "needs a name"
-
-
-def _everything_named(workflow: Workflow) -> Iterable[tuple[str, object]]:
-    yield from ((f"states.{name}", state) for name, state in workflow.states.items())
-    yield from ((f"clocks.{rule.name}", rule) for rule in workflow.deadline_rules)
-    for name, action in workflow.actions.items():
-        yield f"actions.{name}", action
-        yield from ((f"actions.{name}.fields.{field.name}", field) for field in action.fields)
-
-
 def _head(workflow: Workflow) -> Findings:
-    if workflow.version < 1:
-        yield "version", "begins at 1"
-    named = {"initial": workflow.initial, "follow_up.state": workflow.follow_up.state}
+    if not _PREFIX.fullmatch(workflow.prefix):
+        yield "prefix", "is two letters from A to Z"
+    states = {"initial": workflow.initial, "follow_up.state": workflow.follow_up.state}
     if workflow.assignment:
-        named["assignment.state"] = workflow.assignment.state
+        states["assignment.state"] = workflow.assignment.state
     if workflow.lease:
-        named["lease.state"] = workflow.lease.state
-    for path, state in named.items():
+        states["lease.state"] = workflow.lease.state
+    for path, state in states.items():
         if state not in workflow.states:
             yield path, f"there is no state {state}"
-    doing = {"withdraw": workflow.withdraw, "close": workflow.close}
-    if workflow.assignment:
-        doing["assignment.action"] = workflow.assignment.action
-    if workflow.lease:
-        doing["lease.action"] = workflow.lease.action
-    for path, action in doing.items():
+        elif workflow.states[state].final:
+            yield path, f"{state} is final"
+    for path, action in _named_actions(workflow).items():
         if not any(step.action == action for step in workflow.steps):
             yield path, f"no step does {action}"
+
+
+def _named_actions(workflow: Workflow) -> dict[str, str]:
+    """The actions that the head of the file names, which the system itself does."""
+    actions = {"withdraw": workflow.withdraw, "close": workflow.close}
+    if workflow.assignment:
+        actions["assignment.action"] = workflow.assignment.action
+    if workflow.lease:
+        actions["lease.action"] = workflow.lease.action
+    return actions
 
 
 def _steps(workflow: Workflow) -> Findings:
@@ -70,6 +65,8 @@ def _steps(workflow: Workflow) -> Findings:
         path = f"steps[{number}] ({step.action})"
         if step.action not in workflow.actions:
             yield f"{path}.action", f"there is no action {step.action}"
+        if not step.sources:
+            yield f"{path}.from", "names no state"
         for state in (*step.sources, *(() if step.to == STAY else (step.to,))):
             if state not in workflow.states:
                 yield f"{path}.{'to' if state == step.to else 'from'}", f"there is no state {state}"
@@ -80,6 +77,38 @@ def _steps(workflow: Workflow) -> Findings:
         yield from ((f"{path}.when", f"there is no bool {n}") for n in step.when if fields.get(n) != "bool")
         if any(workflow.states[source].final for source in step.sources):
             yield f"{path}.from", "a final state has no way out"
+
+
+def _effects(workflow: Workflow) -> Findings:
+    """An effect works with what its action asks for."""
+    for number, step in enumerate(workflow.steps):
+        for effect in step.effects:
+            for name, kind in EFFECTS[effect].fields.items():
+                if not _asks_for(workflow.actions[step.action], step, name, kind):
+                    reason = (
+                        f"{effect} works with the field {name} ({kind}), and {step.action} need not have it"
+                    )
+                    yield f"steps[{number}] ({step.action}).effects", reason
+
+
+def _asks_for(action: Action, step: Step, name: str, kind: str) -> bool:
+    return any(
+        field.name == name and field.type == kind and (field.required or name in step.requires)
+        for field in action.fields
+    )
+
+
+def _stamps(workflow: Workflow) -> Findings:
+    for number, step in enumerate(workflow.steps):
+        uses = {"requires_stamps": step.requires_stamps, "stamp": step.stamp, "unstamp": step.unstamp}
+        for key, names in uses.items():
+            for name in names:
+                if name not in workflow.stamps:
+                    yield f"steps[{number}] ({step.action}).{key}", f"there is no stamp {name}"
+    given = {name for step in workflow.steps for name in step.stamp}
+    for name in workflow.stamps:
+        if name not in given:
+            yield f"stamps.{name}", "no step gives it"
 
 
 def _deadline_rules(workflow: Workflow) -> Findings:
@@ -96,12 +125,26 @@ def _actions(workflow: Workflow) -> Findings:
     for name, action in workflow.actions.items():
         if not any(step.action == name for step in workflow.steps):
             yield f"actions.{name}", "no step does it"
-        unknown = action.roles - ROLES
+        unknown = action.roles - set(ROLES)
         if unknown:
             yield f"actions.{name}.roles", f"there is no role {min(unknown)}"
         for field in action.fields:
             if (field.type == "enum") != bool(field.choices):
                 yield f"actions.{name}.fields.{field.name}.choices", "an enum has choices, nothing else has"
+
+
+def _system_actions(workflow: Workflow) -> Findings:
+    """What the system itself does must not need what the system can't tell."""
+    for path, name in _named_actions(workflow).items():
+        action, filled = workflow.actions[name], _SYSTEM_FIELDS.get(path.partition(".")[0])
+        for field in action.fields:
+            if field.required and field.name != filled:
+                yield (
+                    f"actions.{name}.fields.{field.name}.required",
+                    "the system does this, and can't fill it in",
+                )
+        if filled is not None and filled not in {field.name for field in action.fields}:
+            yield f"actions.{name}.fields", f"the system fills in {filled} here"
 
 
 def _choices(workflow: Workflow) -> Findings:

@@ -2,11 +2,10 @@
 
 import hashlib
 import re
-import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import msgspec
 from msgspec import Struct, field
@@ -24,34 +23,40 @@ from services.dispatch.domain.workflow.definition import (
     Step,
     Workflow,
 )
-from services.dispatch.domain.workflow.lint import WorkflowRefused, lint
-from shared.messages.facts import Kind, Line, Perspective
+from services.dispatch.domain.workflow.lint import lint
+from shared.messages.facts import Kind, Line
+from shared.messages.kinds import KindEntry, LocalizedName, Word
+from shared.properties.kind_files import (
+    Tables,
+    WorkflowRefused,
+    convert_tables,
+    find_served_twice,
+    list_workflow_files,
+    parse_tables,
+    read_kinds,
+    read_tables,
+)
+from shared.settings import PACKAGED_WORKFLOWS
 
-FOLDER = Path(__file__).resolve().parents[2] / "workflows"
-_EVERY = Path(__file__).with_name("common.toml")
+_COMMON = Path(__file__).with_name("common.toml")
 _DURATION = re.compile(r"(\d+)([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
-class _Named(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    zh: str
-    en: str
-
-
-class _State(_Named, frozen=True, kw_only=True):
+class _State(LocalizedName, frozen=True, kw_only=True):
     final: End | None = None
     busy: bool = False
 
 
-class _Field(_Named, frozen=True, kw_only=True):
-    type: str
+class _Field(LocalizedName, frozen=True, kw_only=True):
+    type: Literal["text", "bool", "int", "person", "timestamp", "case", "enum"]
     required: bool = False
-    choices: tuple[str, ...] = ()
+    choices: Mapping[Word, LocalizedName] = {}
 
 
-class _Action(_Named, frozen=True, kw_only=True):
+class _Action(LocalizedName, frozen=True, kw_only=True):
     roles: frozenset[str] = frozenset()
-    fields: dict[str, _Field] = {}
+    fields: Mapping[Word, _Field] = {}
 
 
 class _Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,9 +67,12 @@ class _Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     requires: tuple[str, ...] = ()
     guards: tuple[str, ...] = ()
     effects: tuple[str, ...] = ()
+    requires_stamps: tuple[str, ...] = ()
+    stamp: tuple[str, ...] = ()
+    unstamp: tuple[str, ...] = ()
 
 
-class _Clock(_Named, frozen=True, kw_only=True):
+class _Clock(LocalizedName, frozen=True, kw_only=True):
     ends: tuple[str, ...]
     pauses: tuple[str, ...] = ()
 
@@ -72,69 +80,76 @@ class _Clock(_Named, frozen=True, kw_only=True):
 class _FollowUp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     state: str
     within: str
-    line: Line | None = None
+    line: Line | Literal["named"] = "customer_service"
 
 
-class _Shared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    states: dict[str, _State]
-    actions: dict[str, _Action]
+class _Common(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    states: Mapping[Word, _State]
+    actions: Mapping[Word, _Action]
     steps: tuple[_Step, ...]
 
 
-class _File(_Shared, frozen=True, kw_only=True):
-    name: str
+class _File(_Common, frozen=True, kw_only=True):
+    name: Word
     version: int
     zh: str
     en: str
     prefix: str
-    kinds: tuple[Kind, ...]
-    perspectives: dict[Kind, Perspective] = {}
+    kinds: Mapping[Kind, KindEntry]
+    stamps: Mapping[Word, LocalizedName] = {}
     initial: str
     withdraw: str
     close: str
     follow_up: _FollowUp
-    clocks: dict[str, _Clock] = {}
+    clocks: Mapping[Word, _Clock] = {}
     assignment: AssignRule | None = None
     lease: LeaseRule | None = None
 
 
-def load_workflows(folder: Path = FOLDER) -> dict[str, Workflow]:
-    """Every definition of `folder` by its name. Raises WorkflowRefused: file, field, and what is wrong."""
+def load_workflows(folders: Sequence[Path] = (PACKAGED_WORKFLOWS,)) -> dict[str, Workflow]:
+    """Every definition of `folders` by its name. Raises WorkflowRefused: file, field, and what is wrong."""
+    found, mistakes = read_workflow_files(list_workflow_files(folders))
+    for refused in mistakes:
+        raise refused
+    return {workflow.name: workflow for workflow in found.values()}
+
+
+def read_workflow_files(files: Iterable[Path]) -> tuple[dict[str, Workflow], list[WorkflowRefused]]:
+    """The definitions by their files, and the first thing that is wrong with each other file."""
     found: dict[str, Workflow] = {}
-    kinds: dict[str, str] = {}
-    for path in sorted(folder.glob("*.toml")):
-        workflow = read_workflow(path.read_text(encoding="utf-8"), path.name)
-        if workflow.name in found:
-            raise WorkflowRefused(path.name, "name", f"{workflow.name} is defined twice")
-        for kind in workflow.kinds:
-            if kinds.setdefault(kind, path.name) != path.name:
-                raise WorkflowRefused(path.name, "kinds", f"{kind} is served by {kinds[kind]} already")
-        found[workflow.name] = workflow
-    return found
+    mistakes: list[WorkflowRefused] = []
+    for file in files:
+        try:
+            found[str(file)] = _read_file(file)
+        except WorkflowRefused as refused:
+            mistakes.append(refused)
+    twice = find_served_twice(found.items())
+    mistakes += [WorkflowRefused(file, path, reason) for file, path, reason in twice]
+    return found, mistakes
 
 
 def read_workflow(text: str, file: str) -> Workflow:
     """The definition written in `text`; `file` is named in errors. Raises WorkflowRefused."""
-    every = _parse(_EVERY.read_text(encoding="utf-8"), _EVERY.name, _Shared)
-    own = _parse(text, file, _File)
-    workflow = _build(own, every, file, text)
+    return build_workflow(parse_tables(text, file), text, file)
+
+
+def build_workflow(tables: Tables, text: str, file: str) -> Workflow:
+    """The definition that `tables`, as `text` said them, come to. Raises WorkflowRefused."""
+    common = convert_tables(parse_tables(_COMMON.read_text(encoding="utf-8"), _COMMON.name), _Common, "")
+    read_kinds(tables, file)
+    workflow = _build(convert_tables(tables, _File, file), common, tables, text, file)
     lint(workflow, file)
     return workflow
 
 
-def _parse(text: str, file: str, shape: type[Any]) -> Any:
-    try:
-        return msgspec.convert(tomllib.loads(text), shape)
-    except tomllib.TOMLDecodeError as error:
-        raise WorkflowRefused(file, "", str(error)) from error
-    except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at ")
-        raise WorkflowRefused(file, path.strip("`").removeprefix("$").removeprefix("."), message) from error
+def _read_file(file: Path) -> Workflow:
+    return build_workflow(read_tables(file), file.read_text(encoding="utf-8-sig"), str(file))
 
 
-def _build(own: _File, every: _Shared, file: str, text: str) -> Workflow:
-    states = _states(own.states) | _states(every.states)
-    steps = [*_own_steps(own), *(_resolved(step, own, states, file) for step in every.steps)]
+def _build(own: _File, common: _Common, tables: Tables, text: str, file: str) -> Workflow:
+    _refuse_common_names(own, common, file)
+    states = _states(own.states) | _states(common.states)
+    steps = [*_own_steps(own), *(_resolved(step, own, states, file) for step in common.steps)]
     return Workflow(
         name=own.name,
         version=own.version,
@@ -142,7 +157,7 @@ def _build(own: _File, every: _Shared, file: str, text: str) -> Workflow:
         en=own.en,
         prefix=own.prefix,
         kinds=own.kinds,
-        perspectives=own.perspectives,
+        stamps=own.stamps,
         initial=own.initial,
         withdraw=own.withdraw,
         close=own.close,
@@ -152,43 +167,52 @@ def _build(own: _File, every: _Shared, file: str, text: str) -> Workflow:
             line=own.follow_up.line,
         ),
         states=states,
-        actions=_actions(own.actions, file) | _actions(every.actions, _EVERY.name),
+        actions=_actions(own.actions) | _actions(common.actions),
         steps=tuple(steps),
-        everywhere=frozenset(every.actions),
+        everywhere=frozenset(common.actions),
         deadline_rules=tuple(_deadline_rule(name, rule) for name, rule in own.clocks.items()),
         assignment=own.assignment,
         lease=own.lease,
-        digest=hashlib.sha256(msgspec.json.encode(own, order="deterministic")).hexdigest(),
+        digest=hashlib.sha256(msgspec.json.encode(tables, order="deterministic")).hexdigest(),
         text=text,
     )
 
 
-def _states(found: dict[str, _State]) -> dict[str, State]:
-    return {n: State(name=n, zh=s.zh, en=s.en, final=s.final, busy=s.busy) for n, s in found.items()}
+def _refuse_common_names(own: _File, common: _Common, file: str) -> None:
+    pairs: tuple[tuple[str, Mapping[str, object], Mapping[str, object]], ...] = (
+        ("states", own.states, common.states),
+        ("actions", own.actions, common.actions),
+    )
+    for table, names, taken in pairs:
+        for name in names.keys() & taken.keys():
+            raise WorkflowRefused(file, f"{table}.{name}", "every workflow has one of this name already")
 
 
-def _actions(found: dict[str, _Action], file: str) -> dict[str, Action]:
+def _states(states: Mapping[str, _State]) -> dict[str, State]:
+    return {n: State(name=n, zh=s.zh, en=s.en, final=s.final, busy=s.busy) for n, s in states.items()}
+
+
+def _actions(actions: Mapping[str, _Action]) -> dict[str, Action]:
     return {
         name: Action(
             name=name,
             zh=action.zh,
             en=action.en,
             roles=action.roles,
-            fields=tuple(_field(n, f, file, f"actions.{name}.fields.{n}") for n, f in action.fields.items()),
+            fields=tuple(_field(n, f) for n, f in action.fields.items()),
         )
-        for name, action in found.items()
+        for name, action in actions.items()
     }
 
 
-def _field(name: str, found: _Field, file: str, path: str) -> Field:
-    try:
-        return msgspec.convert({"name": name, **msgspec.structs.asdict(found)}, Field)
-    except msgspec.ValidationError as error:
-        raise WorkflowRefused(file, path, str(error)) from error
+def _field(name: str, read: _Field) -> Field:
+    return Field(
+        name=name, zh=read.zh, en=read.en, type=read.type, required=read.required, choices=read.choices
+    )
 
 
-def _deadline_rule(name: str, found: _Clock) -> DeadlineRule:
-    return DeadlineRule(name=name, zh=found.zh, en=found.en, ends=found.ends, pauses=found.pauses)
+def _deadline_rule(name: str, read: _Clock) -> DeadlineRule:
+    return DeadlineRule(name=name, zh=read.zh, en=read.en, ends=read.ends, pauses=read.pauses)
 
 
 def _duration(text: str, file: str, path: str) -> timedelta:
@@ -204,7 +228,7 @@ def _own_steps(own: _File) -> Iterable[Step]:
         yield _step(step, step.sources + folded, step.to)
 
 
-def _resolved(step: _Step, own: _File, states: dict[str, State], file: str) -> Step:
+def _resolved(step: _Step, own: _File, states: Mapping[str, State], file: str) -> Step:
     """A step of every workflow in the words of this one."""
     opened = [name for name, state in states.items() if state.final is None]
     sources = {
@@ -233,4 +257,7 @@ def _step(step: _Step, sources: tuple[str, ...], to: str) -> Step:
         requires=step.requires,
         guards=step.guards,
         effects=step.effects,
+        requires_stamps=step.requires_stamps,
+        stamp=step.stamp,
+        unstamp=step.unstamp,
     )

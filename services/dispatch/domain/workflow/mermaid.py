@@ -1,11 +1,12 @@
 """Draws every workflow as a Mermaid state diagram, from the machines themselves."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from transitions import Machine
 
 from services.dispatch.domain.workflow.definition import Workflow
 from services.dispatch.domain.workflow.loader import load_workflows
+from shared.messages.kinds import describe_type
 
 _HEAD = """# Workflows
 
@@ -17,19 +18,30 @@ Beside what is drawn, every open case takes `note` and `urge`, can be folded int
 _IMPLICIT = ("folded", "passed_on")
 
 
-def render_workflows(workflows: dict[str, Workflow] | None = None) -> str:
-    """The page with the picture of every workflow and the names of its states and actions."""
-    found = load_workflows() if workflows is None else workflows
-    return "\n".join([_HEAD, *(_chapter(found[name]) for name in sorted(found))])
+def render_workflows(workflows: Mapping[str, Workflow] | None = None) -> str:
+    """The page with the picture of every workflow, its kinds, and the names of its states and actions."""
+    drawn = load_workflows() if workflows is None else workflows
+    return "\n".join([_HEAD, *(_chapter(drawn[name]) for name in sorted(drawn))])
 
 
 def _chapter(workflow: Workflow) -> str:
     head = f"## {workflow.name} · {workflow.zh} (version {workflow.version})\n\n"
     drawing = "\n".join(["```mermaid", "stateDiagram-v2", *_drawing(workflow), "```"])
-    return "\n".join([f"{head}Kinds: {_listed(workflow.kinds)}\n", drawing, "", *_tables(workflow)])
+    return "\n".join([head + "\n".join(_kinds(workflow)), drawing, "", *_tables(workflow)])
 
 
-def _listed(words: tuple[str, ...]) -> str:
+def _kinds(workflow: Workflow) -> Iterator[str]:
+    yield "| kind | 中文 | English | perspective | asks for in `details` |\n| --- | --- | --- | --- | --- |"
+    for name, kind in workflow.kinds.items():
+        asks = ", ".join(
+            f"`{field}`{'' if asked.required else '?'}: {describe_type(asked)}"
+            for field, asked in kind.fields.items()
+        )
+        yield f"| `{name}` | {kind.zh} | {kind.en} | {kind.perspective} | {asks or 'anything'} |"
+    yield ""
+
+
+def _listed(words: Iterable[str]) -> str:
     return ", ".join(f"`{word}`" for word in words)
 
 
@@ -60,10 +72,22 @@ def _tables(workflow: Workflow) -> Iterator[str]:
     for name, action in workflow.actions.items():
         if name not in workflow.everywhere:
             who = ", ".join(sorted(action.roles)) or "the system"
-            asks = ", ".join(f"`{f.name}`{'' if f.required else '?'}: {f.told}" for f in action.fields)
+            asks = ", ".join(f"`{f.name}`{'' if f.required else '?'}: {f.type_name}" for f in action.fields)
             yield f"| `{name}` | {action.zh} | {who} | {asks} |"
     yield "\n| clock | 中文 | ends with | stands still in |"
     yield "| --- | --- | --- | --- |"
     for rule in workflow.deadline_rules:
         yield f"| `{rule.name}` | {rule.zh} | {_listed(rule.ends)} | {_listed(rule.pauses)} |"
+    yield from _stamps(workflow)
     yield ""
+
+
+def _stamps(workflow: Workflow) -> Iterator[str]:
+    if workflow.stamps:
+        yield "\n| stamp | 中文 | given by | taken by | required by |\n| --- | --- | --- | --- | --- |"
+    for name, stamp in workflow.stamps.items():
+        steps = workflow.steps
+        given = _listed(step.action for step in steps if name in step.stamp)
+        taken = _listed(step.action for step in steps if name in step.unstamp)
+        required = _listed(step.action for step in steps if name in step.requires_stamps)
+        yield f"| `{name}` | {stamp.zh} | {given} | {taken} | {required} |"
