@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from guanjia.cli import import_command, simulate
+from guanjia.cli import import_command, simulate, workflow
 from guanjia.cli.welcome import greet, sign_in_link
 from shared.settings import Settings
 
@@ -18,6 +18,7 @@ kpi = typer.Typer(no_args_is_help=True, help="The target rates | 指标")
 dead_letters = typer.Typer(no_args_is_help=True, help="What could not be taken | 死信")
 app.add_typer(kpi, name="kpi")
 app.add_typer(dead_letters, name="dead-letters")
+app.add_typer(workflow.app, name="workflow")
 app.command("import")(import_command.import_)
 app.command("simulate")(simulate.simulate)
 _console = Console()

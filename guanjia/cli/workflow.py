@@ -1,0 +1,28 @@
+"""`guanjia workflow`: what an operator does with workflow files."""
+
+import typer
+from rich.console import Console
+
+from shared.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="Workflow files | 工作流文件")
+_console = Console(highlight=False, soft_wrap=True)
+
+
+@app.command()
+def check() -> None:
+    """Check every workflow file, the installation's own too. | 检查全部工作流文件，包括物业目录下的。"""
+    from services.dispatch.domain.workflow.loader import read_workflow_files
+    from shared.properties.kind_files import list_workflow_files
+
+    workflows, mistakes = read_workflow_files(list_workflow_files(Settings().workflow_folders))
+    wrong = {refused.file for refused in mistakes}
+    for file, found in workflows.items():
+        if file not in wrong:
+            _console.print(
+                f"ok  {file}: {found.name} {found.version}: {', '.join(found.kinds)}", markup=False
+            )
+    for refused in mistakes:
+        _console.print(str(refused), markup=False)
+    if mistakes:
+        raise typer.Exit(1)
