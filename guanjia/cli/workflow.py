@@ -17,11 +17,9 @@ def check() -> None:
 
     workflows, mistakes = read_workflow_files(list_workflow_files(Settings().workflow_folders))
     wrong = {refused.file for refused in mistakes}
-    for file, found in workflows.items():
+    for file, flow in workflows.items():
         if file not in wrong:
-            _console.print(
-                f"ok  {file}: {found.name} {found.version}: {', '.join(found.kinds)}", markup=False
-            )
+            _console.print(f"ok  {file}: {flow.name} {flow.version}: {', '.join(flow.kinds)}", markup=False)
     for refused in mistakes:
         _console.print(str(refused), markup=False)
     if mistakes:

@@ -101,16 +101,16 @@ def read_kinds(tables: Tables, file: str) -> KindTables:
             convert_tables(table, KindEntry, file)
         except WorkflowRefused as refused:
             raise WorkflowRefused(file, f"kinds.{name}.{refused.field}".rstrip("."), refused.reason) from None
-    found = convert_tables(tables, KindTables, file)
-    for field, reason in find_kind_mistakes(tables, found):
+    declared = convert_tables(tables, KindTables, file)
+    for field, reason in find_kind_mistakes(tables, declared):
         raise WorkflowRefused(file, field, reason)
-    return found
+    return declared
 
 
-def find_kind_mistakes(tables: Tables, found: KindTables) -> Iterator[tuple[str, str]]:
+def find_kind_mistakes(tables: Tables, declared: KindTables) -> Iterator[tuple[str, str]]:
     """What is wrong with the kinds of one file, each with its place."""
     yield from find_blank_texts("", tables)
-    for kind, entry in found.kinds.items():
+    for kind, entry in declared.kinds.items():
         if entry.form is not None:
             for language in ("zh", "en"):
                 if not _is_form_text(entry.form.localize(language)):

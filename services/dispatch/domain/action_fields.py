@@ -20,7 +20,7 @@ def check_fields(action: Action, data: dict[str, object], terms: CaseTerms) -> d
     """`data` as the action takes it. Raises InvalidInput naming every field that is not."""
     fields = {field.name: field for field in (*action.fields, REMARK)}
     errors = [_unknown(name) for name in data if name not in fields]
-    taken: dict[str, object] = {}
+    checked: dict[str, object] = {}
     for name, field in fields.items():
         if data.get(name) is None:
             errors += [_missing(name)] if field.required else []
@@ -29,10 +29,10 @@ def check_fields(action: Action, data: dict[str, object], terms: CaseTerms) -> d
         if isinstance(value, FieldError):
             errors.append(value)
         else:
-            taken[name] = value
+            checked[name] = value
     if errors:
         raise InvalidInput(errors=errors)
-    return taken
+    return checked
 
 
 def check_required(step: Step, data: dict[str, object]) -> None:

@@ -32,7 +32,7 @@ def advance(
     """
     action = _action(workflow, case, act)
     data = check_fields(action, act.data, terms)
-    step = workflow.step(case.state, act.action, data)
+    step = workflow.find_step(case.state, act.action, data)
     if step is None:
         raise _refused(workflow, case, act)
     check_required(step, data)

@@ -38,7 +38,7 @@ class Field(LocalizedName, frozen=True, kw_only=True):
 
     @property
     def type_name(self) -> str:
-        """The type as programs are told it."""
+        """The type as programs read it."""
         return f"enum[{','.join(self.choices)}]" if self.type == "enum" else self.type
 
 
@@ -103,8 +103,8 @@ class AssignRule(Struct, frozen=True, kw_only=True):
     roles: dict[Perspective, tuple[str, ...]]
 
 
-class Walk:
-    """What the machine moves: a place to stand and the step that led there; never attached to the machine."""
+class StepSearch:
+    """What the machine moves, unattached to it: from `state`, with `data`, to the `step` that is taken."""
 
     __slots__ = ("data", "state", "step")
 
@@ -145,9 +145,9 @@ class Workflow(LocalizedName, frozen=True, kw_only=True, dict=True):
         """The one machine of this definition."""
         machine = Machine(model=None, states=list(self.states), initial=self.initial, auto_transitions=False)
         for step in self.steps:
-            conditions: list[Any] = [_agrees(step)] if step.when else []
+            conditions: list[Any] = [_data_condition(step)] if step.when else []
             machine.add_transition(
-                step.action, list(step.sources), step.to, conditions=conditions, before=[_take(step)]
+                step.action, list(step.sources), step.to, conditions=conditions, before=[_step_setter(step)]
             )
         return machine
 
@@ -156,30 +156,30 @@ class Workflow(LocalizedName, frozen=True, kw_only=True, dict=True):
         """The steps that lead out of each state."""
         return {name: tuple(s for s in self.steps if name in s.sources) for name in self.states}
 
-    def step(self, state: str, action: str, data: dict[str, Any]) -> Step | None:
+    def find_step(self, state: str, action: str, data: dict[str, Any]) -> Step | None:
         """The step that `action` with `data` takes from `state`; None where there is none."""
         event = self.machine.events.get(action)
-        walk = Walk(state, data)
+        search = StepSearch(state, data)
         if event is None:
             return None
         try:
-            event.trigger(walk, walk)
+            event.trigger(search, search)
         except MachineError:
             return None
-        return walk.step
+        return search.step
 
     def is_open(self, state: str) -> bool:
         """Whether a case in `state` is still open."""
         return self.states[state].final is None
 
 
-def _agrees(step: Step) -> Callable[[Walk], bool]:
+def _data_condition(step: Step) -> Callable[[StepSearch], bool]:
     values = tuple(step.when.items())
-    return lambda walk: all(walk.data.get(name) is value for name, value in values)
+    return lambda search: all(search.data.get(name) is value for name, value in values)
 
 
-def _take(step: Step) -> Callable[[Walk], None]:
-    def take(walk: Walk) -> None:
-        walk.step = step
+def _step_setter(step: Step) -> Callable[[StepSearch], None]:
+    def set_step(search: StepSearch) -> None:
+        search.step = step
 
-    return take
+    return set_step

@@ -21,18 +21,26 @@ _SYSTEM_FIELDS = {"withdraw": "reason", "assignment": "engineer"}
 def lint(workflow: Workflow, file: str) -> None:
     """Raises WorkflowRefused for the first thing that is wrong with `workflow`."""
     checks = (
-        _head, _steps, _effects, _stamps, _deadline_rules, _actions, _system_actions, _choices, _reachable,
-        _dead_ends,
-    )  # fmt: skip
+        _check_head,
+        _check_steps,
+        _check_effects,
+        _check_stamps,
+        _check_deadline_rules,
+        _check_actions,
+        _check_system_actions,
+        _check_branches,
+        _find_unreachable_states,
+        _find_dead_ends,
+    )
     for check in checks:
         for field, reason in check(workflow):
             raise WorkflowRefused(file, field, reason)
 
 
-Findings = Iterator[tuple[str, str]]
+Mistakes = Iterator[tuple[str, str]]
 
 
-def _head(workflow: Workflow) -> Findings:
+def _check_head(workflow: Workflow) -> Mistakes:
     if not _PREFIX.fullmatch(workflow.prefix):
         yield "prefix", "is two letters from A to Z"
     states = {"initial": workflow.initial, "follow_up.state": workflow.follow_up.state}
@@ -60,7 +68,7 @@ def _named_actions(workflow: Workflow) -> dict[str, str]:
     return actions
 
 
-def _steps(workflow: Workflow) -> Findings:
+def _check_steps(workflow: Workflow) -> Mistakes:
     for number, step in enumerate(workflow.steps):
         path = f"steps[{number}] ({step.action})"
         if step.action not in workflow.actions:
@@ -79,7 +87,7 @@ def _steps(workflow: Workflow) -> Findings:
             yield f"{path}.from", "a final state has no way out"
 
 
-def _effects(workflow: Workflow) -> Findings:
+def _check_effects(workflow: Workflow) -> Mistakes:
     """An effect works with what its action asks for."""
     for number, step in enumerate(workflow.steps):
         for effect in step.effects:
@@ -98,20 +106,20 @@ def _asks_for(action: Action, step: Step, name: str, kind: str) -> bool:
     )
 
 
-def _stamps(workflow: Workflow) -> Findings:
+def _check_stamps(workflow: Workflow) -> Mistakes:
     for number, step in enumerate(workflow.steps):
         uses = {"requires_stamps": step.requires_stamps, "stamp": step.stamp, "unstamp": step.unstamp}
         for key, names in uses.items():
             for name in names:
                 if name not in workflow.stamps:
                     yield f"steps[{number}] ({step.action}).{key}", f"there is no stamp {name}"
-    given = {name for step in workflow.steps for name in step.stamp}
+    stamped = {name for step in workflow.steps for name in step.stamp}
     for name in workflow.stamps:
-        if name not in given:
+        if name not in stamped:
             yield f"stamps.{name}", "no step gives it"
 
 
-def _deadline_rules(workflow: Workflow) -> Findings:
+def _check_deadline_rules(workflow: Workflow) -> Mistakes:
     for rule in workflow.deadline_rules:
         for action in rule.ends:
             if action not in workflow.actions:
@@ -121,7 +129,7 @@ def _deadline_rules(workflow: Workflow) -> Findings:
                 yield f"clocks.{rule.name}.pauses", f"there is no state {state}"
 
 
-def _actions(workflow: Workflow) -> Findings:
+def _check_actions(workflow: Workflow) -> Mistakes:
     for name, action in workflow.actions.items():
         if not any(step.action == name for step in workflow.steps):
             yield f"actions.{name}", "no step does it"
@@ -133,7 +141,7 @@ def _actions(workflow: Workflow) -> Findings:
                 yield f"actions.{name}.fields.{field.name}.choices", "an enum has choices, nothing else has"
 
 
-def _system_actions(workflow: Workflow) -> Findings:
+def _check_system_actions(workflow: Workflow) -> Mistakes:
     """What the system itself does must not need what the system can't tell."""
     for path, name in _named_actions(workflow).items():
         action, filled = workflow.actions[name], _SYSTEM_FIELDS.get(path.partition(".")[0])
@@ -147,8 +155,8 @@ def _system_actions(workflow: Workflow) -> Findings:
             yield f"actions.{name}.fields", f"the system fills in {filled} here"
 
 
-def _choices(workflow: Workflow) -> Findings:
-    """Two steps of one action from one state must be told apart by a bool with a way for each value."""
+def _check_branches(workflow: Workflow) -> Mistakes:
+    """Two steps of one action from one state must be distinguished by a bool with a way for each value."""
     for state, steps in workflow.by_state.items():
         for action in {step.action for step in steps}:
             ways = [step.when for step in steps if step.action == action]
@@ -160,25 +168,25 @@ def _choices(workflow: Workflow) -> Findings:
                 yield f"steps ({action})", f"from {state} it needs one way for true and one for false"
 
 
-def _reachable(workflow: Workflow) -> Findings:
-    seen, ahead = {workflow.initial}, [workflow.initial]
+def _find_unreachable_states(workflow: Workflow) -> Mistakes:
+    reached, ahead = {workflow.initial}, [workflow.initial]
     while ahead:
         for step in workflow.by_state[ahead.pop()]:
-            if step.to != STAY and step.to not in seen:
-                seen.add(step.to)
+            if step.to != STAY and step.to not in reached:
+                reached.add(step.to)
                 ahead.append(step.to)
     for state in workflow.states:
-        if state not in seen:
+        if state not in reached:
             yield f"states.{state}", "can't be reached"
 
 
-def _dead_ends(workflow: Workflow) -> Findings:
+def _find_dead_ends(workflow: Workflow) -> Mistakes:
     """Every open state must lead to a final one by the workflow's own steps."""
-    alive = {name for name, state in workflow.states.items() if state.final}
+    ending = {name for name, state in workflow.states.items() if state.final}
     for _ in workflow.states:
         for step in workflow.steps:
-            if step.to in alive and step.action not in workflow.everywhere:
-                alive.update(step.sources)
+            if step.to in ending and step.action not in workflow.everywhere:
+                ending.update(step.sources)
     for state in workflow.states:
-        if state not in alive and state != FOLDED:
+        if state not in ending and state != FOLDED:
             yield f"states.{state}", "has no way to an end, and is not final"

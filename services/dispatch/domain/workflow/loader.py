@@ -108,24 +108,24 @@ class _File(_Common, frozen=True, kw_only=True):
 
 def load_workflows(folders: Sequence[Path] = (PACKAGED_WORKFLOWS,)) -> dict[str, Workflow]:
     """Every definition of `folders` by its name. Raises WorkflowRefused: file, field, and what is wrong."""
-    found, mistakes = read_workflow_files(list_workflow_files(folders))
+    workflows, mistakes = read_workflow_files(list_workflow_files(folders))
     for refused in mistakes:
         raise refused
-    return {workflow.name: workflow for workflow in found.values()}
+    return {workflow.name: workflow for workflow in workflows.values()}
 
 
 def read_workflow_files(files: Iterable[Path]) -> tuple[dict[str, Workflow], list[WorkflowRefused]]:
     """The definitions by their files, and the first thing that is wrong with each other file."""
-    found: dict[str, Workflow] = {}
+    workflows: dict[str, Workflow] = {}
     mistakes: list[WorkflowRefused] = []
     for file in files:
         try:
-            found[str(file)] = _read_file(file)
+            workflows[str(file)] = _read_file(file)
         except WorkflowRefused as refused:
             mistakes.append(refused)
-    twice = find_served_twice(found.items())
+    twice = find_served_twice(workflows.items())
     mistakes += [WorkflowRefused(file, path, reason) for file, path, reason in twice]
-    return found, mistakes
+    return workflows, mistakes
 
 
 def read_workflow(text: str, file: str) -> Workflow:
@@ -149,7 +149,7 @@ def _read_file(file: Path) -> Workflow:
 def _build(own: _File, common: _Common, tables: Tables, text: str, file: str) -> Workflow:
     _refuse_common_names(own, common, file)
     states = _states(own.states) | _states(common.states)
-    steps = [*_own_steps(own), *(_resolved(step, own, states, file) for step in common.steps)]
+    steps = [*_own_steps(own), *(_resolve_step(step, own, states, file) for step in common.steps)]
     return Workflow(
         name=own.name,
         version=own.version,
@@ -183,8 +183,8 @@ def _refuse_common_names(own: _File, common: _Common, file: str) -> None:
         ("states", own.states, common.states),
         ("actions", own.actions, common.actions),
     )
-    for table, names, taken in pairs:
-        for name in names.keys() & taken.keys():
+    for table, names, reserved in pairs:
+        for name in names.keys() & reserved.keys():
             raise WorkflowRefused(file, f"{table}.{name}", "every workflow has one of this name already")
 
 
@@ -228,7 +228,7 @@ def _own_steps(own: _File) -> Iterable[Step]:
         yield _step(step, step.sources + folded, step.to)
 
 
-def _resolved(step: _Step, own: _File, states: Mapping[str, State], file: str) -> Step:
+def _resolve_step(step: _Step, own: _File, states: Mapping[str, State], file: str) -> Step:
     """A step of every workflow in the words of this one."""
     opened = [name for name, state in states.items() if state.final is None]
     sources = {
@@ -237,11 +237,11 @@ def _resolved(step: _Step, own: _File, states: Mapping[str, State], file: str) -
         "@initial": [own.initial],
     }.get(step.sources[0], list(step.sources))
     targets = {"@initial": own.initial, "@follow_up": own.follow_up.state}
-    to = _withdrawn(own, file) if step.to == "@withdrawn" else targets.get(step.to, step.to)
+    to = _withdrawn_state(own, file) if step.to == "@withdrawn" else targets.get(step.to, step.to)
     return _step(step, tuple(sources), to)
 
 
-def _withdrawn(own: _File, file: str) -> str:
+def _withdrawn_state(own: _File, file: str) -> str:
     for step in own.steps:
         if step.action == own.withdraw:
             return step.to

@@ -34,8 +34,8 @@ def _kinds(workflow: Workflow) -> Iterator[str]:
     yield "| kind | 中文 | English | perspective | asks for in `details` |\n| --- | --- | --- | --- | --- |"
     for name, kind in workflow.kinds.items():
         asks = ", ".join(
-            f"`{field}`{'' if asked.required else '?'}: {describe_type(asked)}"
-            for field, asked in kind.fields.items()
+            f"`{field}`{'' if detail.required else '?'}: {describe_type(detail)}"
+            for field, detail in kind.fields.items()
         )
         yield f"| `{name}` | {kind.zh} | {kind.en} | {kind.perspective} | {asks or 'anything'} |"
     yield ""
@@ -87,7 +87,7 @@ def _stamps(workflow: Workflow) -> Iterator[str]:
         yield "\n| stamp | 中文 | given by | taken by | required by |\n| --- | --- | --- | --- | --- |"
     for name, stamp in workflow.stamps.items():
         steps = workflow.steps
-        given = _listed(step.action for step in steps if name in step.stamp)
-        taken = _listed(step.action for step in steps if name in step.unstamp)
-        required = _listed(step.action for step in steps if name in step.requires_stamps)
-        yield f"| `{name}` | {stamp.zh} | {given} | {taken} | {required} |"
+        giving = _listed(step.action for step in steps if name in step.stamp)
+        taking = _listed(step.action for step in steps if name in step.unstamp)
+        requiring = _listed(step.action for step in steps if name in step.requires_stamps)
+        yield f"| `{name}` | {stamp.zh} | {giving} | {taking} | {requiring} |"
