@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from guanjia.buses import make_bus
-from guanjia.simulation.simulated_property import load_all_properties
+from guanjia.properties import load_all_properties
 from shared.clock import Clock, SystemClock
 from shared.http import health
 from shared.http.authentication import Authenticator

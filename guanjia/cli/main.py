@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from guanjia.cli import import_command, simulate, workflow
+from guanjia.cli import import_command, report, simulate, workflow
 from guanjia.cli.welcome import greet, sign_in_link
 from shared.settings import Settings
 
@@ -21,6 +21,7 @@ app.add_typer(dead_letters, name="dead-letters")
 app.add_typer(workflow.app, name="workflow")
 app.command("import")(import_command.import_)
 app.command("simulate")(simulate.simulate)
+app.command("report")(report.print_report)
 _console = Console()
 _errors = Console(stderr=True, highlight=False)
 
@@ -91,7 +92,7 @@ def rebuild() -> None:
     """Count every rate anew from the stored events. | 依据已存事件重新计算全部指标。"""
     from guanjia.cli.maintenance import rebuild_rates
 
-    _console.print(f"counted anew: {_run(rebuild_rates(Settings()))} things")
+    _console.print(f"counted anew: {_run(rebuild_rates(Settings()))} subjects")
 
 
 @dead_letters.command("list")
@@ -131,10 +132,11 @@ def properties(
     folder: Annotated[Path | None, typer.Argument(help="the folder to check | 要检查的文件夹")] = None,
 ) -> None:
     """Check the files of the properties. | 检查物业项目配置文件。"""
-    from shared.properties.loader import PropertyInvalid, load_properties
+    from guanjia.properties import load_checked
+    from shared.properties.loader import PropertyInvalid
 
     try:
-        found = load_properties(folder or Settings().properties_dir)
+        found = load_checked(folder or Settings().properties_dir)
     except PropertyInvalid as invalid:
         _console.print(str(invalid), soft_wrap=True)
         raise typer.Exit(1) from None

@@ -13,15 +13,16 @@ from shared.service import Service
 from shared.settings import Settings
 
 
-async def _opened(settings: Settings, name: str) -> Service:
+async def open_service(settings: Settings, name: str) -> Service:
+    """A service whose data is at hand and that does nothing by itself; its database is to be disposed of."""
     service = Process([name], settings).services[0]
     await upgrade(service.database, service.metadata)
     return service
 
 
 async def rebuild_rates(settings: Settings) -> int:
-    """Count every rate anew from the stored events; how many things were counted."""
-    service = await _opened(settings, "kpi")
+    """Count every rate anew from the stored events; how many subjects were counted."""
+    service = await open_service(settings, "kpi")
     try:
         return await rebuild_items(service)
     finally:
@@ -32,7 +33,7 @@ async def list_dead_letters(
     settings: Settings, name: str, queue: str | None, reason: str | None, limit: int
 ) -> Sequence[Row[Any]]:
     """A service's dead letters."""
-    service = await _opened(settings, name)
+    service = await open_service(settings, name)
     try:
         async with service.database.snapshot() as connection:
             return await service.dead_letters.list_pending(connection, queue, reason, limit)

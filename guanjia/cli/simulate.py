@@ -14,7 +14,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.prompt import Confirm
 from rich.table import Table
 
-from guanjia.simulation.simulated_property import PROPERTY
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,6 +38,7 @@ def simulate(
     Nothing of your own data is touched; `--remove` takes it all away again.
     """
     from guanjia.simulation.run import Refused, present, take_away
+    from guanjia.simulation.simulated_property import PROPERTY
     from shared.properties.loader import PropertyInvalid
 
     try:
@@ -108,9 +108,12 @@ class _Report:
 
 def _show(rates: "Rates") -> None:
     """The rates of the last thirty days, and how to go on."""
+    from guanjia.simulation.simulated_property import PROPERTY
+    from services.kpi.domain.rates import RATES
+
     table = Table("指标 rate", "分子 numerator", "分母 denominator", "", title="最近 30 天 the last 30 days")
     for kpi, numerator, denominator in rates["rolling_30d"]:
         share = f"{100 * float(numerator) / float(denominator):.2f} %" if float(denominator) else "–"
-        table.add_row(kpi, numerator, denominator, share)
+        table.add_row(" ".join(RATES[kpi].name), numerator, denominator, share)
     _console.print(table)
     _console.print(f"模拟项目 simulated property: {PROPERTY}；guanjia simulate --remove 可删除 removes it")

@@ -1,4 +1,4 @@
-"""The dashboard of the 17 target rates: against their targets, by property and window, and how they went."""
+"""The dashboard of the target rates: against their targets, by property and window, and how they went."""
 
 from grafana_foundation_sdk.builders import dashboard, stat, table, timeseries
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue, VariableOption
@@ -15,20 +15,13 @@ from guanjia.dashboards.panels import (
     number,
     properties,
 )
-from shared.properties.targets import BUILT_IN, Target
+from services.kpi.domain.rate import AREAS, BilingualText, Rate
+from services.kpi.domain.rates import RATES
 
 HERE = 'property="$property"'
 NOW = f'{HERE},window="$window"'
 MET = metric("guanjia_kpi_target_met", "kpi", NOW)
-AREAS = {
-    "customer_service": "客户服务 · customer service",
-    "maintenance": "维修 · maintenance",
-    "security": "安保 · security",
-    "cleaning": "保洁 · cleaning",
-    "greening": "绿化 · greening",
-}
 WINDOWS = {"month": "本月 · month", "year": "本年 · year", "rolling_30d": "近 30 天 · rolling 30 days"}
-NAMES: dict[str, str] = {target.kpi: f"{target.name} · {target.name_en}" for target in BUILT_IN}
 
 
 def rates() -> dashboard.Dashboard:
@@ -36,22 +29,26 @@ def rates() -> dashboard.Dashboard:
     made = board(
         "guanjia-rates",
         "指标 · Target rates",
-        "十七项服务承诺指标与目标。 The 17 rates against their targets; evidence behind each: /rates.",
+        "服务承诺指标与目标，依据见 /rates。 The rates against their targets; evidence behind each: /rates.",
         since="now-30d",
         refresh="30s",
     ).variables([properties(several=False), _windows()])
     for panel in _summary():
         made.with_panel(panel)
     made.with_panel(_table())
-    for area, title in AREAS.items():
-        made.with_row(dashboard.Row(title))
-        for target in BUILT_IN:
-            if target.area == area:
-                made.with_panel(_rate(target))
+    for area, name in AREAS.items():
+        made.with_row(dashboard.Row(_both(name)))
+        for rate in RATES.values():
+            if rate.area == area:
+                made.with_panel(_rate(rate))
     made.with_row(dashboard.Row("口碑与里程碑 · word of mouth and milestones"))
-    for course in _mood():
+    for course in _beside_the_rates():
         made.with_panel(course)
     return made
+
+
+def _both(text: BilingualText) -> str:
+    return f"{text.zh} · {text.en}"
 
 
 def _windows() -> dashboard.CustomVariable:
@@ -70,7 +67,7 @@ def _summary() -> list[stat.Panel]:
     age = f"time() - {metric('guanjia_kpi_as_of_timestamp_seconds', 'property', HERE)}"
     missed = metric("guanjia_kpi_target_met", "property, kpi, window")
     return [
-        number("达标 · met", Query(f"sum({MET})"), bad_below=17),
+        number("达标 · met", Query(f"sum({MET})"), bad_below=len(RATES)),
         number("未达标 · missed", Query(f"sum(1 - {MET})"), bad_above=1),
         number("无样本 · no sample", Query(f"count({targets}) - (count({MET}) or vector(0))")),
         number(
@@ -96,8 +93,9 @@ def _table() -> table.Panel:
         "目标 · target": Query(metric("guanjia_kpi_target_ratio", "kpi, bound", HERE)),
         "结果 · result": Query(MET),
     }
-    made = listing("十七项指标 · the 17 rates", columns, "kpi", height=18)
-    made.override_by_name("kpi", [DynamicConfigValue(id_val="mappings", value=named(NAMES))])
+    made = listing("服务承诺指标 · the target rates", columns, "kpi", height=len(RATES) + 1)
+    names = {kpi: _both(rate.name) for kpi, rate in RATES.items()}
+    made.override_by_name("kpi", [DynamicConfigValue(id_val="mappings", value=named(names))])
     made.override_by_name(
         "bound",
         [DynamicConfigValue(id_val="mappings", value=named({"min": "≥", "max": "≤"}))],
@@ -115,23 +113,23 @@ def _table() -> table.Panel:
     return made
 
 
-def _rate(target: Target) -> timeseries.Panel:
-    kpi = f'{HERE},kpi="{target.kpi}"'
+def _rate(rate: Rate) -> timeseries.Panel:
+    kpi = f'{HERE},kpi="{rate.kpi}"'
     goal = "目标 · target"
     return curve(
-        NAMES[target.kpi],
+        _both(rate.name),
         Query(metric("guanjia_kpi_ratio", "kpi", f'{kpi},window="$window"'), "实际 · rate"),
         Query(metric("guanjia_kpi_target_ratio", "kpi", kpi), goal),
         unit="percentunit",
         width=6,
         height=7,
         target=goal,
-        least=None if target.bound == "min" else 0,
-        most=1 if target.bound == "min" else None,
+        least=None if rate.bound == "min" else 0,
+        most=1 if rate.bound == "min" else None,
     )
 
 
-def _mood() -> list[timeseries.Panel]:
+def _beside_the_rates() -> list[timeseries.Panel]:
     due = metric("guanjia_milestone_deadline_timestamp_seconds", "milestone", HERE)
     return [
         curve(

@@ -34,7 +34,7 @@ class Span:
         return self._life.counts
 
     async def rates(self) -> Rates:
-        """Window → (kpi, numerator, denominator) of all 17, as of the end."""
+        """Window → (kpi, numerator, denominator) of every rate, as of the end."""
         return {
             window: [(r["kpi"], r["numerator"], r["denominator"]) for r in await self.door.rates(window)]
             for window in WINDOWS

@@ -21,8 +21,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from guanjia.properties import generated_properties_dir
 from guanjia.simulation.plan import SOURCE
-from guanjia.simulation.simulated_property import PROPERTY, simulated_properties
+from guanjia.simulation.simulated_property import PROPERTY
 from services.dispatch import models as dispatch
 from services.intake import models as intake
 from services.kpi import models as kpi
@@ -155,12 +156,12 @@ async def found(settings: Settings) -> Found:
 
 async def is_kept(settings: Settings) -> bool:
     """Whether there is a simulation, be it whole or what was left of one by a process that was killed."""
-    return (simulated_properties(settings) / PROPERTY).exists() or (await found(settings)).simulated > 0
+    return (generated_properties_dir(settings) / PROPERTY).exists() or (await found(settings)).simulated > 0
 
 
 async def keep(lived: Settings, settings: Settings) -> None:
     """Copy what was lived in the folder of `lived` to where the services of `settings` find it."""
-    place = simulated_properties(settings) / PROPERTY
+    place = generated_properties_dir(settings) / PROPERTY
     copytree(lived.properties_dir / PROPERTY, place, dirs_exist_ok=True)
     for keeper in reversed(KEEPERS):
         async with (
@@ -199,7 +200,7 @@ async def remove(settings: Settings) -> int:
             for table, where in keeper.found:
                 count += (await connection.execute(delete(table).where(where(table)))).rowcount
             count += await _remove_mechanism(connection, keeper.messaging_tables)
-    rmtree(simulated_properties(settings) / PROPERTY, ignore_errors=True)
+    rmtree(generated_properties_dir(settings) / PROPERTY, ignore_errors=True)
     return count
 
 

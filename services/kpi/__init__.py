@@ -1,1 +1,1 @@
-"""kpi: the 17 target rates of each property, counted exactly, at any instant, with the evidence."""
+"""kpi: the target rates of each property, counted exactly, at any instant, with the evidence."""

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.kpi.domain.timelines import Fact
 from services.kpi.operations.items import record_cases, record_facts
 from shared.messages.cloudevents import Event
 from shared.messages.events import CaseState
 from shared.messaging.consumer import Subscription
 
 
-async def handle_facts(connection: AsyncConnection, events: Sequence[Event[Struct]]) -> None:
+async def handle_facts(connection: AsyncConnection, events: Sequence[Event[Fact]]) -> None:
     """Facts came in, or follow-ups are due or done."""
     await record_facts(connection, events)
 

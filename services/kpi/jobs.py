@@ -3,9 +3,10 @@
 import asyncio
 from time import monotonic
 
+from services.kpi.domain.scorecard import Scorecard
 from services.kpi.operations.breaches import publish_flips
 from services.kpi.operations.context import KpiContext
-from services.kpi.queries.scorecards import Scorecard, load_scorecard
+from services.kpi.queries.scorecards import load_scorecard
 from shared.database.engine import is_transient
 from shared.run_forever import run_forever
 

@@ -6,24 +6,26 @@ from datetime import datetime
 from prometheus_client import generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
-from services.kpi.domain.rates import Figure
+from services.kpi.domain.figures import Figure
+from services.kpi.domain.rates import RATES
+from services.kpi.domain.scorecard import Scorecard
+from services.kpi.domain.targets import targets_of
 from services.kpi.domain.windows import Window
-from services.kpi.queries.scorecards import Scorecard
 
 _RATE = ("property", "kpi", "window")
 
 
 class RateMetrics:
-    """Holds what was shown last; all figures of a property are of one instant."""
+    """What was counted last, as Prometheus reads it; all figures of a property are of one instant."""
 
     def __init__(self) -> None:
         self.text = b""
 
-    def show(self, boards: Iterable[Scorecard], now: datetime) -> None:
-        """`text` is of these boards from now on, as Prometheus reads it."""
+    def show(self, scorecards: Iterable[Scorecard], now: datetime) -> None:
+        """`text` is of these scorecards from now on."""
         families = RateFamilies()
-        for board in boards:
-            families.add(board, now)
+        for scorecard in scorecards:
+            families.add(scorecard, now)
         self.text = generate_latest(families)
 
 
@@ -66,30 +68,30 @@ class RateFamilies:
         """Every family, in the order of exposition."""
         yield from vars(self).values()
 
-    def add(self, board: Scorecard, now: datetime) -> None:
+    def add(self, scorecard: Scorecard, now: datetime) -> None:
         """The series of one property."""
-        for window, figures in board.figures.items():
+        for window, figures in scorecard.figures.items():
             for figure in figures:
-                self._add_figure(board.property.id, window, figure)
-            self._add_mood(board, window)
-        for target in board.property.targets.values():
-            self.target.add_metric((board.property.id, target.kpi, target.bound), float(target.target))
-        for milestone in board.property.milestones:
-            names = (board.property.id, milestone.milestone)
+                self._add_figure(scorecard.property.id, window, figure)
+            self._add_word_of_mouth(scorecard, window)
+        for kpi, target in targets_of(scorecard.property).items():
+            self.target.add_metric((scorecard.property.id, kpi, RATES[kpi].bound), float(target))
+        for milestone in scorecard.property.milestones:
+            names = (scorecard.property.id, milestone.milestone)
             self.deadline.add_metric(names, milestone.deadline_at.timestamp())
-            self.reached.add_metric(names, milestone.reached(board.property.local_day(now)))
-        self.as_of.add_metric((board.property.id,), board.as_of.timestamp())
+            self.reached.add_metric(names, milestone.reached(scorecard.property.local_day(now)))
+        self.as_of.add_metric((scorecard.property.id,), scorecard.as_of.timestamp())
 
     def _add_figure(self, property_id: str, window: Window, figure: Figure) -> None:
         names = (property_id, figure.rate.kpi, window)
-        self.numerator.add_metric(names, figure.numerator / figure.rate.scale)
-        self.denominator.add_metric(names, figure.denominator / figure.rate.scale)
+        self.numerator.add_metric(names, figure.numerator / figure.rate.unit.scale)
+        self.denominator.add_metric(names, figure.denominator / figure.rate.unit.scale)
         if figure.ratio is not None and figure.met is not None:
             self.ratio.add_metric(names, float(figure.ratio))
             self.met.add_metric(names, figure.met)
 
-    def _add_mood(self, board: Scorecard, window: Window) -> None:
-        mood = board.moods[window]
-        self.mouth.add_metric((board.property.id, window), mood.index)
-        for reason, count in mood.reasons.items():
-            self.reasons.add_metric((board.property.id, window, reason), count)
+    def _add_word_of_mouth(self, scorecard: Scorecard, window: Window) -> None:
+        mouth = scorecard.word_of_mouth[window]
+        self.mouth.add_metric((scorecard.property.id, window), mouth.index)
+        for reason, count in mouth.reasons.items():
+            self.reasons.add_metric((scorecard.property.id, window, reason), count)

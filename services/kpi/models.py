@@ -22,7 +22,7 @@ facts = Table(
     Column("body", LargeBinary, nullable=False),
     Index("ix_facts_thing", "property", "kind", "thing"),
 )
-"""Every fact ever told, whole: `kind` and `thing` say what it is about, `bill` what a payment is towards."""
+"""Every fact, complete: `kind` and `thing` say what it is about, `bill` what a payment is towards."""
 Index("ix_facts_bill", facts.c.property, facts.c.bill,
       postgresql_where=facts.c.bill.is_not(None), sqlite_where=facts.c.bill.is_not(None))  # fmt: skip
 
@@ -53,7 +53,7 @@ items = Table(
     Column("case_id", Key, nullable=False),
     Index("ix_items_counted", "property", "family", "counted_at", "since", "until", "weight", "good"),
 )
-"""What is summed; the index holds all that a sum needs."""
+"""What is summed: `weight` to denominators, `good` to numerators; the index covers a sum."""
 
 standings = Table(
     "standings",
@@ -63,7 +63,7 @@ standings = Table(
     Column("met", Boolean, nullable=False),
     Column("as_of", BigInteger, nullable=False),
 )
-"""Whether each target was last seen met in the month's window: a flip is told once, however many look."""
+"""Whether each target was last seen met in the month's window: a flip is published once, by one copy."""
 
 revisions = Table(
     "revisions",
@@ -71,4 +71,4 @@ revisions = Table(
     Column("property", Key, primary_key=True),
     Column("revision", BigInteger, nullable=False),
 )
-"""Held while a property's facts change, so that two sets about one thing can't miss each other."""
+"""Locked while a property's facts change, so that two batches about one subject can't miss each other."""

@@ -11,7 +11,7 @@ A file with a mistake is refused whole, with the file and the field; nothing is 
 | `[[shifts]]` `name` `people` `days` `from` `to` | who is on duty when; none: everybody, round the clock |
 | `[[equipment]]` `id` `system` `critical` | what is to be kept intact |
 | `[milestones]` `taken_over_on`, `iso_9000` and `model_building` with `reached_on` | the two milestones |
-| `[targets]` KPI = number | targets other than the built-in ones |
+| `[targets]` RATE = number from 0 to 1 | targets other than the built-in ones |
 | `[dispatch]` `automatic`; `[follow_up]` `attempts` `days` `form_expires_after` | rules of both |
 """
 

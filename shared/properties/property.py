@@ -6,10 +6,11 @@ from functools import cached_property, lru_cache, partial
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from msgspec import Meta, Struct, field, structs
+from msgspec import Meta, Struct, field
 
 from shared.messages.facts import Priority
 from shared.properties.calendar import BusinessHours, Calendar, Hours, PublicHolidays, RoundTheClock
+from shared.properties.milestones import Milestone, Milestones
 from shared.properties.roster import Person, Shift, next_shift_change, people_on_shift
 from shared.properties.scope import Scope
 from shared.properties.service_levels import (
@@ -19,8 +20,7 @@ from shared.properties.service_levels import (
     ServiceLevel,
     resolve_level,
 )
-from shared.properties.targets import BUILT_IN, Milestone, Milestones, Target, TargetName, parse_target
-from shared.properties.values import WEEKDAYS, Duration, Minute, Weekday
+from shared.properties.values import WEEKDAYS, Duration, Minute, Weekday, parse_share
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 ROUND_THE_CLOCK = RoundTheClock()
@@ -100,7 +100,7 @@ class Property(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, di
     shifts: list[Shift] = []
     equipment: list[Equipment] = []
     milestone_plan: Milestones = Milestones()
-    target_changes: dict[TargetName, str | int | float] = {}
+    target_changes: dict[str, str | int | float] = {}
     dispatch: Dispatch = Dispatch()
     follow_up: FollowUpRules = FollowUpRules()
 
@@ -134,12 +134,6 @@ class Property(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, di
         return next_shift_change(self.shifts, at, self.timezone)
 
     @cached_property
-    def targets(self) -> Mapping[str, Target]:
-        """All seventeen by name, with this property's changes."""
-        changed = {kpi: parse_target(value) for kpi, value in self.target_changes.items()}
-        return {row.kpi: structs.replace(row, target=changed.get(row.kpi, row.target)) for row in BUILT_IN}
-
-    @cached_property
     def milestones(self) -> list[Milestone]:
         """Both milestones, or none where the day of taking over is not told."""
         return self.milestone_plan.of(self.timezone)
@@ -157,7 +151,7 @@ def find_mistakes(prop: Property) -> Iterator[tuple[str, str]]:
         if not prop.people_by_id.keys() >= set(shift.people):
             yield f"shifts[{number}].people", "names somebody who is not among the people"
     for kpi, value in prop.target_changes.items():
-        yield from find_error(f"targets.{kpi}", partial(parse_target, value))
+        yield from find_error(f"targets.{kpi}", partial(parse_share, value))
     yield from find_error("calendar", lambda: prop.calendar("business"))
     yield from find_error("milestones", lambda: prop.milestones)
 

@@ -1,7 +1,8 @@
-"""How durations, times of day, days and floors are written in a property file, and what they come to."""
+"""How durations, times, days, floors and shares are written in a property file, and what they come to."""
 
 import re
 from datetime import date, timedelta
+from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -71,6 +72,17 @@ def parse_zone(text: str) -> ZoneInfo:
         return ZoneInfo(text)
     except (KeyError, ValueError, OSError) as error:
         raise ValueError('expected the name of a time zone such as "Asia/Shanghai"') from error
+
+
+def parse_share(value: str | int | float) -> Decimal:
+    """A share of all, from 0 to 1, written as a number or as text. Raises ValueError for anything else."""
+    try:
+        parsed = Decimal(str(value))
+    except InvalidOperation:
+        parsed = Decimal(-1)
+    if not 0 <= parsed <= 1:
+        raise ValueError("a target is a number from 0 to 1")
+    return parsed
 
 
 PARSERS = {Duration: parse_duration, Minute: parse_minute, Floors: parse_floors, ZoneInfo: parse_zone}

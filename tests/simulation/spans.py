@@ -107,7 +107,8 @@ def _history(prop: Property, id_: str, body: bytes) -> History:
     case = msgspec.json.decode(body, type=Case)
     clocks = prop.service_level("repair", case.priority).clocks if case.kind == "repair" else {}
     targets = {name: target.within for name, target in clocks.items() if target.within is not None}
-    return History(id_, case.kind, case.raised_at, targets if case.outside is None else {})
+    targets = targets if case.outside is None else {}
+    return History(id_, case.kind, case.raised_at, targets, rework_of=case.rework_of)
 
 
 async def _follow_ups(survey: Service) -> list[Event]:

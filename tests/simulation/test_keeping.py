@@ -11,9 +11,10 @@ import pytest
 from sqlalchemy import Connection, inspect, text
 
 from guanjia.process import SERVICES, Process
+from guanjia.properties import load_all_properties
 from guanjia.simulation import storage
 from guanjia.simulation.run import Refused, simulate, take_away
-from guanjia.simulation.simulated_property import PROPERTY, load_all_properties, write_property
+from guanjia.simulation.simulated_property import PROPERTY, write_property
 from guanjia.simulation.storage import found, keep, remove
 from guanjia.simulation.virtual_process import VirtualProcess
 from shared.clock import ManualClock

@@ -5,11 +5,11 @@ from functools import cache
 from typing import Any, get_args
 
 from services.dispatch.domain.workflow.loader import load_workflows
-from services.kpi.domain.definitions import DEFINITIONS
+from services.kpi.domain.rate import AREAS
+from services.kpi.domain.rates import RATES
 from shared.auth import Role
 from shared.messages.facts import Line
 from shared.pages.texts import load_texts
-from shared.properties.targets import BUILT_IN, TargetName
 from shared.settings import PROJECT
 
 FILES = sorted(PROJECT.glob("services/*/pages/texts.toml"))
@@ -36,7 +36,7 @@ def _foreign(text: str, language: str) -> bool:
 @cache
 def programs_words() -> frozenset[str]:
     """Names of kinds, states, actions, fields, roles, lines and rates as programs write them."""
-    found = {*get_args(Line), *get_args(Role), *get_args(TargetName)}
+    found = {*get_args(Line), *get_args(Role), *RATES}
     for workflow in load_workflows().values():
         found |= {
             workflow.name,
@@ -58,8 +58,9 @@ def _pattern_of(language: str) -> re.Pattern[str]:
     texts = load_texts(PROJECT / "shared/pages/texts.toml"), *(load_texts(file) for file in FILES)
     known = {text[language] for found in texts for text in found.values()}
     known |= {thing.zh if language == "zh" else thing.en for thing in _named()}
-    known |= {target.name if language == "zh" else target.name_en for target in BUILT_IN}
-    known |= {pair[0 if language == "zh" else 1] for pair in DEFINITIONS.values()}
+    known |= {text.localize(language) for text in AREAS.values()}
+    for rate in RATES.values():
+        known |= {text.localize(language) for text in (rate.name, rate.definition, rate.unit.counts)}
     return re.compile("|".join(sorted(_pattern(text) for text in known if _tells(text))))
 
 

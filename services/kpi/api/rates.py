@@ -1,24 +1,23 @@
 """What kpi answers over HTTP: every rate as of any instant, and the very items behind each."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Row
 
-from services.kpi.domain.definitions import DEFINITIONS
+from services.kpi.domain.figures import Figure, decimal_text
 from services.kpi.domain.items import from_micros
-from services.kpi.domain.rates import RATE_BY_KPI, RATES, Figure, Rate, Side, decimal_text
+from services.kpi.domain.rate import Bound, Rate, Side
+from services.kpi.domain.rates import RATES
+from services.kpi.domain.scorecard import Scorecard
 from services.kpi.domain.windows import Window, window_start
 from services.kpi.operations.context import KpiContext
 from services.kpi.queries.evidence import (
+    CountedItem,
     EvidenceFilter,
     EvidencePosition,
-    demand_kind,
-    list_evidence_rows,
-    position_of,
+    list_counted_items,
 )
-from services.kpi.queries.scorecards import Scorecard, load_scorecard
+from services.kpi.queries.scorecards import load_scorecard
 from shared.auth import Role
 from shared.errors import NotFound
 from shared.host import Host
@@ -28,7 +27,6 @@ from shared.http.parameters import only_property
 from shared.http.requests import language_of
 from shared.messages.facts import Instant
 from shared.properties.property import Property
-from shared.properties.targets import Bound
 
 READERS: tuple[Role, ...] = ("manager", "quality", "operations", "dispatcher", "admin")
 endpoints = Endpoints()
@@ -113,7 +111,7 @@ def _rates_before(cursor: str | None) -> int:
     position = RATES_CURSOR.decode(cursor)
     if position is None:
         return 0
-    names: list[str] = [rate.kpi for rate in RATES]
+    names = list(RATES)
     if position[0] not in names:
         raise not_a_cursor()
     return names.index(position[0]) + 1
@@ -125,7 +123,7 @@ def _rates_before(cursor: str | None) -> int:
 )  # fmt: skip
 async def list_evidence(call: Call[KpiContext, EvidenceQuery, None]) -> EvidencePage:
     """The items behind a rate; all pages are as of the first page's instant."""
-    rate = RATE_BY_KPI.get(call.path["kpi"])
+    rate = RATES.get(call.path["kpi"])
     if rate is None:
         raise NotFound
     prop = only_property(call.context.properties, call.identity, call.query.property)
@@ -145,17 +143,17 @@ async def load_evidence(
     which = EvidenceFilter(prop.id, rate, query.side, start, scorecard.as_of)
     async with context.database.snapshot() as connection:
         position = EvidencePosition(*after[2:]) if after else None
-        rows = await list_evidence_rows(connection, which, position, query.limit + 1)
+        items = await list_counted_items(connection, which, position, query.limit + 1)
     page = EVIDENCE_CURSOR.page(
-        rows,
+        items,
         query.limit,
-        lambda row: (rate.kpi, scorecard.as_of, *position_of(row)),
-        lambda row: _item(row, rate),
+        lambda item: (rate.kpi, scorecard.as_of, *item.position),
+        lambda item: _evidence_item(item, rate),
     )
     figure = next(f for f in scorecard.figures[query.window] if f.rate is rate)
     return figure, EvidencePage(
         figure=rate_response(scorecard, query.window, figure, language),
-        definition=DEFINITIONS[rate.kpi][0 if language == "zh" else 1],
+        definition=rate.definition.localize(language),
         side=query.side,
         items=page.items,
         next=page.next,
@@ -169,31 +167,31 @@ async def scorecard_as_of(context: Host, prop: Property, at: datetime | None) ->
         return await load_scorecard(connection, prop, as_of)
 
 
-def rate_response(board: Scorecard, window: Window, figure: Figure, language: str) -> RateResponse:
+def rate_response(scorecard: Scorecard, window: Window, figure: Figure, language: str) -> RateResponse:
     """A figure as it goes out."""
     return RateResponse(
         kpi=figure.rate.kpi,
-        name=figure.target.name if language == "zh" else figure.target.name_en,
+        name=figure.rate.name.localize(language),
         window=window,
-        start=window_start(window, board.as_of, board.property.timezone),
-        end=board.as_of,
-        numerator=decimal_text(figure.numerator, figure.rate.scale),
-        denominator=decimal_text(figure.denominator, figure.rate.scale),
+        start=window_start(window, scorecard.as_of, scorecard.property.timezone),
+        end=scorecard.as_of,
+        numerator=decimal_text(figure.numerator, figure.rate.unit.scale),
+        denominator=decimal_text(figure.denominator, figure.rate.unit.scale),
         rate=None if figure.ratio is None else float(figure.ratio),
-        target=float(figure.target.target),
-        bound=figure.target.bound,
+        target=float(figure.target),
+        bound=figure.rate.bound,
         met=figure.met,
     )
 
 
-def _item(row: Row[Any], rate: Rate) -> EvidenceItem:
+def _evidence_item(item: CountedItem, rate: Rate) -> EvidenceItem:
     return EvidenceItem(
-        kind=row.kind,
-        id=row.thing,
-        demand_kind=demand_kind(row),
-        case=row.case_id or None,
-        number=row.number,
-        at=from_micros(row.counted_at),
-        numerator=decimal_text(row.good_of_it, rate.scale),
-        denominator=decimal_text(row.came_to, rate.scale),
+        kind=item.kind,
+        id=item.subject,
+        demand_kind=item.demand_kind,
+        case=item.case or None,
+        number=item.number,
+        at=from_micros(item.counted_at),
+        numerator=decimal_text(item.numerator, rate.unit.scale),
+        denominator=decimal_text(item.denominator, rate.unit.scale),
     )

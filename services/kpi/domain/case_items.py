@@ -1,24 +1,23 @@
-"""A case or its follow-up → its items: the decided and inspected repair, the valid complaint, the answer.
-
-Of a case only its highest version is needed: its clocks and facts tell its whole past."""
+"""A case or its follow-up → its items: the decided and inspected repair, the rework, the valid complaint, the
+answer. Of a case only its highest version is needed: its deadlines and facts tell its whole past."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import pairwise
 
 from services.kpi.domain.items import FOREVER, Item, to_micros
-from services.kpi.domain.timelines import Version, in_order, rating_items
-from shared.messages.cloudevents import Event
+from services.kpi.domain.timelines import Fact, Span, in_order, rating_items
+from shared.messages.cloudevents import Event, events_of
 from shared.messages.events import CaseState, DeadlineStatus, FollowUpDone, FollowUpDue, Verdict
 
 DECIDING = frozenset({"respond", "arrive", "complete"})
-"""The clocks by which a repair is judged."""
+"""The deadlines by which a repair is judged."""
 
 
 def case_items(case: CaseState) -> list[Item]:
     """What a case contributes to the rates."""
     if case.kind == "repair":
-        return [*_decision(case), *_first_inspection(case)]
+        return [*_decision(case), *_first_inspection(case), *_rework(case)]
     if case.kind == "complaint":
         return _validity(case)
     return []
@@ -37,17 +36,17 @@ def decision_of(case: CaseState) -> tuple[datetime, bool] | None:
     return (missed, False) if missed is not None else None
 
 
-def follow_up_items(facts: Sequence[Event]) -> list[Item]:
+def follow_up_items(facts: Sequence[Event[Fact]]) -> list[Item]:
     """One follow-up: owed from `since`, counted when due, reached once done; and its answers."""
     if not facts:
         return []
-    told = in_order(facts)[-1].data
-    done = [fact.data for fact in facts if isinstance(fact.data, FollowUpDone)]
-    return [*_follow_up(told, min((to_micros(d.done_at) for d in done), default=FOREVER)), *_answers(done)]
+    latest = in_order(events_of(facts, FollowUpDue))[-1].data
+    done = [fact.data for fact in events_of(facts, FollowUpDone)]
+    return [*_follow_up(latest, min((to_micros(d.done_at) for d in done), default=FOREVER)), *_answers(done)]
 
 
 def _passes_unmet(deadline: DeadlineStatus) -> bool:
-    """Met exactly when due is met; while it waits a clock can't pass, unless it had before."""
+    """Met exactly when due is met; while a case waits its deadline can't pass, unless it had before."""
     if deadline.met_at is not None:
         return deadline.met_at > deadline.due_at
     return deadline.paused_since is None or deadline.due_at < deadline.paused_since
@@ -68,6 +67,14 @@ def _first_inspection(case: CaseState) -> list[Item]:
     return [Item("repair_inspected", moment, moment, FOREVER, 1, passed, case.case)]
 
 
+def _rework(case: CaseState) -> list[Item]:
+    """A repair that a dissatisfied answer opened anew counts from the moment when it was raised."""
+    if case.rework_of is None:
+        return []
+    raised = to_micros(case.raised_at)
+    return [Item("repair_rework", raised, raised, FOREVER, 1, 1, case.case)]
+
+
 def _validity(case: CaseState) -> list[Item]:
     """The times during which a complaint stands as valid; when it was raised decides the window."""
     raised = to_micros(case.raised_at)
@@ -79,9 +86,9 @@ def _validity(case: CaseState) -> list[Item]:
 
 def _valid_spans(verdicts: Sequence[Verdict]) -> Iterable[tuple[int, int]]:
     """From each finding of valid until a later finding of not valid takes effect."""
-    for place, verdict in enumerate(verdicts):
+    for number, verdict in enumerate(verdicts, 1):
         if verdict.valid:
-            later = [v.effective_at for v in verdicts[place + 1 :] if not v.valid]
+            later = [v.effective_at for v in verdicts[number:] if not v.valid]
             yield (
                 to_micros(verdict.at),
                 min((to_micros(at) for at in later if at is not None), default=FOREVER),
@@ -98,23 +105,26 @@ def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-def _follow_up(told: FollowUpDue, done: int) -> list[Item]:
-    family = "follow_up_repair" if told.kind == "repair" else "follow_up_other"
-    due, since = to_micros(told.due_at), to_micros(told.since)
+def _follow_up(followup: FollowUpDue, done: int) -> list[Item]:
+    family = "follow_up_repair" if followup.kind == "repair" else "follow_up_other"
+    due, since = to_micros(followup.due_at), to_micros(followup.since)
     done = max(done, since)
     spans = [(since, done, 0), (done, FOREVER, 1)]
-    return [Item(family, due, begin, end, 1, good, told.case) for begin, end, good in spans if begin < end]
+    return [
+        Item(family, due, begin, end, 1, numerator, followup.case)
+        for begin, end, numerator in spans
+        if begin < end
+    ]
 
 
 def _answers(done: Sequence[FollowUpDone]) -> list[Item]:
     """A corrected answer replaces the earlier one, at its own time."""
-    told = sorted(done, key=lambda d: (d.answered_at or d.done_at, d.version))
-    spans = pairwise([*(to_micros(d.answered_at or d.done_at) for d in told), FOREVER])
+    ordered = sorted(done, key=lambda d: (d.answered_at or d.done_at, d.version))
+    spans = pairwise([*(to_micros(d.answered_at or d.done_at) for d in ordered), FOREVER])
     items = []
-    for answer, (since, until) in zip(told, spans, strict=True):
-        if answer.answer is not None and since < until:
-            version = Version(answer, since, until)
-            items += rating_items(
-                answer.line, answer.answer.rating, answer.answer.reason, version, answer.case
-            )
+    for version, (since, until) in zip(ordered, spans, strict=True):
+        answer = version.answer
+        if answer is not None and since < until:
+            span = Span(since, until)
+            items += rating_items(version.line, answer.rating, answer.reason, span, version.case)
     return items

@@ -1,13 +1,14 @@
-"""Which thing a fact is about, and the items of things from all their facts."""
+"""What a fact is about, and the items of such subjects from all their facts."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
 from services.kpi.domain import timelines
 from services.kpi.domain.case_items import follow_up_items
 from services.kpi.domain.items import FactSubject, Item
+from services.kpi.domain.timelines import Fact, Facts
 from shared.messages.cloudevents import Event
 from shared.messages.events import FollowUpDue
 from shared.messages.facts import (
@@ -24,8 +25,7 @@ from shared.messages.facts import (
     QuestionnaireAnswered,
 )
 
-Timeline = Callable[[Sequence[Event]], list[Item]]
-
+Timeline = Callable[[Facts], list[Item]]
 TIMELINES: Mapping[str, Timeline] = {
     "occupancy": timelines.occupancy,
     "incident": timelines.incident,
@@ -36,41 +36,43 @@ TIMELINES: Mapping[str, Timeline] = {
     "follow_up": follow_up_items,
     "purchase": timelines.purchase,
 }
-"""Kinds of things whose items follow from their own facts alone; a bill's follow from its payments' too."""
+"""By kind of subject whose items follow from its own facts alone; a bill's follow from its payments' too."""
 
 
-def subject_of(fact: Event) -> FactSubject:
-    """The thing that a fact is about."""
+def subject_of(fact: Event[Fact]) -> FactSubject:
+    """What a fact is about."""
     kind, id_ = _kind_and_id(fact)
     return FactSubject(fact.data.property, kind, id_)
 
 
-def items_from_facts(things: Iterable[FactSubject], facts: Iterable[Event]) -> dict[FactSubject, list[Item]]:
-    """The items of `things`, given all their facts, and of bills all facts of their payments."""
-    told: dict[FactSubject, list[Event]] = defaultdict(list)
+def items_from_facts(
+    subjects: Iterable[FactSubject], facts: Iterable[Event[Fact]]
+) -> dict[FactSubject, list[Item]]:
+    """The items of `subjects`, given all their facts, and of bills all facts of their payments."""
+    by_subject: dict[FactSubject, list[Event[Fact]]] = defaultdict(list)
     for fact in facts:
-        told[subject_of(fact)].append(fact)
-    paid = _payments_by_bill(told)
+        by_subject[subject_of(fact)].append(fact)
+    paid = _payments_by_bill(by_subject)
     return {
-        thing: timelines.bill(told[thing], paid[thing.property, thing.id])
-        if thing.kind == "bill"
-        else TIMELINES[thing.kind](told[thing])
-        for thing in things
+        subject: timelines.bill(by_subject[subject], paid[subject.property, subject.id])
+        if subject.kind == "bill"
+        else TIMELINES[subject.kind](by_subject[subject])
+        for subject in subjects
     }
 
 
 def _payments_by_bill(
-    told: Mapping[FactSubject, Sequence[Event]],
+    facts_by_subject: Mapping[FactSubject, Facts],
 ) -> Mapping[tuple[str, str], list[timelines.Payment]]:
     """(property, bill) → what was paid on it."""
     paid: dict[tuple[str, str], list[timelines.Payment]] = defaultdict(list)
-    for thing, facts in told.items():
-        for payment in timelines.payments(facts) if thing.kind == "payment" else ():
-            paid[thing.property, payment.bill].append(payment)
+    for subject, facts in facts_by_subject.items():
+        for payment in timelines.payments(facts) if subject.kind == "payment" else ():
+            paid[subject.property, payment.bill].append(payment)
     return paid
 
 
-def _kind_and_id(fact: Event) -> tuple[str, str]:
+def _kind_and_id(fact: Event[Fact]) -> tuple[str, str]:
     """Kind and id of the subject within its property."""
     data = fact.data
     match data:

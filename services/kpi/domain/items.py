@@ -16,7 +16,7 @@ SECOND = 1_000_000
 
 
 class FactSubject(NamedTuple):
-    """What facts are told about. Ids of things belong to their property."""
+    """What facts are about: a case, a bill, an incident, … Ids belong to their property."""
 
     property: str
     kind: str
@@ -24,7 +24,7 @@ class FactSubject(NamedTuple):
 
 
 class Item(Struct, frozen=True):
-    """One contribution to a family: `weight` to what is counted, `good` to what of it counts as reached.
+    """One contribution to a family: to the denominators and to the numerators of the rates that sum it.
 
     It exists as of T if `since <= T < until`; `counted_at` decides the window. Where a family is weighed by
     time, `since` and `until` are the time itself."""
@@ -33,8 +33,8 @@ class Item(Struct, frozen=True):
     counted_at: int
     since: int
     until: int
-    weight: int
-    good: int
+    denominator: int
+    numerator: int
     case: str = ""
 
 

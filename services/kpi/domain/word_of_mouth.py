@@ -1,13 +1,13 @@
-"""What those who answered will tell others, and why the dissatisfied are: shown beside the rates."""
+"""What those who answered will tell others, and why the dissatisfied are so: shown beside the rates."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from services.kpi.domain.rates import Sums
+from services.kpi.domain.figures import Sums, totals_of
+from services.kpi.domain.rate import AREAS, Part
 from services.kpi.domain.windows import Window
 
-LINES = ("customer_service", "security", "maintenance", "cleaning", "greening")
 REASONS: Mapping[str, Decimal | None] = {
     "service": Decimal("0.68"),
     "product": Decimal("0.14"),
@@ -15,10 +15,12 @@ REASONS: Mapping[str, Decimal | None] = {
     "other": Decimal("0.09"),
     "unstated": None,
 }
-"""Why the dissatisfied leave, and the share of each that is known from the trade."""
+"""Why the dissatisfied leave, and the share of each in the trade at large."""
 
-FAMILIES = tuple(f"dissatisfied_{reason}" for reason in REASONS)
-"""Families of items that are counted for this alone."""
+ANSWERS = Part(tuple(f"answer_{line}" for line in AREAS))
+DISSATISFIED = Part(tuple(f"dissatisfied_{reason}" for reason in REASONS))
+FAMILIES = frozenset(ANSWERS.families + DISSATISFIED.families)
+"""Families of items that are summed for this, each by the instant that decides the window."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,6 @@ class WordOfMouth:
 
 def word_of_mouth(window: Window, sums: Sums) -> WordOfMouth:
     """The word of mouth in a window, over all five lines."""
-    reasons = {reason: sums.get((f"dissatisfied_{reason}", window), (0, 0))[0] for reason in REASONS}
-    satisfied = sum(sums.get((f"answer_{line}", window), (0, 0))[1] for line in LINES)
-    return WordOfMouth(satisfied, sum(reasons.values()), reasons)
+    counts = [totals.denominator for totals in totals_of(DISSATISFIED, window, sums)]
+    satisfied = sum(totals.numerator for totals in totals_of(ANSWERS, window, sums))
+    return WordOfMouth(satisfied, sum(counts), dict(zip(REASONS, counts, strict=True)))

@@ -1,10 +1,10 @@
-"""Pages for people: the 17 rates against their targets, and the items behind each. It refreshes itself."""
+"""Pages for people: the rates against their targets, and the items behind each. It refreshes itself."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
-from typing import Any, get_args
+from typing import Literal, get_args
 from urllib.parse import urlencode
 
 from msgspec import Struct
@@ -13,12 +13,14 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from services.kpi.api.rates import READERS, EvidenceQuery, RatesQuery, load_evidence, scorecard_as_of
+from services.kpi.domain import formatting
 from services.kpi.domain.fact_subjects import TIMELINES
-from services.kpi.domain.rates import RATE_BY_KPI, Figure, Side
-from services.kpi.domain.windows import WINDOWS, window_start
+from services.kpi.domain.rate import AREAS, Side
+from services.kpi.domain.rates import RATES
+from services.kpi.domain.reports import RateRow, make_report, make_row
+from services.kpi.domain.scorecard import Scorecard
+from services.kpi.domain.windows import WINDOWS, Window, window_start
 from services.kpi.domain.word_of_mouth import REASONS, WordOfMouth
-from services.kpi.pages import formatting
-from services.kpi.queries.scorecards import Scorecard
 from shared.auth import Identity
 from shared.errors import NotFound
 from shared.host import Host
@@ -26,17 +28,15 @@ from shared.http.parameters import only_property, read_query, require_property
 from shared.http.requests import language_of
 from shared.pages.layout import PageRenderer
 from shared.pages.texts import require_texts
-from shared.properties.targets import Milestone
+from shared.properties.milestones import Milestone
+from shared.properties.property import Property
 
-SHEET = Path(__file__).resolve().parent / "static" / "rates.css"
-AREAS = ("customer_service", "security", "maintenance", "cleaning", "greening")
+STYLES = Path(__file__).resolve().parent / "static" / "rates.css"
 _KEYS_BY_DATA: Mapping[str, Collection[str]] = {
     "window": WINDOWS,
-    "area": AREAS,
     "side": get_args(Side),
     "reason": tuple(REASONS),
     "milestone": ("reached", "late", "open"),
-    "counted": {*formatting.COUNTED.values(), "answers"},
     "kind": {*TIMELINES, "bill", "case"},
 }
 """Texts whose keys end in a value that data has."""
@@ -54,143 +54,153 @@ class RatePages:
     def routes(self) -> list[Route]:
         """Their routes."""
         return [
-            Route("/rates", self._pages.signed_in(self._rates, *READERS), methods=["GET"]),
-            Route("/rates/rates.css", self._sheet, methods=["GET"]),
-            Route("/rates/{kpi}", self._pages.signed_in(self._evidence, *READERS), methods=["GET"]),
+            Route("/rates", self._pages.signed_in(self._show_rates, *READERS), methods=["GET"]),
+            Route("/rates/rates.css", self._send_styles, methods=["GET"]),
+            Route("/rates/{kpi}", self._pages.signed_in(self._show_evidence, *READERS), methods=["GET"]),
         ]
 
-    async def _sheet(self, _: Request) -> Response:
-        return FileResponse(SHEET, media_type="text/css", headers={"X-Content-Type-Options": "nosniff"})
+    async def _send_styles(self, _: Request) -> Response:
+        return FileResponse(STYLES, media_type="text/css", headers={"X-Content-Type-Options": "nosniff"})
 
-    async def _rates(self, request: Request, identity: Identity) -> Response:
-        asked = read_query(request, RatesQuery, beside=("lang",))
-        seen = [prop for prop in self._service.properties.values() if identity.sees(prop.id)]
-        if not seen:
-            return self._pages.render(request, "rates.html", identity=identity, board=None)
-        prop = require_property(self._service.properties, identity, asked.property or seen[0].id)
-        board = await scorecard_as_of(self._service, prop, asked.at)
-        shown_board = _rates_context(board, asked, language_of(request))
+    async def _show_rates(self, request: Request, identity: Identity) -> Response:
+        query = read_query(request, RatesQuery, beside=("lang",))
+        visible = [prop for prop in self._service.properties.values() if identity.sees(prop.id)]
+        if not visible:
+            return self._pages.render(request, "rates.html", identity=identity, scorecard=None)
+        prop = require_property(self._service.properties, identity, query.property or visible[0].id)
+        scorecard = await scorecard_as_of(self._service, prop, query.at)
         return self._pages.render(
-            request, "rates.html", identity=identity, board=shown_board, properties=seen, windows=WINDOWS
+            request,
+            "rates.html",
+            identity=identity,
+            scorecard=_scorecard_view(scorecard, query, language_of(request)),
+            properties=visible,
+            windows=WINDOWS,
         )
 
-    async def _evidence(self, request: Request, identity: Identity) -> Response:
-        asked = read_query(request, EvidenceQuery, beside=("lang",))
-        rate, language = RATE_BY_KPI.get(request.path_params["kpi"]), language_of(request)
+    async def _show_evidence(self, request: Request, identity: Identity) -> Response:
+        query = read_query(request, EvidenceQuery, beside=("lang",))
+        rate, language = RATES.get(request.path_params["kpi"]), language_of(request)
         if rate is None:
             raise NotFound
-        prop = only_property(self._service.properties, identity, asked.property)
-        figure, told = await load_evidence(self._service, prop, rate, asked, language)
+        prop = only_property(self._service.properties, identity, query.property)
+        figure, page = await load_evidence(self._service, prop, rate, query, language)
         return self._pages.render(
             request,
             "evidence.html",
             identity=identity,
-            told=told,
-            row=_row(figure, language),
+            page=page,
+            row=make_row(figure, language),
             kinds=self._service.kinds,
             property=prop,
-            sides={side: _link(rate.kpi, asked, prop.id, side) for side in get_args(Side)},
-            following=_link(rate.kpi, asked, prop.id, asked.side, told.next) if told.next else None,
+            sides={side: _link(rate.kpi, query, prop.id, side) for side in get_args(Side)},
+            next_link=_link(rate.kpi, query, prop.id, query.side, page.next) if page.next else None,
             local=lambda moment: formatting.format_local_time(moment, prop.timezone),
         )
 
 
-class RateRow(Struct, frozen=True, kw_only=True):
-    """One rate as a row."""
+class AreaRates(Struct, frozen=True, kw_only=True):
+    """The rates of an area."""
 
-    kpi: str
+    id: str
     name: str
-    area: str
-    percent: str
-    target: str
-    bound: str
-    numerator: str
-    denominator: str
-    counted: str
-    met: bool | None
-
-    @property
-    def tone(self) -> str:
-        """How it stands, in a word that style sheets know."""
-        return "none" if self.met is None else "good" if self.met else "bad"
+    rows: list[RateRow]
 
 
-def _rates_context(board: Scorecard, asked: RatesQuery, language: str) -> dict[str, Any]:
-    """What the page shows of a board."""
-    told = [_row(figure, language) for figure in board.figures[asked.window]]
-    rows = sorted(told, key=lambda row: AREAS.index(row.area))
-    mood = board.moods[asked.window]
-    return {
-        "property": board.property,
-        "window": asked.window,
-        "at": _text(asked.at),
-        "as_of": formatting.format_local_time(board.as_of, board.property.timezone),
-        "since": _since(board, asked),
-        "areas": [(area, list(of)) for area, of in groupby(rows, key=lambda row: row.area)],
-        "met": sum(row.met is True for row in rows),
-        "missed": [row for row in rows if row.met is False],
-        "none": sum(row.met is None for row in rows),
-        "mood": mood,
-        "reasons": _reasons(mood),
-        "milestones": [_milestone(m, board, language) for m in board.property.milestones],
-    }
+class ReasonShare(Struct, frozen=True, kw_only=True):
+    """How many of the dissatisfied gave a reason, beside its share in the trade."""
+
+    reason: str
+    count: int
+    share: str
+    trade_share: str | None
 
 
-def _since(board: Scorecard, asked: RatesQuery) -> str:
-    """The first day of the window."""
-    start = window_start(asked.window, board.as_of, board.property.timezone)
-    return board.property.local_day(start).isoformat()
+class MilestoneView(Struct, frozen=True, kw_only=True):
+    """A milestone as of the page's instant."""
+
+    name: str
+    on: str
+    state: Literal["reached", "late", "open"]
 
 
-def _row(figure: Figure, language: str) -> RateRow:
-    numerator, denominator = formatting.format_counts(figure)
-    target = figure.target
-    return RateRow(
-        kpi=figure.rate.kpi,
-        name=target.name if language == "zh" else target.name_en,
-        area=target.area,
-        percent=formatting.format_percent(figure.ratio, target.bound),
-        target=formatting.format_target(target),
-        bound=target.bound,
-        numerator=numerator,
-        denominator=denominator,
-        counted=formatting.COUNTED.get(figure.rate.kpi, "answers"),
-        met=figure.met,
+class ScorecardView(Struct, frozen=True, kw_only=True):
+    """What the page of the rates shows of a property in a window."""
+
+    property: Property
+    window: Window
+    at: str | None
+    as_of: str
+    since: str
+    areas: list[AreaRates]
+    missed: list[RateRow]
+    met: int
+    without_sample: int
+    word_of_mouth: WordOfMouth
+    reasons: list[ReasonShare]
+    milestones: list[MilestoneView]
+
+
+def _scorecard_view(scorecard: Scorecard, query: RatesQuery, language: str) -> ScorecardView:
+    rows = make_report(scorecard.figures[query.window], language)
+    order = list(AREAS)
+    rows.sort(key=lambda row: order.index(row.area))
+    word_of_mouth = scorecard.word_of_mouth[query.window]
+    return ScorecardView(
+        property=scorecard.property,
+        window=query.window,
+        at=_text(query.at),
+        as_of=formatting.format_local_time(scorecard.as_of, scorecard.property.timezone),
+        since=_first_day(scorecard, query.window),
+        areas=[
+            AreaRates(id=area, name=AREAS[area].localize(language), rows=list(of_area))
+            for area, of_area in groupby(rows, key=lambda row: row.area)
+        ],
+        missed=[row for row in rows if row.standing == "missed"],
+        met=sum(row.standing == "met" for row in rows),
+        without_sample=sum(row.standing == "no_sample" for row in rows),
+        word_of_mouth=word_of_mouth,
+        reasons=_reason_shares(word_of_mouth),
+        milestones=[_milestone(m, scorecard, language) for m in scorecard.property.milestones],
     )
 
 
-def _reasons(mood: WordOfMouth) -> list[dict[str, Any]]:
-    """Each reason with its share beside the one known from the trade."""
+def _first_day(scorecard: Scorecard, window: Window) -> str:
+    start = window_start(window, scorecard.as_of, scorecard.property.timezone)
+    return scorecard.property.local_day(start).isoformat()
+
+
+def _reason_shares(word_of_mouth: WordOfMouth) -> list[ReasonShare]:
     return [
-        {
-            "reason": reason,
-            "count": mood.reasons[reason],
-            "share": formatting.format_share(mood.reasons[reason], mood.dissatisfied),
-            "known": None if known is None else f"{100 * known:.0f} %",
-        }
-        for reason, known in REASONS.items()
+        ReasonShare(
+            reason=reason,
+            count=word_of_mouth.reasons[reason],
+            share=formatting.format_share(word_of_mouth.reasons[reason], word_of_mouth.dissatisfied),
+            trade_share=None if share is None else f"{100 * share:.0f} %",
+        )
+        for reason, share in REASONS.items()
     ]
 
 
-def _milestone(milestone: Milestone, board: Scorecard, language: str) -> dict[str, Any]:
-    reached = milestone.reached(board.property.local_day(board.as_of))
-    return {
-        "name": milestone.name if language == "zh" else milestone.name_en,
-        "on": milestone.deadline_on.isoformat(),
-        "state": "reached" if reached else "late" if milestone.deadline_at <= board.as_of else "open",
-    }
+def _milestone(milestone: Milestone, scorecard: Scorecard, language: str) -> MilestoneView:
+    reached = milestone.reached(scorecard.property.local_day(scorecard.as_of))
+    return MilestoneView(
+        name=milestone.name if language == "zh" else milestone.name_en,
+        on=milestone.deadline_on.isoformat(),
+        state="reached" if reached else "late" if milestone.deadline_at <= scorecard.as_of else "open",
+    )
 
 
-def _link(kpi: str, asked: EvidenceQuery, property_id: str, side: Side, cursor: str | None = None) -> str:
+def _link(kpi: str, query: EvidenceQuery, property_id: str, side: Side, cursor: str | None = None) -> str:
     """The page of one side of a rate's evidence."""
-    told = {
+    parameters = {
         "property": property_id,
-        "window": asked.window,
-        "at": _text(asked.at),
+        "window": query.window,
+        "at": _text(query.at),
         "side": side,
         "cursor": cursor,
     }
-    return f"/rates/{kpi}?" + urlencode({name: value for name, value in told.items() if value})
+    return f"/rates/{kpi}?" + urlencode({name: value for name, value in parameters.items() if value})
 
 
 def _text(at: datetime | None) -> str | None:

@@ -1,6 +1,6 @@
 """What all families come to in all windows as of an instant: one statement over one index."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -8,8 +8,10 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import BigInteger, ColumnElement, Select, and_, case, func, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.kpi.domain.figures import Sums, Totals
 from services.kpi.domain.items import to_micros
-from services.kpi.domain.rates import How, Sums, families_by
+from services.kpi.domain.rate import How
+from services.kpi.domain.rates import families_by
 from services.kpi.domain.windows import WINDOWS, Window, window_starts
 from services.kpi.domain.word_of_mouth import FAMILIES
 from services.kpi.models import items
@@ -21,19 +23,19 @@ async def sum_families(connection: AsyncConnection, property_id: str, now: datet
     """What every family comes to in every window that ends at `now`: one statement."""
     starts = {window: to_micros(start) for window, start in window_starts(now, zone).items()}
     statement = union_all(
-        _sum_in_windows("counted", [*families_by("counted"), *FAMILIES], property_id, starts, to_micros(now)),
+        _sum_in_windows("counted", families_by("counted") | FAMILIES, property_id, starts, to_micros(now)),
         _sum_in_windows("standing", families_by("standing"), property_id, starts, to_micros(now)),
         _sum_in_windows("spanning", families_by("spanning"), property_id, starts, to_micros(now)),
     )
     return {
-        (row[0], window): (int(row[1 + 2 * place]), int(row[2 + 2 * place]))
+        (row[0], row[1], window): Totals(int(row[2 + 2 * number]), int(row[3 + 2 * number]))
         for row in await connection.execute(statement)
-        for place, window in enumerate(WINDOWS)
+        for number, window in enumerate(WINDOWS)
     }
 
 
 def _sum_in_windows(
-    how: How, families: Sequence[str], property_id: str, starts: Mapping[Window, int], now: int
+    how: How, families: Collection[str], property_id: str, starts: Mapping[Window, int], now: int
 ) -> Select[Any]:
     columns = [
         func.coalesce(func.sum(part), 0)
@@ -41,14 +43,14 @@ def _sum_in_windows(
         for part in contribution(how, starts[window], now)
     ]
     counted = is_inside(how, families, property_id, min(starts.values()), now)
-    return select(items.c.family, *columns).where(counted).group_by(items.c.family)
+    return select(literal(how), items.c.family, *columns).where(counted).group_by(items.c.family)
 
 
 def is_inside(
-    how: How, families: Sequence[str], property_id: str, start: int, now: int
+    how: How, families: Collection[str], property_id: str, start: int, now: int
 ) -> ColumnElement[bool]:
     """Items that may contribute as of `now` in a window that begins at `start`."""
-    conditions = [items.c.property == property_id, items.c.family.in_(families)]
+    conditions = [items.c.property == property_id, items.c.family.in_(sorted(families))]
     if how == "spanning":
         return and_(*conditions, items.c.since < now, items.c.until > start)
     conditions += [items.c.since <= now, items.c.until > now]
@@ -58,7 +60,7 @@ def is_inside(
 
 
 def contribution(how: How, start: int, now: int) -> tuple[Number, Number]:
-    """Weight and good of an item that is `inside` some window, in the one that begins at `start`."""
+    """Denominator and numerator of an item `is_inside` some window, in the one that begins at `start`."""
     if how == "standing":
         return items.c.weight, items.c.good
     if how == "counted":

@@ -1,4 +1,4 @@
-"""What the rates answer over HTTP: all 17 as of any instant, with the very items behind them."""
+"""What the rates answer over HTTP: every rate as of any instant, with the very items behind them."""
 
 from decimal import Decimal
 from typing import Any
@@ -14,14 +14,14 @@ MONTH = {"property": "tower", "window": "month"}
 
 
 async def rate(desk: KpiDesk, kpi: str, **params: Any) -> dict[str, Any]:
-    """One of the 17."""
+    """One of the rates."""
     items = (await desk.get("/v1/kpis", **(MONTH | params)))["items"]
     return next(item for item in items if item["kpi"] == kpi)
 
 
-async def test_all_seventeen_are_told_without_a_sample_as_null(desk: KpiDesk) -> None:
+async def test_every_rate_is_there_and_null_without_a_sample(desk: KpiDesk) -> None:
     told = await desk.get("/v1/kpis", **MONTH)
-    assert [item["kpi"] for item in told["items"]] == [rate.kpi for rate in RATES]
+    assert [item["kpi"] for item in told["items"]] == list(RATES)
     assert told["next"] is None
     assert told["items"][0] == {
         "kpi": "customer_satisfaction", "name": "客户服务满意率", "window": "month",
@@ -30,10 +30,10 @@ async def test_all_seventeen_are_told_without_a_sample_as_null(desk: KpiDesk) ->
     }  # fmt: skip
 
 
-async def test_the_seventeen_are_a_list_like_any_other(desk: KpiDesk) -> None:
+async def test_the_rates_are_a_list_like_any_other(desk: KpiDesk) -> None:
     first = await desk.get("/v1/kpis", **MONTH, limit=10)
     rest = await desk.get("/v1/kpis", **MONTH, limit=10, cursor=first["next"])
-    assert [item["kpi"] for item in first["items"] + rest["items"]] == [rate.kpi for rate in RATES]
+    assert [item["kpi"] for item in first["items"] + rest["items"]] == list(RATES)
     assert rest["next"] is None
 
 

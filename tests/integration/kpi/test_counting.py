@@ -46,8 +46,8 @@ async def tell_in_sets(desk: KpiDesk, told: Sequence[Event], random: Random) -> 
 async def shown(desk: KpiDesk, at: datetime, property_id: str = "tower") -> dict[str, Exact]:
     """Window → kpi → numerator and denominator, from the tables."""
     async with desk.service.database.snapshot() as connection:
-        board = await load_scorecard(connection, desk.service.properties[property_id], at)
-    return {window: exact_of(board.figures[window]) for window in WINDOWS}
+        scorecard = await load_scorecard(connection, desk.service.properties[property_id], at)
+    return {window: exact_of(scorecard.figures[window]) for window in WINDOWS}
 
 
 @pytest.mark.parametrize("seed", range(4))

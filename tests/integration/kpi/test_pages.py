@@ -1,5 +1,6 @@
 """The page of the rates, for those who may see them, in both languages."""
 
+from services.kpi.domain.rates import RATES
 from tests.integration.kpi.conftest import KpiDesk
 from tests.unit.kpi.facts import inspected, on
 
@@ -16,7 +17,7 @@ async def page(desk: KpiDesk, path: str, *roles: str, language: str = "zh") -> s
 async def test_the_page_shows_every_rate_against_its_target(desk: KpiDesk) -> None:
     await desk.tell(inspected("k1", "cleaning", 3000, 2999, on("05")))
     text = await page(desk, "/rates?property=tower&window=year")
-    assert text.count('<tr id="rate-') == 17
+    assert text.count('<tr id="rate-') == len(RATES)
     assert "保洁合格率" in text
     assert "99.96 %" in text
     assert "2,999 / 3,000" in text

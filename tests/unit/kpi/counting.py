@@ -4,60 +4,68 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from fractions import Fraction
+from typing import get_args
 from zoneinfo import ZoneInfo
 
 from services.kpi.domain.case_items import case_items
 from services.kpi.domain.fact_subjects import items_from_facts, subject_of
+from services.kpi.domain.figures import Figure, Totals, compute_figure
 from services.kpi.domain.items import Item, to_micros
-from services.kpi.domain.rates import RATES, Figure, compute_figure, families_by
+from services.kpi.domain.rate import How
+from services.kpi.domain.rates import RATES
 from services.kpi.domain.windows import WINDOWS, Window, window_start
 from shared.messages.cloudevents import Event
 from shared.messages.events import CaseState
-from shared.properties.targets import BUILT_IN
 
 Exact = dict[str, tuple[Fraction, Fraction]]
 
 
 def items_from(facts: Sequence[Event], cases: Iterable[CaseState]) -> list[Item]:
-    """All items: of facts told in any order and any number of times, and of the cases' highest versions."""
+    """All items: of facts in any order and any number of times, and of the cases' highest versions."""
     unique = {(fact.source, fact.id): fact for fact in facts}.values()
-    things = {subject_of(fact) for fact in unique}
-    by_thing = items_from_facts((thing for thing in things if thing.kind != "payment"), unique)
-    return [i for items in by_thing.values() for i in items] + [i for case in cases for i in case_items(case)]
+    subjects = {subject_of(fact) for fact in unique}
+    by_subject = items_from_facts((s for s in subjects if s.kind != "payment"), unique)
+    return [i for items in by_subject.values() for i in items] + [
+        i for case in cases for i in case_items(case)
+    ]
 
 
 def figures(items: Iterable[Item], at: datetime, zone: ZoneInfo) -> dict[tuple[str, Window], Figure]:
     """(kpi, window) → its figure as of `at`."""
-    sums: dict[tuple[str, Window], tuple[int, int]] = defaultdict(lambda: (0, 0))
+    sums: dict[tuple[How, str, Window], Totals] = defaultdict(lambda: Totals(0, 0))
     now = to_micros(at)
     for window in WINDOWS:
         start = to_micros(window_start(window, at, zone))
         for item in items:
-            by = _contribution(item, start, now)
-            weight, good = sums[item.family, window]
-            sums[item.family, window] = (weight + item.weight * by, good + item.good * by)
-    targets = {target.kpi: target for target in BUILT_IN}
+            for how in get_args(How):
+                by = _contribution(item, how, start, now)
+                denominator, numerator = sums[how, item.family, window]
+                sums[how, item.family, window] = Totals(
+                    denominator + item.denominator * by, numerator + item.numerator * by
+                )
     return {
-        (r.kpi, window): compute_figure(r, targets[r.kpi], window, sums) for r in RATES for window in WINDOWS
+        (kpi, window): compute_figure(rate, rate.target, window, sums)
+        for kpi, rate in RATES.items()
+        for window in WINDOWS
     }
 
 
-def exact(found: Mapping[tuple[str, Window], Figure], window: Window) -> Exact:
-    """What was found in one window."""
-    return exact_of(figure for (_, of), figure in found.items() if of == window)
+def exact(by_window: Mapping[tuple[str, Window], Figure], window: Window) -> Exact:
+    """The figures of one window."""
+    return exact_of(figure for (_, of), figure in by_window.items() if of == window)
 
 
-def exact_of(found: Iterable[Figure]) -> Exact:
-    """kpi → (numerator, denominator) as shown."""
+def exact_of(row: Iterable[Figure]) -> Exact:
+    """kpi → (numerator, denominator) as the API gives them."""
     return {
-        f.rate.kpi: (Fraction(f.numerator, f.rate.scale), Fraction(f.denominator, f.rate.scale))
-        for f in found
+        f.rate.kpi: (Fraction(f.numerator, f.rate.unit.scale), Fraction(f.denominator, f.rate.unit.scale))
+        for f in row
     }
 
 
-def _contribution(item: Item, start: int, now: int) -> int:
-    if item.family in families_by("spanning"):
+def _contribution(item: Item, how: How, start: int, now: int) -> int:
+    if how == "spanning":
         return max(0, min(item.until, now) - max(item.since, start))
     standing = item.since <= now < item.until
-    inside = item.family in families_by("standing") or start <= item.counted_at <= now
+    inside = how == "standing" or start <= item.counted_at <= now
     return int(standing and inside)

@@ -1,4 +1,4 @@
-"""A slow recount of the 17 rates from raw events and histories, by the words of the property's rules.
+"""A slow recount of every rate from raw events and histories, by the words of the property's rules.
 
 Shares nothing with the service: no items, no sums kept; every figure is counted anew as of an instant."""
 
@@ -25,6 +25,7 @@ class History:
     raised_at: datetime
     targets: dict[str, timedelta] = field(default_factory=dict)
     steps: list[tuple[datetime, str, Any]] = field(default_factory=list)
+    rework_of: str | None = None
 
 
 @dataclass
@@ -59,6 +60,7 @@ def recount(world: World, at: datetime, window: str) -> dict[str, tuple[Fraction
     counted["follow_up"] = _follow_ups(world, start, at, repairs_only=False)
     counted["repair_follow_up"] = _follow_ups(world, start, at, repairs_only=True)
     counted["repair_timeliness"] = _timeliness(world, start, at)
+    counted["repair_rework"] = (_reworks(world, start, at), counted["repair_timeliness"][1])
     counted["repair_pass"] = _first_inspections(world, start, at)
     counted["equipment_intact"] = _equipment(told, start, at)
     for kpi, line in (("cleaning_pass", "cleaning"), ("greening_pass", "greening")):
@@ -178,6 +180,15 @@ def _timeliness(world: World, start: datetime, at: datetime) -> tuple[int, int]:
                 all_ += 1
                 timely += decision[1]
     return timely, all_
+
+
+def _reworks(world: World, start: datetime, at: datetime) -> int:
+    """Repairs that were opened anew for an earlier one, by when they were raised."""
+    return sum(
+        1
+        for history in world.histories
+        if history.kind == "repair" and history.rework_of is not None and start <= history.raised_at <= at
+    )
 
 
 def decision_as_of(history: History, at: datetime) -> tuple[datetime, bool] | None:

@@ -65,6 +65,26 @@ def test_clocks_beyond_completion_do_not_judge() -> None:
     )
 
 
+def families(case: CaseState) -> list[str]:
+    return [item.family for item in case_items(case)]
+
+
+def test_a_rework_counts_when_it_is_raised_and_is_decided_like_any_repair() -> None:
+    rework = replace(repair(due("complete", 4, met=3), completed_at=NINE + 3 * HOUR), rework_of="c0")
+    reworked = next(item for item in case_items(rework) if item.family == "repair_rework")
+    assert (reworked.counted_at, reworked.since, reworked.until) == (
+        to_micros(NINE),
+        to_micros(NINE),
+        FOREVER,
+    )
+    assert families(rework) == ["repair_decided", "repair_rework"]
+    assert families(replace(rework, rework_of=None)) == ["repair_decided"]
+
+
+def test_only_repairs_are_reworks() -> None:
+    assert families(replace(snapshot(History("c1", "complaint", NINE)), rework_of="c0")) == []
+
+
 def spans(*verdicts: Verdict) -> list[tuple[int, int]]:
     case = snapshot(History("c1", "complaint", NINE))
     case = replace(case, facts=CaseFacts(verdicts=list(verdicts)))

@@ -1,21 +1,30 @@
 """Counts are compared exactly, and what people read never flatters."""
 
+import re
 from fractions import Fraction
 
-from services.kpi.domain.rates import RATE_BY_KPI, RATES, Figure, decimal_text
-from services.kpi.pages import formatting
-from shared.properties.targets import BUILT_IN
-
-TARGETS = {target.kpi: target for target in BUILT_IN}
+from services.kpi.domain import formatting
+from services.kpi.domain.figures import Figure, decimal_text
+from services.kpi.domain.rates import RATES
 
 
 def figure(kpi: str, numerator: int, denominator: int) -> Figure:
-    rate = RATE_BY_KPI[kpi]
-    return Figure(rate, TARGETS[rate.kpi], numerator, denominator)
+    return Figure(RATES[kpi], RATES[kpi].target, numerator, denominator)
 
 
-def test_every_target_rate_is_counted_and_no_other() -> None:
-    assert [rate.kpi for rate in RATES] == [target.kpi for target in BUILT_IN]
+def test_every_rate_is_described_in_both_languages() -> None:
+    for rate in RATES.values():
+        for text in (rate.name, rate.definition, rate.unit.counts):
+            assert re.search("[\u4e00-\u9fff]", text.zh), rate.kpi
+            assert re.search("[A-Za-z]", text.en), rate.kpi
+            assert not re.search("[\u4e00-\u9fff]", text.en), rate.kpi
+    assert len({rate.name for rate in RATES.values()}) == len(RATES)
+
+
+def test_reworks_are_shown_after_the_rates_of_the_contract() -> None:
+    assert list(RATES)[-1] == "repair_rework"
+    assert figure("repair_rework", 1, 100).met is True
+    assert figure("repair_rework", 2, 100).met is False
 
 
 def test_all_means_exactly_all() -> None:

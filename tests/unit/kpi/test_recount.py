@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order: the 17 rates equal a slow recount from raw events, at any instant."""
+"""Whatever happens in whatever order: the rates equal a slow recount from raw events, at any instant."""
 
 from random import Random
 

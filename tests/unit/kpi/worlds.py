@@ -197,10 +197,11 @@ class WorldMaker:
 
     def _history(self) -> History:
         case, raised = f"c{next(self.numbers)[1]}", self.moment()
+        rework_of = "c-earlier" if self.random.random() < 0.3 else None
         if self.random.random() < 0.3:
-            return History(case, "complaint", raised, steps=self._verdicts(raised))
+            return History(case, "complaint", raised, steps=self._verdicts(raised), rework_of=rework_of)
         targets = {"respond": HOUR, "arrive": 2 * HOUR, "complete": 24 * HOUR}
-        return History(case, "repair", raised, targets, self._steps(raised))
+        return History(case, "repair", raised, targets, self._steps(raised), rework_of)
 
     def _later(self, moment: datetime) -> datetime:
         return moment + self.random.choice((0.25, 0.5, 1, 2, 7, 22, 24, 500)) * HOUR
@@ -244,7 +245,8 @@ def snapshot(history: History, property_id: str = "tower", steps: int | None = N
     return CaseChanged(
         case=history.case, number=f"R-{history.case}", property=property_id, kind=kind,
         workflow=WorkflowRef(name=kind, version=1), state="any", open=True, priority="normal", assignee=None,
-        raised_at=history.raised_at, line=None, subject=None, perspective=None, rework_of=None, parent=None,
+        raised_at=history.raised_at, line=None, subject=None, perspective=None, rework_of=history.rework_of,
+        parent=None,
         language=None, version=version, deadlines=[_deadline(history, clock) for clock in history.targets],
         entry=Entry(seq=version, action=action, from_="any", to="any", at=at, recorded_at=at, actor="li"),
         facts=_facts(history),

@@ -1,7 +1,6 @@
 """A property's file: two lines are enough, everything can be told, every mistake is named with its field."""
 
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -33,7 +32,7 @@ def test_a_name_and_a_time_zone_are_enough(tmp_path: Path) -> None:
     assert (least.id, least.name, least.people, least.milestones) == ("shi-lou", "试楼", [], [])
     assert least.scope.serves(Location(floor=3))
     assert least.service_level("repair", "urgent").clocks["respond"].within == timedelta(minutes=10)
-    assert len(least.targets) == 17
+    assert least.target_changes == {}
     assert least.dispatch.automatic
 
 
@@ -78,7 +77,6 @@ def test_a_file_changes_only_what_it_names(tmp_path: Path) -> None:
         ("[[shifts]]\nname = 's'\npeople = ['nobody']", "shifts[0].people"),
         ("[[shifts]]\nname = 's'\npeople = []\nfrom = '25:00'", "shifts[0].from"),
         (2 * "[[equipment]]\nid = 'e'\nsystem = 'fire'\n", "equipment[1].id"),
-        ("[targets]\nhappiness = 1", "targets"),
         ("[targets]\nfollow_up = 100", "targets.follow_up"),
         ("[calendar]\ncountry = 'XX'", "calendar"),
         ("[calendar]\nbusiness = []", "calendar"),
@@ -179,13 +177,6 @@ def test_milestones_are_due_at_the_end_of_their_day(tmp_path: Path) -> None:
         True,
         False,
     ]
-
-
-def test_a_target_may_be_another(tmp_path: Path) -> None:
-    targets = prop(tmp_path, "[targets]\nrepair_timeliness = 0.98\nfollow_up = '0.999'\n").targets
-    assert targets["repair_timeliness"].target == Decimal("0.98")
-    assert targets["follow_up"].target == Decimal("0.999")
-    assert targets["valid_complaint"].bound == "max"
 
 
 @pytest.mark.parametrize(
