@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 COLUMNS = ("rate", "side_numerator", "side_denominator", "actual", "target", "state")
 """The columns' headings, as keys of the texts of the rates' page."""
-_console = Console(highlight=False)
 
 
 class Report(NamedTuple):
@@ -91,4 +90,4 @@ def _show(report: Report, language: str) -> None:
     for row in report.rows:
         state = texts[row.standing][language]
         table.add_row(row.name, row.numerator, row.denominator, row.percent, row.target, state)
-    _console.print(table)
+    Console(highlight=False).print(table)

@@ -1,5 +1,5 @@
 """A case or its follow-up → its items: the decided and inspected repair, the rework, the valid complaint, the
-answer. Of a case only its highest version is needed: its deadlines and facts tell its whole past."""
+answer. Of a case only its highest version is needed: its deadlines and facts tell all of its past."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime

@@ -39,7 +39,7 @@ AREAS: Mapping[Area, BilingualText] = {
 class Unit:
     """What a rate counts, as people read it.
 
-    `scale` of what items hold make one of what programs are told, `reading_scale` of these one of what people
+    `scale` of what items hold make one of what programs read, `reading_scale` of these one of what people
     read."""
 
     counts: BilingualText

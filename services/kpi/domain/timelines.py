@@ -120,7 +120,7 @@ def incident(facts: Facts) -> list[Item]:
 
 
 def questionnaire(facts: Facts) -> list[Item]:
-    """One respondent's ratings, each line by itself; a correction replaces them as a whole."""
+    """One respondent's ratings, each line by itself; a correction replaces all of them."""
     return [
         item
         for data, span in versions(events_of(facts, QuestionnaireAnswered))

@@ -1,4 +1,4 @@
-"""What those who answered will tell others, and why the dissatisfied are so: shown beside the rates."""
+"""The word of mouth of those who answered, and why the dissatisfied are so: it stands beside the rates."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
