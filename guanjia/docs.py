@@ -1,4 +1,6 @@
-"""The files that are made from the code: workflows as pictures, OpenAPI, AsyncAPI, Grafana's dashboards."""
+"""The files that are made from the code: workflows as pictures, the property file's reference, OpenAPI,
+AsyncAPI, Grafana's dashboards.
+"""
 
 import tempfile
 from pathlib import Path
@@ -6,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from guanjia.process import SERVICES, Process
+from guanjia.property_reference import PAGE, render_reference
 from services.dispatch.domain.workflow.mermaid import render_workflows
 from shared.http import openapi
 from shared.messages import asyncapi
@@ -26,6 +29,7 @@ def build_documents() -> dict[str, str]:
         process = Process(list(SERVICES), settings)
         endpoints = [endpoint for service in process.services for endpoint in service.endpoints()]
     return {
+        PAGE: render_reference(),
         "docs/workflows.md": render_workflows(),
         "docs/openapi.json": _json(openapi.build_document("Guanjia", VERSION, endpoints)),
         "docs/asyncapi.json": _json(asyncapi.build_document(VERSION)),

@@ -1,18 +1,6 @@
 """Properties as configuration: a folder per property with `property.toml`; name and time zone are needed.
 A file with a mistake is refused whole, with the file and the field; nothing is guessed.
-
-| in the file | what it tells |
-| --- | --- |
-| `name` `name_en` `timezone` `language` | who and where |
-| `[scope]` `floors` `units`, `[[scope.excluded]]` also `pass_on_to` | what is served, who has the rest |
-| `[calendar]` `country` `closed_on` `open_on` `[[calendar.business]]` `days` `from` `to` | business time |
-| `[service_levels.KIND.PRIORITY]` `clocks` `warn_at` `accept_within` `wait_caps` | promises; `"*"` is any |
-| `[[people]]` `id` `name` `roles` `skills` `rung` `languages` | who works there |
-| `[[shifts]]` `name` `people` `days` `from` `to` | who is on duty when; none: everybody, round the clock |
-| `[[equipment]]` `id` `system` `critical` | what is to be kept intact |
-| `[milestones]` `taken_over_on`, `iso_9000` and `model_building` with `reached_on` | the two milestones |
-| `[targets]` RATE = number from 0 to 1 | targets other than the built-in ones |
-| `[dispatch]` `automatic`; `[follow_up]` `attempts` `days` `form_expires_after` | rules of both |
+What may stand in one: docs/properties.md, made from the structs.
 """
 
 import re

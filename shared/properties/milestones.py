@@ -27,14 +27,19 @@ class MilestoneEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What the file says about one milestone."""
 
     reached_on: date | None = None
+    """达成日: the local day on which it was reached. Example: `2026-08-21`"""
 
 
 class Milestones(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Counted from the day of taking over; without that day there are no deadlines and so no milestones."""
 
     taken_over_on: date | None = None
+    """接管日: the day from which both deadlines count; without it there are none.
+    Example: `2026-06-01`"""
     iso_9000: MilestoneEntry = MilestoneEntry()
+    """ISO 9000 质量管理体系: within three months of taking over."""
     model_building: MilestoneEntry = MilestoneEntry()
+    """全国物业管理示范大厦: within a year of taking over."""
 
     def of(self, zone: ZoneInfo) -> list[Milestone]:
         """ISO 9000 within three months, the national model-building standard within a year."""

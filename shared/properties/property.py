@@ -30,8 +30,12 @@ class OpeningHours(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Business hours of some weekdays."""
 
     days: list[Weekday]
+    """星期: the weekdays with these hours; a weekday may stand in several rows. Example: `["mon", "tue",
+    "wed", "thu", "fri"]`"""
     from_: Minute
+    """开始: local time. Example: `"08:30"`"""
     to: Minute
+    """结束: local time, after `from`. Example: `"17:30"`"""
 
 
 WORKING_WEEK = [OpeningHours(days=["mon", "tue", "wed", "thu", "fri"], from_=Minute(540), to=Minute(1080))]
@@ -41,9 +45,14 @@ class BusinessDays(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Business time: unless told, Monday to Friday 9 to 18, China's holidays and make-up workdays."""
 
     country: str = "CN"
+    """国家: whose public holidays are closed days, make-up workdays open ones; ISO 3166. Example: `"CN"`"""
     business: list[OpeningHours] = field(default_factory=WORKING_WEEK.copy)
+    """营业时间: the hours of the week that count as business time."""
     closed_on: list[date] = []
+    """休息日: closed days beside the public ones. Example: `[2026-12-31]`"""
     open_on: list[date] = []
+    """工作日: open days, whatever else they are; with the weekday's hours, or the first that the week has.
+    Example: `[2026-12-26]`"""
 
     def week(self) -> Mapping[int, Hours]:
         """Hours by weekday."""
@@ -62,24 +71,34 @@ class Equipment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A piece of equipment; a critical one is repaired with urgency."""
 
     id: Name
+    """编号: names the equipment in facts and cases; once in the file. Example: `"EL-01"`"""
     system: Name
+    """系统: what it belongs to: `elevator`, `fire`, `water`, `power`, `security` or another word. Example:
+    `"elevator"`"""
     name: str = ""
+    """名称: as people read it; left out, `id`. Example: `"1 号客梯"`"""
     name_en: str = ""
+    """名称（英文）: the same on English pages; left out, `name`. Example: `"Elevator 1"`"""
     critical: bool = False
+    """关键: an alarm of it opens an urgent repair. Example: `true`"""
 
 
 class Dispatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`automatic`: the system assigns by itself and takes back what nobody accepts in time."""
 
     automatic: bool = True
+    """自动派工: the system assigns by itself, and takes back what nobody accepts in time. Example: `true`"""
 
 
 class FollowUpRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A resident counts as unreachable after so many attempts on so many days; a form is open for so long."""
 
     attempts: Annotated[int, Meta(ge=1, le=20)] = 3
+    """次数: tries before a resident counts as unreachable. Example: `3`"""
     days: Annotated[int, Meta(ge=1, le=20)] = 2
+    """天数: different local days that these tries are spread over at least. Example: `2`"""
     form_expires_after: Duration = Duration(days=30)
+    """表单有效期: how long the resident's form can be answered and corrected. Example: `"30d"`"""
 
 
 RENAMED = {"business_days": "calendar", "milestone_plan": "milestones", "target_changes": "targets"}
@@ -90,19 +109,35 @@ class Property(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, di
 
     id: str
     name: Name
+    """名称: as people read it. Example: `"光隆大厦"`"""
     name_en: str = ""
+    """名称（英文）: the same on English pages; left out, `name`. Example: `"Guanglong Tower"`"""
     timezone: ZoneInfo
+    """时区: days, months and shifts begin by it. Example: `"Asia/Shanghai"`"""
     language: Literal["zh-CN", "en"] = "zh-CN"
+    """语言: of texts that the system writes itself, such as the summary of an alarm's repair. Example:
+    `"zh-CN"`"""
     scope: Scope = Scope()
+    """服务范围: which floors and units are served."""
     business_days: BusinessDays = BusinessDays()
+    """日历: business time."""
     service_levels: dict[str, dict[PriorityOrAny, LevelChange]] = {}
+    """服务时限: what is promised, by kind of demand and priority; `"*"` is any. Example: `repair.high`"""
     people: list[Person] = []
+    """人员: who works there."""
     shifts: list[Shift] = []
+    """排班: who is on duty when; without any, everybody is, round the clock."""
     equipment: list[Equipment] = []
+    """设备: what is to be kept intact."""
     milestone_plan: Milestones = Milestones()
+    """里程碑: both milestones of taking over a property."""
     target_changes: dict[str, str | int | float] = {}
+    """指标: the targets of rates where they are not the built-in ones, from 0 to 1.
+    Example: `{ fee_collection = 0.98, general_incident = 0.001 }`"""
     dispatch: Dispatch = Dispatch()
+    """派工: how work is given."""
     follow_up: FollowUpRules = FollowUpRules()
+    """回访: how residents are asked."""
 
     @cached_property
     def _business(self) -> Calendar:

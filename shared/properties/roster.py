@@ -17,12 +17,20 @@ class Person(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Somebody who works for the property. `rung` 1 is asked first, the next one when nobody answers."""
 
     id: PersonId
+    """标识: names the person in cases, keys and shifts; once in the file. Example: `"zhou.jianfeng"`"""
     name: str
+    """姓名: as colleagues and residents read it. Example: `"周剑锋"`"""
     name_en: str = ""
+    """姓名（英文）: the same on English pages; left out, `name`. Example: `"Zhou Jianfeng"`"""
     roles: list[PersonRole]
+    """角色: what they may do. Example: `["engineer"]`"""
     skills: list[str] = []
+    """技能: the subjects of demands that they can work on; `"*"` is every subject. Example: `["elevators",
+    "power_supply"]`"""
     rung: Annotated[int, Meta(ge=1, le=9)] = 1
+    """层级: who is given work first: 1, then 2 when nobody takes it, and so on. Example: `2`"""
     languages: list[str] = field(default_factory=lambda: ["zh-CN"])
+    """语言: the languages that they speak; noted, not acted on yet. Example: `["zh-CN", "en"]`"""
 
     def can(self, subject: str | None) -> bool:
         """Whether they know this subject; without one, anybody does."""
@@ -33,11 +41,17 @@ class Shift(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
     """Local hours of duty on these weekdays; a shift that ends before it begins ends next day."""
 
     name: str
+    """名称: how the shift is called; for who reads the file. Example: `"夜班"`"""
     name_en: str = ""
+    """名称（英文）: the same in English; left out, `name`. Example: `"Night"`"""
     people: list[PersonId]
+    """人员: who is on duty in it, by `id`. Example: `["zhou.jianfeng"]`"""
     days: list[Weekday] = field(default_factory=lambda: list(WEEKDAYS))
+    """星期: the weekdays on which it begins. Example: `["mon", "tue", "wed", "thu", "fri"]`"""
     from_: Minute = Minute(0)
+    """开始: local time. Example: `"23:00"`"""
     to: Minute = Minute(1440)
+    """结束: local time; before `from`, it is of the next day. Example: `"07:00"`"""
 
     def edges(self) -> tuple[int, int]:
         """Minutes of the local day at which it begins and ends."""

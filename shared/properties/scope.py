@@ -10,9 +10,14 @@ class Excluded(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Floors or units that somebody else serves, and who that is."""
 
     floors: Floors = Floors()
+    """楼层: the floors that somebody else serves. Example: `"1-5"`"""
     units: list[str] = []
+    """单元: the units that somebody else serves. Example: `["301", "302"]`"""
     pass_on_to: str
+    """转交: who serves them; is told to whoever reports something there. Example: `"商业中心管理处"`"""
     pass_on_to_en: str = ""
+    """转交（英文）: the same in English; left out, `pass_on_to`. Example: `"the office of the commercial
+    centre"`"""
 
 
 class ScopeDecision(Struct, frozen=True):
@@ -36,8 +41,11 @@ class Scope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The served floors and units; an empty list means all of them."""
 
     floors: Floors = Floors()
+    """楼层: the served floors; left out, every floor. Example: `"B2-B1, 6-28"`"""
     units: list[str] = []
+    """单元: the served units; left out, every unit. Example: `["1203", "1204"]`"""
     excluded: list[Excluded] = []
+    """除外: floors and units within these that others serve."""
 
     def serves(self, location: Location | None) -> ScopeDecision:
         """Whether the place is served; where neither a floor nor a unit is known, people find out."""

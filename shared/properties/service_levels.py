@@ -1,27 +1,5 @@
 """What a property promises per kind and priority: the clocks, the warning, the lease, the caps of waits.
-
-Built in (a file changes what it names; `15m` counts round the clock, `8h business` in the business calendar):
-
-| kind | priority | respond | arrive | judge | complete | to accept |
-| --- | --- | --- | --- | --- | --- | --- |
-| repair | urgent | 10m | 30m | | 4h | 5m |
-| | high | 20m | 1h | | 8h | 10m |
-| | normal | 30m | 2h | | 24h | 15m |
-| | low | 2h | 24h | | 72h | 1h |
-| complaint | urgent | 15m | | 4h | 24h | 10m |
-| | high | 30m | | 8h | 48h | 15m |
-| | normal | 1h | | 24h | 72h | 30m |
-| | low | 4h | | 48h | 120h | 2h |
-| help, visitor | urgent | 5m | | | 1h | 3m |
-| | high | 10m | | | 2h | 5m |
-| | normal | 15m | | | 8h | 10m |
-| | low | 1h | | | 24h | 30m |
-| every other | urgent | 15m | | | 8h | 10m |
-| | high | 30m | | | 24h | 15m |
-| | normal | 2h business | | | 27h business (three days of nine hours) | 1h |
-| | low | 9h business | | | 63h business (seven days) | 4h |
-
-Warned when three quarters of the time are gone. Waits: parts 7d, resident 3d, contractor 14d, others 3d.
+What is built in stands below; a file changes what it names. docs/properties.md shows both.
 """
 
 from collections.abc import Mapping
@@ -61,9 +39,16 @@ class LevelChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """What a file says about a kind and a priority; what it leaves out stays as it was."""
 
     clocks: dict[str, str] = {}
+    """时限: within what time each deadline is to be met: `"15m"` round the clock, `"9h business"` in business
+    hours, `"off"` not at all. Example: `{ respond = "10m", arrive = "30m", complete = "27h business" }`"""
     warn_at: float | None = None
+    """预警: the part of the time after which a deadline that is near is warned of, above 0 and below 1;
+    built in: 0.75. Example: `0.75`"""
     accept_within: Duration | None = None
+    """接单时限: work that nobody accepts within it goes back and to somebody else. Example: `"5m"`"""
     wait_caps: dict[str, Duration] = {}
+    """等待上限: how long a wait may last, by its reason; `"*"` is any other; noted, not acted on yet.
+    Example: `{ parts = "5d", "*" = "2d" }`"""
 
     def __post_init__(self) -> None:
         for target in self.clocks.values():
