@@ -15,9 +15,10 @@ from typing import Any
 
 import asyncpg
 
+from guanjia.simulation.removal import delete_simulation
 from guanjia.simulation.simulated_property import PROPERTY
-from guanjia.simulation.span import lived
-from guanjia.simulation.storage import keep, remove
+from guanjia.simulation.span import simulate_span
+from guanjia.simulation.storage import store_simulation
 from shared.settings import Settings
 from tests.support import servers
 
@@ -70,7 +71,7 @@ def last_month(now: datetime) -> datetime:
 async def live_month(folder: Path) -> Settings:
     """Live the month that is copied; where it lies."""
     until = last_month(datetime.now(UTC))
-    async with lived(folder, 1, until - timedelta(days=30), until, lambda _: None) as span:
+    async with simulate_span(folder, 1, until - timedelta(days=30), until, lambda _: None) as span:
         return span.settings
 
 
@@ -96,14 +97,14 @@ def write_properties(month: Settings, folder: Path) -> None:
 async def fill(month: Settings, folder: Path, url: str, parts: Sequence[Part], copies: int) -> int:
     """Fill the empty database at `url` with `copies` of the month at each property; how many cases."""
     settings = settings_for(folder, url)
-    await keep(month, settings)
+    await store_simulation(month, settings)
     connection = await asyncpg.connect(servers.plain(url), server_settings={"timezone": "UTC"})
     try:
         await connection.execute("CREATE SCHEMA template")
         for part in {*DISPATCH, *INTAKE, *KPI}:
             name = part.table.replace(".", "_")
             await connection.execute(f"CREATE TABLE template.{name} AS SELECT * FROM {part.table}")
-        await remove(settings)
+        await delete_simulation(settings)
         await _load(connection, parts, copies, last_month(datetime.now(UTC)))
         for schema, table in {tuple(part.table.split(".")) for part in parts}:
             await connection.execute(f"VACUUM ANALYZE {schema}.{table}")

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from guanjia.simulation.simulated_property import PROPERTY
-from guanjia.simulation.storage import keep
+from guanjia.simulation.storage import store_simulation
 from shared.ids import new_id
 from shared.settings import Settings
 from tests.support.children import ChildFailed, plain_environment, spawn, tail
@@ -38,7 +38,7 @@ class Month:
         """When it is whole, copy it to PostgreSQL, beside the services that run there."""
         if self.child.wait(150) != 0:
             raise ChildFailed(tail(self._log, 4000))
-        asyncio.run(keep(self._settings("data"), self._settings("moved", database_url)))
+        asyncio.run(store_simulation(self._settings("data"), self._settings("moved", database_url)))
 
     def _settings(self, folder: str, database_url: str = "") -> Settings:
         told = {"data_dir": self._folder / folder, "database_url": database_url, "amqp_url": ""}

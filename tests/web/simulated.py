@@ -13,7 +13,7 @@ import uvicorn
 
 from guanjia.process import SERVICES, Process, listening
 from guanjia.simulation.simulated_property import PROPERTY
-from guanjia.simulation.span import lived
+from guanjia.simulation.span import simulate_span
 from shared.clock import ManualClock
 from shared.properties.property import Property
 from shared.settings import Settings
@@ -55,7 +55,7 @@ class Simulated:
 
 async def live(folder: Path, seed: int, span: timedelta, until: datetime) -> None:
     """Live `span` until `until` in the empty `folder`."""
-    async with lived(folder, seed, until - span, until, lambda _: None):
+    async with simulate_span(folder, seed, until - span, until, lambda _: None):
         pass
 
 
