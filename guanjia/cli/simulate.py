@@ -1,6 +1,5 @@
 """The command `guanjia run_simulation`, and the offer to do it at the very first start."""
 
-import asyncio
 import gc
 import sys
 from collections.abc import Iterator
@@ -9,19 +8,17 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.prompt import Confirm
 from rich.table import Table
 
+from guanjia.cli.terminal import console, fail, run
 from guanjia.simulation.simulated_property import PROPERTY
 from shared.settings import Settings
 
 if TYPE_CHECKING:
     from guanjia.simulation.simulation import SimulationProgress
     from guanjia.simulation.span import Rates
-
-_console = Console(highlight=False)
 
 
 def simulate(
@@ -43,17 +40,16 @@ def simulate(
 
     try:
         if remove:
-            count = asyncio.run(remove_simulation(Settings()))
-            _console.print(f"已删除 {count} 行模拟数据。 Removed {count} rows of {PROPERTY}.")
+            count = run(remove_simulation(Settings()))
+            console.print(f"已删除 {count} 行模拟数据。 Removed {count} rows of {PROPERTY}.")
         else:
-            _show(_simulate_with_progress(seed, days, current_minute(until)))
-    except (SimulationRefused, PropertyInvalid) as reason:
-        Console(stderr=True, highlight=False).print(str(reason), soft_wrap=True)
-        raise typer.Exit(1) from None
+            _print_rates(_simulate_with_progress(seed, days, current_minute(until)))
+    except (SimulationRefused, PropertyInvalid) as refusal:
+        fail(refusal)
 
 
-def offer(settings: Settings) -> None:
-    """At the very first start, where a person sits at a terminal: shall there be life in it? Else nothing."""
+def offer_simulation(settings: Settings) -> None:
+    """At the very first start ask a person at a terminal whether to begin with a simulated month."""
     first = not settings.database_url and not (settings.data_dir / "intake.db").exists()
     if not first or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return
@@ -65,29 +61,27 @@ def offer(settings: Settings) -> None:
     if Confirm.ask(question, default=True):
         try:
             _simulate_with_progress(1, 30, current_minute())
-        except SimulationRefused as reason:
-            _console.print(str(reason), soft_wrap=True)
+        except SimulationRefused as refusal:
+            console.print(str(refusal), soft_wrap=True)
 
 
 def _simulate_with_progress(seed: int, days: int, until: datetime) -> "Rates":
-    """Live it, with the progress shown."""
-    import uvloop
-
+    """Simulate with the progress shown; the rates at the end."""
     from guanjia.simulation.run import check_simulation_allowed, run_simulation
     from shared.telemetry import configure_logging
 
     configure_logging("ERROR")
     gc.set_threshold(50_000, 20, 50)  # many small objects live for long: the default looks at them too often
-    uvloop.run(check_simulation_allowed(Settings()))
+    run(check_simulation_allowed(Settings()))
     with _progress(days, until) as report:
-        return uvloop.run(run_simulation(Settings(), seed, days, until, report))
+        return run(run_simulation(Settings(), seed, days, until, report))
 
 
 @contextmanager
 def _progress(days: int, until: datetime) -> Iterator["_ProgressReport"]:
     columns = ("{task.description}", "{task.fields[events]} 事件 events, {task.fields[cases]} 工单 cases")
     texts = [TextColumn(column) for column in columns]
-    with Progress(texts[0], BarColumn(), texts[1], TimeElapsedColumn(), console=_console) as progress:
+    with Progress(texts[0], BarColumn(), texts[1], TimeElapsedColumn(), console=console) as progress:
         yield _ProgressReport(progress, days, until)
 
 
@@ -105,11 +99,11 @@ class _ProgressReport:
         self._progress.update(self._task, completed=days, description=day, events=events, cases=cases)
 
 
-def _show(rates: "Rates") -> None:
+def _print_rates(rates: "Rates") -> None:
     """The rates of the last thirty days, and how to go on."""
     table = Table("指标 rate", "分子 numerator", "分母 denominator", "", title="最近 30 天 the last 30 days")
     for kpi, numerator, denominator in rates["rolling_30d"]:
         share = f"{100 * float(numerator) / float(denominator):.2f} %" if float(denominator) else "–"
         table.add_row(kpi, numerator, denominator, share)
-    _console.print(table)
-    _console.print(f"模拟项目 simulated property: {PROPERTY}；guanjia simulate --remove 可删除 removes it")
+    console.print(table)
+    console.print(f"模拟项目 simulated property: {PROPERTY}；guanjia simulate --remove 可删除 removes it")

@@ -35,7 +35,7 @@ def test_a_person_is_asked_at_the_first_start(
     tmp_path: Path, questions: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_terminal(monkeypatch, True)
-    simulate.offer(make_settings(tmp_path))
+    simulate.offer_simulation(make_settings(tmp_path))
     assert len(questions) == 1
 
 
@@ -43,7 +43,7 @@ def test_nobody_is_asked_where_nobody_sits(
     tmp_path: Path, questions: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_terminal(monkeypatch, False)
-    simulate.offer(make_settings(tmp_path))
+    simulate.offer_simulation(make_settings(tmp_path))
     assert questions == []
 
 
@@ -52,5 +52,5 @@ def test_nobody_is_asked_a_second_time(
 ) -> None:
     set_terminal(monkeypatch, True)
     (tmp_path / "intake.db").touch()
-    simulate.offer(make_settings(tmp_path))
+    simulate.offer_simulation(make_settings(tmp_path))
     assert questions == []

@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import uvicorn
 
-from guanjia.process import SERVICES, Process, listening
+from guanjia.http_server import open_socket
+from guanjia.process import SERVICES, Process
 from guanjia.simulation.simulated_property import PROPERTY
 from guanjia.simulation.span import simulate_span
 from shared.clock import ManualClock
@@ -66,7 +67,7 @@ async def served(folder: Path, at: datetime) -> AsyncIterator[Simulated]:
             "bootstrap_key": KEY, "host": "127.0.0.1", "port": free_port(), "public_url": ""}  # fmt: skip
     process = Process(list(SERVICES), Settings.model_validate(told), ManualClock(at))
     config = uvicorn.Config(process.app(), log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
-    server, door = uvicorn.Server(config), listening(process.settings)
+    server, door = uvicorn.Server(config), open_socket(process.settings)
     await process.start()
     serving = asyncio.create_task(server.serve([door]))
     try:

@@ -12,11 +12,8 @@ from guanjia.importer.client import ImportStopped
 from guanjia.importer.log_import import BAD_ROWS, Counts, import_log
 from guanjia.importer.mapping import MappingUnusable
 
-app = typer.Typer()
 
-
-@app.command("import")
-def import_(
+def import_event_log(
     data: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV file | CSV 文件")],
     mapping: Annotated[
         Path, typer.Option(exists=True, dir_okay=False, help="what its columns mean (TOML) | 列的含义")
