@@ -35,13 +35,13 @@ class FromColumn(Struct, frozen=True, forbid_unknown_fields=True):
     pick: list[str] = []
     otherwise: str | None = None
 
-    def of(self, row: Row) -> str | None:
+    def value_for(self, row: Row) -> str | None:
         """The value for this row, None where nothing is said about it."""
         text = row[self.column].strip()
         if self.pick:
             return self.pick[zlib.crc32(text.encode()) % len(self.pick)]
-        folded = {key.casefold(): value for key, value in self.table.items()}
-        return folded.get(text.casefold(), self.otherwise)
+        by_text = {key.casefold(): value for key, value in self.table.items()}
+        return by_text.get(text.casefold(), self.otherwise)
 
 
 Value = str | bool | int | FromColumn
@@ -91,19 +91,19 @@ class MappingFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         """Every column that the mapping reads."""
         values = [*self.demand.values(), *(v for m in self.moves for v in m.data.values())]
         values += [v for goal in self.states.values() for v in goal.data.values()]
-        named = {v.column for v in values if isinstance(v, FromColumn)}
-        named |= {name for v in values if isinstance(v, str) for name in COLUMN.findall(v)}
-        named |= {m.column for m in self.moments if m.column} | {m.at for m in self.moments}
-        return named | {self.case, self.raised_at}
+        columns = {v.column for v in values if isinstance(v, FromColumn)}
+        columns |= {name for v in values if isinstance(v, str) for name in COLUMN.findall(v)}
+        columns |= {m.column for m in self.moments if m.column} | {m.at for m in self.moments}
+        return columns | {self.case, self.raised_at}
 
-    def told(self, row: Row, column: str) -> str | None:
+    def text(self, row: Row, column: str) -> str | None:
         """What the row says in this column, None where it says "unknown"."""
         text = row[column].strip()
         return None if text in self.unknown else text
 
     def instant(self, row: Row, column: str) -> datetime | None:
         """The time in this column, None where it is unknown. Raises RowUnusable for anything else."""
-        text = self.told(row, column)
+        text = self.text(row, column)
         if text is None:
             return None
         try:
@@ -115,37 +115,37 @@ class MappingFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     def value(self, value: Value, row: Row) -> str | bool | int | None:
         """A value of the mapping for this row; None where its columns are unknown."""
         if isinstance(value, FromColumn):
-            return value.of(row)
+            return value.value_for(row)
         if not isinstance(value, str):
             return value
-        told = {name: self.told(row, name) for name in COLUMN.findall(value)}
-        if any(text is None for text in told.values()):
+        texts = {name: self.text(row, name) for name in COLUMN.findall(value)}
+        if any(text is None for text in texts.values()):
             return None
-        return COLUMN.sub(lambda found: told[found[1]] or "", value)
+        return COLUMN.sub(lambda match: texts[match[1]] or "", value)
 
     def data(self, values: Mapping[str, Value], row: Row) -> dict[str, object]:
         """The values for this row without the unknown ones; `a.b` is the field `b` of the object `a`."""
         data: dict[str, object] = {}
         for name, value in values.items():
-            if (told := self.value(value, row)) is not None:
+            if (filled := self.value(value, row)) is not None:
                 *outer, last = name.split(".")
-                place = data
+                target = data
                 for step in outer:
-                    place = place.setdefault(step, {})  # type: ignore[assignment]
-                place[last] = told
+                    target = target.setdefault(step, {})  # type: ignore[assignment]
+                target[last] = filled
         return data
 
-    def way(self, state: str, goal: str) -> Sequence[Move]:
+    def find_moves(self, state: str, goal: str) -> Sequence[Move]:
         """The shortest sequence of moves, one at least. Raises RowUnusable where there is none."""
-        seen, waiting = set[str](), deque[tuple[str, tuple[Move, ...]]]([(state, ())])
-        while waiting:
-            here, moves = waiting.popleft()
-            if here == goal and moves:
+        seen, queue = set[str](), deque[tuple[str, tuple[Move, ...]]]([(state, ())])
+        while queue:
+            current, moves = queue.popleft()
+            if current == goal and moves:
                 return moves
             for move in self.moves:
-                if here in move.from_ and move.to not in seen:
+                if current in move.from_ and move.to not in seen:
                     seen.add(move.to)
-                    waiting.append((move.to, (*moves, move)))
+                    queue.append((move.to, (*moves, move)))
         raise RowUnusable(f"there is no way from {state} to {goal}")
 
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from guanjia.importer.client import ImportStopped
-from guanjia.importer.log_import import Counts, import_log
+from guanjia.importer.log_import import ImportCounts, import_log
 from tests.support.children import end, plain_environment, spawn
 from tests.support.imports import LOG, MAPPING
 from tests.support.processes import KEY, Processes, Serving
@@ -61,7 +61,7 @@ def steps(case: dict[str, Any]) -> list[tuple[str, str]]:
     return [(entry["action"], entry["at"]) for entry in case["history"] if entry["from"]]
 
 
-async def run(files: tuple[Path, Path, Path], serving: Serving) -> Counts:
+async def run(files: tuple[Path, Path, Path], serving: Serving) -> ImportCounts:
     mapping, data, out = files
     return await import_log(mapping, data, url=serving.url, key=KEY, out=out, report=lambda _: None)
 

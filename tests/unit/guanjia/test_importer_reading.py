@@ -25,7 +25,7 @@ def log_of(folder: Path, text: str = LOG) -> Log:
 
 def test_rows_of_a_case_are_gathered_in_the_order_of_their_times(tmp_path: Path) -> None:
     case = next(case for case in log_of(tmp_path).cases if case.name == "A1")
-    assert [wanted.goal.state for wanted in case.wanted] == [
+    assert [wanted.goal.state for wanted in case.required_states] == [
         "reported", "on_site", "waiting", "completed", "on_site", "completed", "following_up",
     ]  # fmt: skip
     assert case.raised_at == datetime(2016, 3, 1, 0, 0, tzinfo=UTC)
@@ -58,7 +58,7 @@ def test_a_bad_row_is_set_aside_with_its_number_and_reason_and_its_case_goes_on(
         14: "4 cells where 6 are expected",
     }
     case = next(case for case in log.cases if case.name == "A2")
-    assert [wanted.row for wanted in case.wanted] == [9, 15]
+    assert [wanted.row for wanted in case.required_states] == [9, 15]
 
 
 def test_a_mapping_that_reads_a_column_the_data_lack_is_refused(tmp_path: Path) -> None:
@@ -73,12 +73,12 @@ def test_a_mapping_with_an_unknown_word_is_refused_with_its_place(tmp_path: Path
 
 def test_the_shortest_way_is_taken_between_two_states(tmp_path: Path) -> None:
     mapping = mapping_of(tmp_path)
-    assert [move.action for move in mapping.way("reported", "completed")] == [
+    assert [move.action for move in mapping.find_moves("reported", "completed")] == [
         "assign", "accept", "arrive", "complete",
     ]  # fmt: skip
-    assert [move.action for move in mapping.way("waiting", "waiting")] == ["resume", "wait"]
+    assert [move.action for move in mapping.find_moves("waiting", "waiting")] == ["resume", "wait"]
     with pytest.raises(RowUnusable, match="no way from following_up to on_site"):
-        mapping.way("following_up", "on_site")
+        mapping.find_moves("following_up", "on_site")
 
 
 def test_a_pick_gives_the_same_text_the_same_person_every_time(tmp_path: Path) -> None:
@@ -94,12 +94,12 @@ def test_the_journal_goes_on_after_a_line_that_a_kill_cut_off(tmp_path: Path) ->
     mapping.write_text("m")
     data.write_text("d")
     with Journal(file, mapping, data) as journal:
-        journal.case_done("A1")
-        journal.row_refused(7, "too late", "on_site")
+        journal.record_case("A1")
+        journal.record_refusal(7, "too late", "on_site")
     with file.open("ab") as out:
         out.write(b'{"case":"A')
     with Journal(file, mapping, data) as journal:
-        journal.case_done("A3")
+        journal.record_case("A3")
     with Journal(file, mapping, data) as journal:
         assert journal.done == {"A1", "A3"}
         assert journal.reasons == {7: "too late"}
@@ -110,7 +110,7 @@ def test_a_journal_of_other_data_is_begun_anew(tmp_path: Path) -> None:
     mapping.write_text("m")
     data.write_text("d")
     with Journal(file, mapping, data) as journal:
-        journal.case_done("A1")
+        journal.record_case("A1")
     data.write_text("more")
     with Journal(file, mapping, data) as journal:
         assert journal.done == set()
