@@ -13,7 +13,7 @@ import uvloop
 
 from bench import environment
 from bench.report import Report
-from tests.support.servers import supervised
+from tests.support.servers import run_supervisor
 
 PROGRAMS = ("intake", "batches", "repairs", "latency", "growth", "scrape", "rebuild", "embedded")
 QUICK = {"BENCH_QUICK": "1", "BENCH_ROUNDS": "1", "BENCH_SECONDS": "2", "BENCH_PATIENCE": "0"}
@@ -57,7 +57,7 @@ def main() -> int:
         os.environ.update(QUICK)
     report = Report()
     with (
-        supervised(),
+        run_supervisor(),
         environment.run_servers(),
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):

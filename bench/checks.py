@@ -5,8 +5,8 @@ import time
 from bench.dispatcher_load import LAST_STATE, STEPS
 from bench.environment import RoundEnvironment
 from bench.wrk import BenchFailed
-from tests.support.stores import rows
-from tests.support.waiting import NeverHappened, eventually
+from tests.support.stores import fetch_rows
+from tests.support.waiting import WaitTimedOut, eventually
 
 _COUNTS = f"""
 SELECT (SELECT count(*) FROM intake.demands) AS demands,
@@ -34,10 +34,10 @@ async def wait_until_all_written(environment: RoundEnvironment, repairs: int) ->
     expected |= {"history": repairs * (STEPS + 1), "unsent": 0}
 
     async def count_rows() -> dict[str, int]:
-        return (await rows(environment.database_url, _COUNTS))[0]
+        return (await fetch_rows(environment.database_url, _COUNTS))[0]
 
     try:
         await eventually(count_rows, lambda counts: counts == expected, within=60, every=0.25)
-    except NeverHappened as timeout:
+    except WaitTimedOut as timeout:
         raise BenchFailed(f"{repairs} repairs were made, {expected} expected: {timeout}") from timeout
     return time.perf_counter() - started

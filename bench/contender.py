@@ -11,7 +11,7 @@ from bench.cpu_meter import CpuMeter, resident_megabytes
 from bench.environment import RoundEnvironment, list_server_pids, round_environment
 from bench.results import Outcome
 from bench.wrk import BenchFailed
-from tests.support.stores import rows
+from tests.support.stores import fetch_rows
 
 PROJECT = Path(__file__).resolve().parent.parent
 PEERS = Path(sys.prefix) / "peers" / "bin" / "python"
@@ -100,7 +100,7 @@ async def _stop(child: asyncio.subprocess.Process) -> None:
 
 
 async def _check_counts(environment: RoundEnvironment, cases: int, steps: int) -> None:
-    counts = (await rows(environment.database_url, _COUNTS))[0]
+    counts = (await fetch_rows(environment.database_url, _COUNTS))[0]
     expected = {"cases": cases, "history": cases * steps, "outbox": cases * steps, "least": steps}
     if counts != expected:
         raise BenchFailed(f"{expected} expected, {counts} found")

@@ -14,7 +14,7 @@ from bench.environment import RoundEnvironment, run_product
 from bench.report import Report
 from bench.rounds import count_rounds, median_or_nan, round_seconds, run_interleaved
 from bench.wrk import BenchFailed
-from tests.support.waiting import NeverHappened, eventually
+from tests.support.waiting import WaitTimedOut, eventually
 
 SECONDS = 8.0
 AT_ONCE = int(os.environ.get("BENCH_AT_ONCE", "64"))
@@ -76,7 +76,7 @@ async def _check_counts(folder: Path, repairs: int) -> None:
     expected = (repairs, repairs * (STEPS + 1), repairs)
     try:
         await eventually(count_rows, lambda found: found == expected, within=60, every=0.1)
-    except NeverHappened as timeout:
+    except WaitTimedOut as timeout:
         raise BenchFailed(f"{expected} cases, steps, follow-ups expected: {timeout}") from timeout
 
 

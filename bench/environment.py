@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.postgres import Postgres
-from tests.support.processes import Processes, Serving
+from tests.support.processes import Processes, ServiceProcess
 from tests.support.properties import write_property
 from tests.support.rabbitmq import RabbitMQ
 from tests.support.stores import fresh_database, fresh_vhost
@@ -72,7 +72,7 @@ def round_environment() -> Iterator[RoundEnvironment]:
 class RunningProduct:
     """guanjia's processes by service; `all` is one that holds all four."""
 
-    def __init__(self, processes: Processes, serving: dict[str, Serving]) -> None:
+    def __init__(self, processes: Processes, serving: dict[str, ServiceProcess]) -> None:
         self._processes, self.serving = processes, serving
 
     def port(self, service: str) -> int:

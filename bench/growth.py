@@ -35,7 +35,7 @@ from guanjia.simulation.virtual_process import VirtualProcess
 from services.dispatch.app import Dispatch
 from shared.clock import ManualClock
 from tests.support import servers
-from tests.support.processes import KEY, Processes, Serving
+from tests.support.processes import KEY, Processes, ServiceProcess
 from tests.support.stores import fresh_database, fresh_vhost
 from tests.support.waiting import eventually
 
@@ -64,7 +64,7 @@ class GrowthSubject:
             serving.launch()
         for serving in (intake, dispatch):
             await asyncio.to_thread(serving.wait_ready)
-        self._connection = await asyncpg.connect(servers.plain(self.url))
+        self._connection = await asyncpg.connect(servers.strip_driver(self.url))
         try:
             await self._measure_writes(intake, dispatch)
             await asyncio.to_thread(self._measure_pages, dispatch, await self._sample_cases())
@@ -75,7 +75,7 @@ class GrowthSubject:
                 await asyncio.to_thread(serving.stop)
         await self._measure_timers()
 
-    async def _measure_writes(self, intake: Serving, dispatch: Serving) -> None:
+    async def _measure_writes(self, intake: ServiceProcess, dispatch: ServiceProcess) -> None:
         await self._take_steps(dispatch, await self._raise_demands(intake, 40))  # warm
         pids = [process.child.pid for process in (intake, dispatch) if process.child]
         before = await self._read_cpu(pids)
@@ -94,7 +94,7 @@ class GrowthSubject:
         await asyncio.sleep(0.3)  # what follows from it is done too
         return cpu_seconds(await get_server_pid(self._connection), *pids)
 
-    async def _raise_demands(self, intake: Serving, count: int) -> list[tuple[str, str]]:
+    async def _raise_demands(self, intake: ServiceProcess, count: int) -> list[tuple[str, str]]:
         """Post demands and wait until all are opened and given to somebody; (case, engineer)."""
         first, self.raised_count = self.raised_count, self.raised_count + count
         reference = f"bench-{os.getpid()}-{first}"
@@ -109,7 +109,7 @@ class GrowthSubject:
         assigned = await eventually(list_assigned, lambda rows: len(rows) == count, within=60, every=0.05)
         return [(row["id"], row["assignee"]) for row in assigned]
 
-    async def _take_steps(self, dispatch: Serving, cases: Sequence[tuple[str, str]]) -> None:
+    async def _take_steps(self, dispatch: ServiceProcess, cases: Sequence[tuple[str, str]]) -> None:
         for action, data in STEPS:
             bodies = [(case, {"action": action, "actor": engineer, "data": data}) for case, engineer in cases]
             requests = [(f"/v1/cases/{case}/actions", json.dumps(body).encode()) for case, body in bodies]
@@ -120,7 +120,7 @@ class GrowthSubject:
         await self._connection.execute("CREATE EXTENSION IF NOT EXISTS tsm_system_rows")
         return [row["case_id"] for row in await self._connection.fetch(query)]
 
-    def _measure_pages(self, dispatch: Serving, cases: Sequence[str]) -> None:
+    def _measure_pages(self, dispatch: ServiceProcess, cases: Sequence[str]) -> None:
         page_client = TimedClient(dispatch.port, sign_in(dispatch.port, KEY))
         api_client = TimedClient(dispatch.port, ADMIN_HEADERS)
         board_paths = [f"/board/cases?property=tower-{n % 10}" for n in range(60)]

@@ -110,7 +110,7 @@ async def fill_database(
     """Fill the empty database at `url` with `copies` of the month at each property; how many cases."""
     settings = make_settings(folder, url)
     await store_simulation(month, settings)
-    connection = await asyncpg.connect(servers.plain(url), server_settings={"timezone": "UTC"})
+    connection = await asyncpg.connect(servers.strip_driver(url), server_settings={"timezone": "UTC"})
     try:
         await connection.execute("CREATE SCHEMA template")
         for copied in {*DISPATCH_TABLES, *INTAKE_TABLES, *KPI_TABLES}:

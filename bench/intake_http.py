@@ -16,9 +16,9 @@ from bench.payload import MARK, demand_json, event_json
 from bench.results import Outcome
 from bench.rounds import round_seconds
 from bench.wrk import BenchFailed, WrkResult, run_wrk
-from tests.support.children import end, free_port, spawn
+from tests.support.children import end_process, free_port, spawn
 from tests.support.processes import KEY
-from tests.support.stores import rows
+from tests.support.stores import fetch_rows
 from tests.support.waiting import eventually_now
 
 HERE = Path(__file__).resolve().parent
@@ -49,7 +49,7 @@ def _run_app(python: Path, app: str, environment: RoundEnvironment) -> Iterator[
         eventually_now(lambda: _validates(port), within=30)
         yield port, child.pid
     finally:
-        end(child)
+        end_process(child)
 
 
 def _validates(port: int) -> bool:
@@ -68,7 +68,7 @@ _PROBES = (demand_json(0), '{"property":"tower"}')
 async def _measure_baseline(python: Path, app: str) -> Outcome:
     with round_environment() as environment:
         for statement in _TABLES.split(";"):
-            await rows(environment.database_url, statement)
+            await fetch_rows(environment.database_url, statement)
         with _run_app(python, app, environment) as (port, pid):
             await _run_load(environment, port, 1, "/", _JSON)
             before = await _count_rows(environment, "demands")
@@ -147,7 +147,7 @@ async def _count_rows(environment: RoundEnvironment, table: str) -> int:
     before = -1
     while True:
         count = int(
-            (await rows(environment.database_url, f"SELECT count(*) AS found FROM {table}"))[0]["found"]
+            (await fetch_rows(environment.database_url, f"SELECT count(*) AS found FROM {table}"))[0]["found"]
         )
         if count == before:
             return count

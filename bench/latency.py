@@ -19,7 +19,7 @@ from bench.report import Report
 from bench.results import Outcome, format_cpu, pick_median_outcome
 from bench.rounds import count_rounds, round_seconds, run_interleaved
 from bench.wrk import BenchFailed
-from tests.support.stores import rows
+from tests.support.stores import fetch_rows
 
 SECONDS = 12.0
 AIMS = {40: 50, 150: 100}
@@ -67,7 +67,7 @@ async def _post_steadily(load: DispatcherLoad, rate: int, duration: float) -> li
 
 
 async def _check_assigned(environment: RoundEnvironment, demands: int) -> None:
-    count = (await rows(environment.database_url, _ASSIGNED_CASES))[0]["found"]
+    count = (await fetch_rows(environment.database_url, _ASSIGNED_CASES))[0]["found"]
     if count != demands:
         raise BenchFailed(f"{demands} demands, {count} cases assigned")
 

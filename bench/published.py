@@ -10,13 +10,13 @@ import httpx
 import msgspec
 
 from bench.wrk import BenchFailed
-from tests.support.processes import Serving
+from tests.support.processes import ServiceProcess
 from tests.support.waiting import eventually
 
 QUEUE = "dispatch.demands"
 
 
-async def _read_gauge(serving: Serving, name: str) -> float:
+async def _read_gauge(serving: ServiceProcess, name: str) -> float:
     async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
         text = (await client.get(f"{serving.url}/metrics")).text
     start = f'{name}{{service="{serving.name}"}}'
@@ -24,7 +24,7 @@ async def _read_gauge(serving: Serving, name: str) -> float:
 
 
 @contextlib.asynccontextmanager
-async def watch_outbox_age(serving: Serving) -> AsyncIterator[list[float]]:
+async def watch_outbox_age(serving: ServiceProcess) -> AsyncIterator[list[float]]:
     """While inside, the list gets the age in seconds of the oldest waiting row, every second."""
     ages: list[float] = []
 
@@ -39,7 +39,7 @@ async def watch_outbox_age(serving: Serving) -> AsyncIterator[list[float]]:
         watcher.cancel()
 
 
-async def wait_until_drained(serving: Serving) -> float:
+async def wait_until_drained(serving: ServiceProcess) -> float:
     """Wait until the outbox is empty; how many seconds that took."""
     started = time.perf_counter()
 

@@ -25,7 +25,7 @@ from bench.query_costs import TimedClient, get_server_pid
 from bench.report import Report
 from tests.support import servers
 from tests.support.children import spawn
-from tests.support.processes import KEY, Processes, Serving
+from tests.support.processes import KEY, Processes, ServiceProcess
 from tests.support.stores import fresh_database, fresh_vhost
 
 EVENTS_PER_MONTH = 2100
@@ -38,7 +38,7 @@ _REBUILD = (str(Path(sys.executable).with_name("guanjia")), "kpi", "rebuild")
 class RateWatcher(threading.Thread):
     """Asks for the year's rates of one property after the other, as of one instant, until told to stop."""
 
-    def __init__(self, serving: Serving) -> None:
+    def __init__(self, serving: ServiceProcess) -> None:
         super().__init__()
         self._client = TimedClient(serving.port, {"Authorization": f"Bearer {KEY}"})
         at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
@@ -72,7 +72,7 @@ class RebuildSubject:
 
     async def rebuild_and_watch(self, report: Report, kept: str, events: int) -> None:
         """Rebuild, and watch what is served meanwhile."""
-        connection = await asyncpg.connect(servers.plain(self._url))
+        connection = await asyncpg.connect(servers.strip_driver(self._url))
         try:
             server = await get_server_pid(connection)
             before = await connection.fetchrow(_ITEMS)
@@ -135,7 +135,7 @@ async def measure(report: Report) -> None:
 
 
 async def _count_events(url: str) -> int:
-    connection = await asyncpg.connect(servers.plain(url))
+    connection = await asyncpg.connect(servers.strip_driver(url))
     try:
         return int(await connection.fetchval(_EVENTS))
     finally:

@@ -22,7 +22,7 @@ from services.kpi.queries.scorecards import load_scorecard
 from shared.database.engine import Database
 from shared.properties.loader import load_properties
 from tests.support import servers
-from tests.support.processes import Processes, Serving
+from tests.support.processes import Processes, ServiceProcess
 from tests.support.stores import fresh_database, fresh_vhost
 
 SIZES = tuple(max(1, round(size / 4510)) for size in (min(10_000, CASES / 10), CASES))
@@ -39,7 +39,7 @@ class ScrapeSubject:
     def __init__(self, folder: Path, url: str, amqp_url: str, cases: int) -> None:
         self.folder, self.url, self.cases = folder, url, cases
         self._group = Processes(folder, folder / "properties", database_url=url, amqp_url=amqp_url)
-        self.serving: Serving = self._group.start("kpi")
+        self.serving: ServiceProcess = self._group.start("kpi")
         self.durations: list[float] = []
         self.scans = self.read = 0
 
@@ -58,7 +58,7 @@ class ScrapeSubject:
 
     async def _read_statistics(self) -> dict[str, int]:
         await asyncio.sleep(1.2)  # statistics are told once a second
-        connection = await asyncpg.connect(servers.plain(self.url))
+        connection = await asyncpg.connect(servers.strip_driver(self.url))
         try:
             return dict(await connection.fetchrow(_STATISTICS))
         finally:
@@ -81,7 +81,7 @@ class ScrapeSubject:
 
     async def explain_read(self) -> Any:
         """How PostgreSQL means to read items for one property: the kinds of scans."""
-        connection = await asyncpg.connect(servers.plain(self.url))
+        connection = await asyncpg.connect(servers.strip_driver(self.url))
         try:
             start = int((time.time() - 366 * 86400) * 1_000_000)
             query = f"""EXPLAIN SELECT family, sum(weight), sum(good) FROM kpi.items

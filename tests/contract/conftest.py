@@ -17,7 +17,7 @@ from shared.messaging.embedded import EmbeddedBus
 from shared.messaging.rabbitmq import RabbitBus
 from shared.messaging.topology import INBOUND_QUEUE, QUEUES, RETRY_SECONDS
 from tests.support.proxy import FaultProxy
-from tests.support.stores import fresh_database, fresh_vhost, rows
+from tests.support.stores import fetch_rows, fresh_database, fresh_vhost
 from tests.support.waiting import eventually
 
 DEMANDS = "dispatch.demands"
@@ -100,7 +100,7 @@ async def place(request: pytest.FixtureRequest, urls: dict[str, str], tmp_path: 
 async def emptied(place: Place) -> None:
     """Leave nothing for the next test."""
     if place.kind == "postgresql":
-        await rows(place.url, "DROP SCHEMA IF EXISTS bus CASCADE")
+        await fetch_rows(place.url, "DROP SCHEMA IF EXISTS bus CASCADE")
     if place.kind == "rabbitmq":
         connection = await aio_pika.connect(place.url)
         async with connection, connection.channel() as channel:

@@ -14,7 +14,7 @@ from guanjia.simulation.simulated_property import PROPERTY
 from guanjia.simulation.storage import store_simulation
 from shared.ids import new_id
 from shared.settings import Settings
-from tests.support.children import ChildFailed, plain_environment, spawn, tail
+from tests.support.children import ChildFailed, plain_environment, read_tail, spawn
 from tests.support.waiting import eventually_now
 
 SEED = 7
@@ -37,7 +37,7 @@ class Month:
     def move_to(self, database_url: str) -> None:
         """When it is whole, copy it to PostgreSQL, beside the services that run there."""
         if self.child.wait(150) != 0:
-            raise ChildFailed(tail(self._log, 4000))
+            raise ChildFailed(read_tail(self._log, 4000))
         asyncio.run(store_simulation(self._settings("data"), self._settings("moved", database_url)))
 
     def _settings(self, folder: str, database_url: str = "") -> Settings:

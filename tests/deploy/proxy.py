@@ -12,7 +12,7 @@ import httpx
 from shared.settings import PROJECT
 from tests.deploy.compose import services
 from tests.deploy.names import name_server
-from tests.support.children import ChildFailed, end, plain_environment, spawn, tail
+from tests.support.children import ChildFailed, end_process, plain_environment, read_tail, spawn
 from tests.support.waiting import eventually_now
 
 CONFIGURATION = PROJECT / "deploy" / "nginx" / "nginx.conf"
@@ -40,7 +40,7 @@ def proxy(folder: Path, address: str, copies: Mapping[str, Sequence[str]], root:
             eventually_now(lambda: _answers(child, folder, f"http://{address}:8001/"), within=20)
             yield f"http://{address}:8000"
         finally:
-            end(child)
+            end_process(child)
 
 
 def placed(folder: Path, address: str, root: Path, names: int) -> str:
@@ -61,7 +61,7 @@ def placed(folder: Path, address: str, root: Path, names: int) -> str:
 
 def _answers(child: "subprocess.Popen[bytes]", folder: Path, url: str) -> bool:
     if child.poll() is not None:
-        raise ChildFailed(f"the proxy ended:\n{tail(folder / 'nginx.log', 3000)}")
+        raise ChildFailed(f"the proxy ended:\n{read_tail(folder / 'nginx.log', 3000)}")
     try:
         return httpx.get(url, trust_env=False).status_code == 200
     except httpx.HTTPError:

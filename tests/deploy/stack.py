@@ -19,11 +19,19 @@ from shared.settings import PROJECT
 from tests.deploy.compose import OURS, image_environment, mounts, read_yaml, services
 from tests.deploy.image import lay_out
 from tests.deploy.proxy import proxy, tool
-from tests.support.blocking import wait_for
-from tests.support.children import ChildFailed, answers, end, free_loopback, plain_environment, spawn, tail
-from tests.support.postgres import USER, Postgres, binaries
+from tests.support.blocking import run_blocking
+from tests.support.children import (
+    ChildFailed,
+    end_process,
+    free_loopback,
+    is_listening,
+    plain_environment,
+    read_tail,
+    spawn,
+)
+from tests.support.postgres import USER, Postgres, find_binaries
 from tests.support.rabbitmq import Node, RabbitMQ
-from tests.support.stores import rows
+from tests.support.stores import fetch_rows
 from tests.support.waiting import eventually_now
 
 KEY = "gj_deploy_test_key_0123456789abcdef0123456789abcdef"
@@ -115,13 +123,13 @@ class Stack:
             self._rewrite_secrets()
             for name in OURS:
                 for address in self.copies[name]:
-                    stack.callback(end, self.launch(name, address), signal.SIGKILL)
+                    stack.callback(end_process, self.launch(name, address), signal.SIGKILL)
             for name in OURS:
                 for address in self.copies[name]:
                     eventually_now(partial(self.healthy, name, address), within=120, every=0.3)
             srv = self.containers.place("proxy", "/srv")
             stack.enter_context(proxy(self.folder, self.address, self.copies, srv))
-            stack.callback(end, self._start_prometheus(), signal.SIGKILL)
+            stack.callback(end_process, self._start_prometheus(), signal.SIGKILL)
             yield self
 
     @property
@@ -150,8 +158,8 @@ class Stack:
     def healthy(self, name: str, address: str) -> bool:
         """What the file's health check says of a copy."""
         if self.children[name, address].poll() is not None:
-            raise ChildFailed(f"{name} ended:\n{tail(self.log(name, address), 4000)}")
-        if not answers(8000, address):
+            raise ChildFailed(f"{name} ended:\n{read_tail(self.log(name, address), 4000)}")
+        if not is_listening(8000, address):
             return False
         _, *argv = services()[name]["healthcheck"]["test"]
         argv = [word.replace("127.0.0.1", address) for word in argv]
@@ -179,8 +187,8 @@ class Stack:
         server = Postgres(self.folder / "postgres", *[w for w in service["command"][1:] if w != "-c"])
         server.start()
         stack.callback(server.stop)
-        wait_for(rows(server.url, "CREATE ROLE postgres SUPERUSER LOGIN"))
-        wait_for(rows(server.url, f"CREATE DATABASE {service['environment']['POSTGRES_DB']}"))
+        run_blocking(fetch_rows(server.url, "CREATE ROLE postgres SUPERUSER LOGIN"))
+        run_blocking(fetch_rows(server.url, f"CREATE DATABASE {service['environment']['POSTGRES_DB']}"))
         self._prepare_database(server, service["environment"])
         return server
 
@@ -189,11 +197,11 @@ class Stack:
         script = self.containers.place("postgres", "/docker-entrypoint-initdb.d/roles.sh")
         env = plain_environment() | environment | {"PGHOST": "127.0.0.1", "PGPORT": str(server.port)}
         env["GUANJIA_POSTGRES_SECRETS"] = str(self.containers.place("postgres", "/run/secrets/guanjia"))
-        env["PATH"] = f"{binaries()}:{os.environ['PATH']}"
+        env["PATH"] = f"{find_binaries()}:{os.environ['PATH']}"
         subprocess.run([str(script)], env=env, check=True)
         asks = f"host all {USER},postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
         (server.folder / "data" / "pg_hba.conf").write_text(asks)
-        wait_for(rows(server.url, "SELECT pg_reload_conf()"))
+        run_blocking(fetch_rows(server.url, "SELECT pg_reload_conf()"))
 
     def _start_broker(self, stack: ExitStack) -> Broker:
         told = services()["rabbitmq"]["environment"]["RABBITMQ_CONFIG_FILE"]

@@ -23,9 +23,9 @@ from tests.deploy.life import Life, Month
 from tests.deploy.monitoring import MAY_BE_ZERO, Asked, answered, boards, queries, targets
 from tests.deploy.proxy import tool
 from tests.deploy.stack import COPIES, KEY, Stack
-from tests.support.blocking import wait_for
-from tests.support.children import end
-from tests.support.stores import rows
+from tests.support.blocking import run_blocking
+from tests.support.children import end_process
+from tests.support.stores import fetch_rows
 from tests.support.waiting import eventually_now
 
 
@@ -42,7 +42,7 @@ def stack() -> Iterator[Stack]:
                 month.move_to(running.database_url)
                 yield running
         finally:
-            end(month.child, signal.SIGKILL)
+            end_process(month.child, signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
@@ -85,11 +85,11 @@ def test_a_demand_goes_through_all_four_services(life: Life, http: httpx.Client)
 def test_each_service_reaches_its_own_tables_alone_and_needs_its_password(stack: Stack) -> None:
     file = stack.containers.volume("secrets-intake") / "guanjia_database_url"
     url = file.read_text()
-    assert wait_for(rows(url, "SELECT count(*) AS n FROM intake.outbox"))
+    assert run_blocking(fetch_rows(url, "SELECT count(*) AS n FROM intake.outbox"))
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        wait_for(rows(url, "SELECT 1 FROM dispatch.cases"))
+        run_blocking(fetch_rows(url, "SELECT 1 FROM dispatch.cases"))
     with pytest.raises(asyncpg.InvalidPasswordError):
-        wait_for(rows(url.replace("intake:", "intake:0"), "SELECT 1"))
+        run_blocking(fetch_rows(url.replace("intake:", "intake:0"), "SELECT 1"))
 
 
 def test_services_need_no_place_to_write(stack: Stack) -> None:
@@ -155,7 +155,7 @@ def test_no_rule_fails_to_be_evaluated_and_no_promise_is_broken(stack: Stack, li
 
 def test_what_a_copy_leaves_undone_when_it_is_killed_the_other_does(stack: Stack, life: Life) -> None:
     for name in OURS:
-        end(stack.children[name, stack.copies[name][0]], signal.SIGKILL)
+        end_process(stack.children[name, stack.copies[name][0]], signal.SIGKILL)
     with httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {KEY}"}, timeout=20) as client:
         asked = [f"{path}?property={PROPERTY}" for path in ("/v1/people", "/v1/cases", "/v1/followups")]
         asked.append(f"/v1/kpis?property={PROPERTY}&window=month")

@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.faults import checks
 from tests.faults.lives import PROPERTY, Clients, Town
 from tests.support import servers
-from tests.support.processes import Processes, Serving
+from tests.support.processes import Processes, ServiceProcess
 from tests.support.properties import write_property
 from tests.support.stores import fresh_database, fresh_vhost
 
@@ -55,7 +55,12 @@ async def campaign(
 
 
 async def _kill_while_living(
-    town: Town, running: dict[str, Serving], victims: tuple[str, ...], times: int, seed: int, lives: int
+    town: Town,
+    running: dict[str, ServiceProcess],
+    victims: tuple[str, ...],
+    times: int,
+    seed: int,
+    lives: int,
 ) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(town.live(lives))
@@ -63,7 +68,7 @@ async def _kill_while_living(
         town.closing.set()
 
 
-async def kill_often(victims: Sequence[Serving], times: int, chance: random.Random) -> None:
+async def kill_often(victims: Sequence[ServiceProcess], times: int, chance: random.Random) -> None:
     """Kill each so many times, in any order, at random moments; one in four while it is still starting."""
     order = [process for process in victims for _ in range(times)]
     chance.shuffle(order)
@@ -76,7 +81,7 @@ async def kill_often(victims: Sequence[Serving], times: int, chance: random.Rand
     await asyncio.gather(*(ready(process) for process in victims))
 
 
-async def ready(process: Serving, within: float = 60) -> None:
+async def ready(process: ServiceProcess, within: float = 60) -> None:
     """Until it says that it is; starting under load takes its time."""
     await asyncio.to_thread(process.wait_ready, within)
 
@@ -94,8 +99,8 @@ def main() -> None:
     parser.add_argument("--lives", type=int, default=8, help="repairs side by side")
     parser.add_argument("--folder", type=Path, help="where logs are kept; without: thrown away")
     args = parser.parse_args()
-    servers.keep_settings_apart()
-    with tempfile.TemporaryDirectory() as scrap, servers.supervised():
+    servers.hide_settings()
+    with tempfile.TemporaryDirectory() as scrap, servers.run_supervisor():
         folder = args.folder or Path(scrap)
         folder.mkdir(parents=True, exist_ok=True)
         with fresh_database() as database_url, fresh_vhost() as amqp_url:

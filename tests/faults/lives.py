@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from tests.support.processes import KEY, Serving
+from tests.support.processes import KEY, ServiceProcess
 
 PROPERTY = "tower"
 PATIENCE = 90.0
@@ -40,7 +40,7 @@ class Life:
 class Clients:
     """The four doors; each service may be restarted behind its port."""
 
-    def __init__(self, serving: Mapping[str, Serving]) -> None:
+    def __init__(self, serving: Mapping[str, ServiceProcess]) -> None:
         headers = {"Authorization": f"Bearer {KEY}"}
         limits = httpx.Limits(max_keepalive_connections=20)
         self.doors = {

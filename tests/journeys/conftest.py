@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.story import Story, launched, told
-from tests.support.processes import Processes, Serving
+from tests.support.processes import Processes, ServiceProcess
 from tests.support.properties import write_property
 from tests.support.stores import fresh_store, fresh_vhost
 
@@ -17,7 +17,7 @@ PROPERTIES = [f"tower-{number}" for number in range(20)]
 @pytest.fixture(scope="package", params=["embedded in one process", "apart on RabbitMQ and PostgreSQL"])
 def installation(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Serving]]:
+) -> Iterator[dict[str, ServiceProcess]]:
     """Running services of each kind."""
     folder: Path = tmp_path_factory.mktemp("journeys")
     for name in PROPERTIES:
@@ -38,7 +38,7 @@ def properties_left() -> Iterator[list[str]]:
 
 
 @pytest.fixture
-async def story(installation: dict[str, Serving], properties_left: list[str]) -> AsyncIterator[Story]:
+async def story(installation: dict[str, ServiceProcess], properties_left: list[str]) -> AsyncIterator[Story]:
     """A story on a running installation, in a property of its own."""
     async with told(installation, properties_left.pop()) as found:
         yield found

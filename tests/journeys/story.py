@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from tests.support.processes import Processes, Serving, signed_in
+from tests.support.processes import Processes, ServiceProcess, open_client
 from tests.support.waiting import eventually
 
 SERVICES = ("intake", "dispatch", "survey", "kpi")
@@ -88,7 +88,7 @@ class Story:
         return [line for text in texts for line in text.splitlines() if line.startswith(f"{name}{{")]
 
 
-def launched(processes: Processes, apart: bool) -> dict[str, Serving]:
+def launched(processes: Processes, apart: bool) -> dict[str, ServiceProcess]:
     """Ready processes: one for all four services, or one each."""
     if not apart:
         return dict.fromkeys(SERVICES, processes.start("all"))
@@ -101,9 +101,9 @@ def launched(processes: Processes, apart: bool) -> dict[str, Serving]:
 
 
 @asynccontextmanager
-async def told(running: dict[str, Serving], property_id: str) -> AsyncIterator[Story]:
+async def told(running: dict[str, ServiceProcess], property_id: str) -> AsyncIterator[Story]:
     """A story on running processes."""
-    clients = {name: signed_in(serving) for name, serving in running.items()}
+    clients = {name: open_client(serving) for name, serving in running.items()}
     try:
         yield Story(clients, property_id)
     finally:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from guanjia.simulation.simulated_property import PROPERTY
-from tests.support.children import end, free_port, plain_environment, spawn
+from tests.support.children import end_process, free_port, plain_environment, spawn
 from tests.support.waiting import eventually_now
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
@@ -31,7 +31,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     yield run
     for child in started:
-        end(child, signal.SIGKILL)
+        end_process(child, signal.SIGKILL)
 
 
 def read_log(folder: Path) -> str:

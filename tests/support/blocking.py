@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 Answer = TypeVar("Answer")
 
 
-def wait_for(work: Coroutine[Any, Any, Answer]) -> Answer:
+def run_blocking(work: Coroutine[Any, Any, Answer]) -> Answer:
     """Run `work` to its end on a loop of its own; its answer, or its exception."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, work).result()

@@ -7,13 +7,13 @@ import signal
 import subprocess
 from pathlib import Path
 
-from tests.support.children import ChildFailed, end, free_port, plain_environment, spawn, tail
+from tests.support.children import ChildFailed, end_process, free_port, plain_environment, read_tail, spawn
 from tests.support.waiting import eventually_now
 
 USER = "guanjia_tests"
 
 
-def binaries() -> Path | None:
+def find_binaries() -> Path | None:
     """The folder with initdb and postgres of the newest installed version, or None."""
     packaged = sorted(
         Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name), reverse=True
@@ -44,7 +44,7 @@ class Postgres:
 
     def stop(self) -> None:
         if self.child:
-            end(self.child, signal.SIGINT)
+            end_process(self.child, signal.SIGINT)
 
     def kill(self) -> None:
         """The end of the postmaster and all its backends at once, without a goodbye."""
@@ -100,7 +100,7 @@ class Postgres:
 
     def _is_ready(self) -> bool:
         if self.child is None or self.child.poll() is not None:
-            raise ChildFailed(f"postgres did not come up:\n{tail(self.folder / 'log')}")
+            raise ChildFailed(f"postgres did not come up:\n{read_tail(self.folder / 'log')}")
         argv = [str(_found() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-t", "1"]
         return subprocess.run([*argv, "-U", USER, "-d", "postgres"]).returncode == 0
 
@@ -119,7 +119,7 @@ class Postgres:
 
 
 def _found() -> Path:
-    place = binaries()
+    place = find_binaries()
     if place is None:
         raise ChildFailed("PostgreSQL is not installed")
     return place

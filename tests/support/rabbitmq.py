@@ -13,14 +13,22 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.children import ChildFailed, answers, end, free_port, plain_environment, spawn, tail
+from tests.support.children import (
+    ChildFailed,
+    end_process,
+    free_port,
+    is_listening,
+    plain_environment,
+    read_tail,
+    spawn,
+)
 from tests.support.waiting import eventually_now
 
 LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
 USER = PASSWORD = "guanjia_tests"
 
 
-def scripts() -> Path | None:
+def find_scripts() -> Path | None:
     """The folder of the server's own scripts; the packagers' wrappers change the user and are of no use."""
     packaged = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin"), reverse=True)
     on_path = shutil.which("rabbitmq-server", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
@@ -66,7 +74,7 @@ class Node:
 
     def kill(self) -> None:
         if self.child:
-            end(self.child, signal.SIGKILL)
+            end_process(self.child, signal.SIGKILL)
 
     def signal(self, sig: int) -> None:
         if self.child and self.alive:
@@ -131,7 +139,7 @@ class Node:
     def _shakes_hands(self) -> bool:
         if not self.alive:
             raise ChildFailed(
-                f"RabbitMQ did not come up:\n{tail(self.cluster.folder / f'node{self.number}.out')}"
+                f"RabbitMQ did not come up:\n{read_tail(self.cluster.folder / f'node{self.number}.out')}"
             )
         with socket.create_connection(("127.0.0.1", self.port), 2) as line:
             line.settimeout(2)
@@ -166,7 +174,7 @@ class RabbitMQ:
             node.wait()
         if len(self.nodes) > 1:
             self.nodes[0].ctl("await_online_nodes", str(len(self.nodes)))
-        eventually_now(lambda: answers(self.nodes[0].api_port), within=60)
+        eventually_now(lambda: is_listening(self.nodes[0].api_port), within=60)
 
     def restart(self) -> None:
         """Those that are down, up again on the same data."""
@@ -181,7 +189,7 @@ class RabbitMQ:
         for node in self.nodes:
             node.kill()
         if self.epmd:
-            end(self.epmd)
+            end_process(self.epmd)
 
     def _prepare(self) -> None:
         home = self.folder / "home"
@@ -206,7 +214,7 @@ class RabbitMQ:
         self.epmd = spawn(
             argv, env=self.nodes[0].environment(), log=self.folder / "epmd.out", cwd=self.folder
         )
-        eventually_now(lambda: answers(self.epmd_port), within=20)
+        eventually_now(lambda: is_listening(self.epmd_port), within=20)
 
 
 def make_vhost(api: str, user: str, password: str, name: str) -> None:
@@ -223,7 +231,7 @@ def drop_vhost(api: str, user: str, password: str, name: str) -> None:
 
 
 def _found() -> Path:
-    place = scripts()
+    place = find_scripts()
     if place is None:
         raise ChildFailed("RabbitMQ is not installed")
     return place

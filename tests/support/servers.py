@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 import asyncpg
 import httpx
 
-from tests.support.blocking import wait_for
-from tests.support.children import ChildFailed, answers, end
+from tests.support.blocking import run_blocking
+from tests.support.children import ChildFailed, end_process, is_listening
 from tests.support.postgres import Postgres
 from tests.support.rabbitmq import RabbitMQ
 from tests.support.waiting import eventually_now
@@ -32,8 +32,8 @@ LONGEST_START = 180.0
 
 
 @contextlib.contextmanager
-def supervised() -> Iterator[None]:
-    """While inside, `postgres_url()` and `broker()` answer in this process and in all that it starts."""
+def run_supervisor() -> Iterator[None]:
+    """While inside, `get_postgres_url()` and `get_broker_urls()` answer in this process and in all that it starts."""
     if SOCKET in os.environ:
         yield
         return
@@ -50,30 +50,30 @@ def supervised() -> Iterator[None]:
         supervisor.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             supervisor.wait(30)
-        end(supervisor)
+        end_process(supervisor)
 
 
-def postgres_url() -> str:
+def get_postgres_url() -> str:
     """A server on which databases may be created: the one named by GUANJIA_DATABASE_URL if it answers."""
-    return named_postgres() or _ask("postgres")
+    return find_configured_postgres() or _ask("postgres")
 
 
-def broker() -> tuple[str, str]:
+def get_broker_urls() -> tuple[str, str]:
     """(AMQP URL, management URL) of a broker on which virtual hosts may be created."""
-    named = named_broker()
+    named = find_configured_broker()
     if named:
         return named
     url, api = _ask("rabbitmq").split()
     return url, api
 
 
-def named_postgres() -> str | None:
+def find_configured_postgres() -> str | None:
     """The server of GUANJIA_DATABASE_URL if it answers and lets that user create databases."""
     named = _setting("DATABASE_URL")
     return named if named.startswith("postgres") and _creates_databases(named) else None
 
 
-def named_broker() -> tuple[str, str] | None:
+def find_configured_broker() -> tuple[str, str] | None:
     """The broker of GUANJIA_AMQP_URL if it answers and lets that user create virtual hosts.
 
     They are created through its management interface: GUANJIA_TEST_RABBITMQ_API, else port 15672 of the
@@ -86,7 +86,7 @@ def named_broker() -> tuple[str, str] | None:
     return (named, api) if _administers(named, api) else None
 
 
-def keep_settings_apart() -> None:
+def hide_settings() -> None:
     """Take guanjia's settings out of the environment, so that no test acts on what the developer runs.
 
     The two that name servers stay known here under names of their own.
@@ -103,7 +103,7 @@ def _setting(name: str) -> str:
     return os.environ.get(f"GUANJIA_TEST_{name}") or os.environ.get(f"GUANJIA_{name}") or ""
 
 
-def plain(url: str) -> str:
+def strip_driver(url: str) -> str:
     """`url` without the name of a driver."""
     scheme, _, rest = url.partition("://")
     return f"{scheme.split('+')[0]}://{rest}"
@@ -112,7 +112,7 @@ def plain(url: str) -> str:
 @functools.cache
 def _creates_databases(url: str) -> bool:
     async def ask() -> bool:
-        connection = await asyncpg.connect(plain(url), timeout=5)
+        connection = await asyncpg.connect(strip_driver(url), timeout=5)
         try:
             rights = "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
             return bool(await connection.fetchval(rights))
@@ -120,7 +120,7 @@ def _creates_databases(url: str) -> bool:
             await connection.close()
 
     try:
-        return wait_for(ask())
+        return run_blocking(ask())
     except (OSError, TimeoutError, asyncpg.PostgresError):
         return False
 
@@ -128,7 +128,7 @@ def _creates_databases(url: str) -> bool:
 @functools.cache
 def _reachable(url: str, default_port: int) -> bool:
     parts = urlsplit(url)
-    return answers(parts.port or default_port, parts.hostname or "127.0.0.1")
+    return is_listening(parts.port or default_port, parts.hostname or "127.0.0.1")
 
 
 @functools.cache
@@ -146,7 +146,7 @@ def _ask(what: str) -> str:
     """Ask the supervisor; its answer begins with ok or with what went wrong."""
     place = os.environ.get(SOCKET)
     if place is None:
-        raise ChildFailed("no supervisor: run inside `supervised()`, as pytest does by tests/conftest.py")
+        raise ChildFailed("no supervisor: run inside `run_supervisor()`, as pytest does by tests/conftest.py")
     with socket.socket(socket.AF_UNIX) as line:
         line.settimeout(LONGEST_START)
         _connect(line, place)

@@ -8,7 +8,7 @@ from typing import TypeVar
 Seen = TypeVar("Seen")
 
 
-class NeverHappened(AssertionError):
+class WaitTimedOut(AssertionError):
     """What was waited for did not come true in time; carries the last thing seen."""
 
 
@@ -33,7 +33,7 @@ async def eventually(
         except Exception as error:
             seen, trouble = repr(error), error
         if time.monotonic() > deadline:
-            raise NeverHappened(f"not within {within} s; last seen: {seen[:2000]}") from trouble
+            raise WaitTimedOut(f"not within {within} s; last seen: {seen[:2000]}") from trouble
         await asyncio.sleep(every)
 
 
@@ -49,5 +49,5 @@ def eventually_now(probe: Callable[[], Seen], *, within: float = 10.0, every: fl
         except OSError as error:
             seen = repr(error)
         if time.monotonic() > deadline:
-            raise NeverHappened(f"not within {within} s; last seen: {seen[:2000]}")
+            raise WaitTimedOut(f"not within {within} s; last seen: {seen[:2000]}")
         time.sleep(every)

@@ -11,8 +11,8 @@ import httpx
 import pytest
 from playwright.async_api import Browser, ConsoleMessage, Page, ViewportSize
 
-from tests.support.browser import headless
-from tests.support.processes import Processes, Serving, signed_in
+from tests.support.browser import open_browser
+from tests.support.processes import Processes, ServiceProcess, open_client
 from tests.support.properties import TOWER, write_property
 from tests.support.waiting import eventually
 
@@ -49,7 +49,7 @@ Visit = Callable[..., Awaitable[Page]]
 class House:
     """Running services and what a test asks of them."""
 
-    serving: Serving
+    serving: ServiceProcess
     http: httpx.AsyncClient
 
     async def demand(self, prop: str, **data: Any) -> str:
@@ -92,7 +92,7 @@ class House:
 
 
 @pytest.fixture(scope="package")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     """All services in one process; every test has a property to itself."""
     folder = tmp_path_factory.mktemp("web")
     for story in STORIES:
@@ -105,16 +105,16 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 
 @pytest.fixture
-async def house(running: Serving) -> AsyncIterator[House]:
+async def house(running: ServiceProcess) -> AsyncIterator[House]:
     """The running services, asked as their administrator."""
-    async with signed_in(running) as http:
+    async with open_client(running) as http:
         yield House(running, http)
 
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
     """A real browser."""
-    async with headless() as found:
+    async with open_browser() as found:
         yield found
 
 

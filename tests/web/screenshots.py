@@ -17,7 +17,7 @@ from PIL import Image
 from playwright.async_api import Browser, Page, ViewportSize
 
 from shared.telemetry import configure_logging
-from tests.support.browser import headless
+from tests.support.browser import open_browser
 from tests.web.simulated import Simulated, live, served
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
@@ -117,7 +117,7 @@ async def main() -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="guanjia-pictures-") as folder:
         await live(Path(folder), SEED, SPAN, UNTIL)
-        async with served(Path(folder), UNTIL) as house, headless() as browser:
+        async with served(Path(folder), UNTIL) as house, open_browser() as browser:
             for shot in await shots(house):
                 for width in WIDTHS:
                     for language in ("zh", "en"):

@@ -3,7 +3,7 @@
 import httpx
 from playwright.async_api import Browser, expect
 
-from tests.support.processes import KEY, Processes, signed_in
+from tests.support.processes import KEY, Processes, open_client
 from tests.support.properties import write_property
 from tests.web.conftest import SCREEN, SOON, House, Visit, live
 
@@ -111,7 +111,7 @@ async def test_the_board_catches_up_when_the_service_was_away(browser: Browser, 
     serving.kill()
     await expect(page.locator("[data-live-state=lost]")).to_be_visible(timeout=5000)
     serving.start()
-    async with signed_in(serving) as http:
+    async with open_client(serving) as http:
         raised = await http.post(
             "/v1/demands", json={"property": "tower", "kind": "repair", "summary": "恢复之后"}
         )

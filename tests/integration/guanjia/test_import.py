@@ -13,15 +13,15 @@ import pytest
 
 from guanjia.importer.client import ImportStopped
 from guanjia.importer.log_import import ImportCounts, import_log
-from tests.support.children import end, plain_environment, spawn
+from tests.support.children import end_process, plain_environment, spawn
 from tests.support.imports import LOG, MAPPING
-from tests.support.processes import KEY, Processes, Serving
+from tests.support.processes import KEY, Processes, ServiceProcess
 from tests.support.properties import TOWER, write_property
 from tests.support.waiting import eventually_now
 
 
 @pytest.fixture
-def serving(tmp_path: Path) -> Iterator[Serving]:
+def serving(tmp_path: Path) -> Iterator[ServiceProcess]:
     """All services in one process, a property whose history nobody but the log writes."""
     properties = tmp_path / "properties"
     write_property(properties, "tower", TOWER + "\n[dispatch]\nautomatic = false\n")
@@ -41,7 +41,7 @@ def files(tmp_path: Path) -> tuple[Path, Path, Path]:
     return mapping, data, tmp_path / "out"
 
 
-def cases_of(serving: Serving) -> dict[str, Any]:
+def cases_of(serving: ServiceProcess) -> dict[str, Any]:
     """Every case with its history, by the number that the log gave it."""
     with httpx.Client(
         base_url=serving.url, headers={"Authorization": f"Bearer {KEY}"}, trust_env=False, timeout=20
@@ -61,13 +61,13 @@ def steps(case: dict[str, Any]) -> list[tuple[str, str]]:
     return [(entry["action"], entry["at"]) for entry in case["history"] if entry["from"]]
 
 
-async def run(files: tuple[Path, Path, Path], serving: Serving) -> ImportCounts:
+async def run(files: tuple[Path, Path, Path], serving: ServiceProcess) -> ImportCounts:
     mapping, data, out = files
     return await import_log(mapping, data, url=serving.url, key=KEY, out=out, report=lambda _: None)
 
 
 async def test_a_case_gets_the_history_that_the_log_tells_with_its_real_times(
-    files: tuple[Path, Path, Path], serving: Serving
+    files: tuple[Path, Path, Path], serving: ServiceProcess
 ) -> None:
     counts = await run(files, serving)
     assert (counts.rows, counts.cases, counts.done) == (19, 4, 4)
@@ -90,7 +90,7 @@ async def test_a_case_gets_the_history_that_the_log_tells_with_its_real_times(
 
 
 async def test_another_reason_for_waiting_is_a_wait_of_its_own(
-    files: tuple[Path, Path, Path], serving: Serving
+    files: tuple[Path, Path, Path], serving: ServiceProcess
 ) -> None:
     await run(files, serving)
     case = cases_of(serving)["A5"]
@@ -100,7 +100,7 @@ async def test_another_reason_for_waiting_is_a_wait_of_its_own(
 
 
 async def test_rows_that_do_not_fit_are_set_aside_with_the_reason(
-    files: tuple[Path, Path, Path], serving: Serving
+    files: tuple[Path, Path, Path], serving: ServiceProcess
 ) -> None:
     counts = await run(files, serving)
     with (files[2] / "bad.csv").open(encoding="utf-8", newline="") as file:
@@ -110,7 +110,9 @@ async def test_rows_that_do_not_fit_are_set_aside_with_the_reason(
     assert counts.bad == 6
 
 
-async def test_an_import_run_again_changes_nothing(files: tuple[Path, Path, Path], serving: Serving) -> None:
+async def test_an_import_run_again_changes_nothing(
+    files: tuple[Path, Path, Path], serving: ServiceProcess
+) -> None:
     await run(files, serving)
     before = cases_of(serving)
     again = await run(files, serving)
@@ -121,7 +123,7 @@ async def test_an_import_run_again_changes_nothing(files: tuple[Path, Path, Path
 
 
 async def test_a_demand_that_is_refused_sets_aside_all_rows_of_its_case(
-    files: tuple[Path, Path, Path], serving: Serving
+    files: tuple[Path, Path, Path], serving: ServiceProcess
 ) -> None:
     files[0].write_text(MAPPING.replace('property = "tower"', 'property = "nowhere"'), encoding="utf-8")
     counts = await run(files, serving)
@@ -138,7 +140,7 @@ async def test_an_import_without_a_server_stops_and_says_why(files: tuple[Path, 
 
 
 def test_an_import_that_was_killed_goes_on_without_doubling(
-    files: tuple[Path, Path, Path], serving: Serving, tmp_path: Path
+    files: tuple[Path, Path, Path], serving: ServiceProcess, tmp_path: Path
 ) -> None:
     mapping, data, out = files
     data.write_text(many(120), encoding="utf-8")
@@ -148,7 +150,7 @@ def test_an_import_that_was_killed_goes_on_without_doubling(
     for finished in (10, 40, 80):
         killed = spawn(argv, env=env, log=tmp_path / "import.log", cwd=tmp_path)
         until_done(out, finished, killed)
-        end(killed, signal.SIGKILL)
+        end_process(killed, signal.SIGKILL)
     child = spawn(argv, env=env, log=tmp_path / "import.log", cwd=tmp_path)
     assert child.wait(120) == 0, (tmp_path / "import.log").read_text()
     cases = cases_of(serving)
