@@ -18,7 +18,7 @@ from shared.messages.cloudevents import Event, encode
 from shared.messages.facts import FeeBilled
 from shared.messaging.bus import Delivery
 from shared.settings import Settings
-from tests.contract.samples import BEFORE, HEARD, NOW, demand
+from tests.contract.samples import BEFORE, NOW, SAMPLES_BY_QUEUE, demand
 from tests.support.properties import write_property
 
 Json = dict[str, Any]
@@ -98,7 +98,9 @@ async def origin(tmp_path: Path, properties_folder: Path) -> AsyncIterator[Origi
         for mark in marks:
             await found.deliver("dispatch.demands", Event.of(demand(mark), source="test", time=BEFORE))
             for queue in ("survey.cases", "kpi.cases"):
-                await found.deliver(queue, Event.of(HEARD[queue](mark), source="test", time=BEFORE))
+                await found.deliver(
+                    queue, Event.of(SAMPLES_BY_QUEUE[queue](mark), source="test", time=BEFORE)
+                )
             bill = FeeBilled(property="tower", bill=mark, amount="12.50", due_at=BEFORE)
             await found.deliver("kpi.facts", Event.of(bill, source="test", time=BEFORE))
             key = {"name": f"key {mark}", "roles": ["source"]}
@@ -116,9 +118,9 @@ def address(path: str, parameters: list[Json], **query: str) -> str:
     return f"{path.format(**NEEDED)}?{urlencode(asked | query, safe=':+')}"
 
 
-def paths_of(answer: httpx.Response) -> list[str]:
+def paths_of(reply: httpx.Response) -> list[str]:
     """The fields that a problem names."""
-    return [error["path"] for error in answer.json().get("errors", [])]
+    return [error["path"] for error in reply.json().get("errors", [])]
 
 
 async def test_there_are_lists_in_every_service(origin: Origin) -> None:
@@ -136,10 +138,10 @@ async def test_every_list_is_walked_page_by_page_without_a_gap_or_a_repetition(o
         walked, cursor = [], None
         while True:
             more = {"limit": "1"} | ({"cursor": cursor} if cursor else {})
-            answer = await origin.http.get(address(path, parameters, **more), headers=headers)
-            assert answer.status_code == 200, (path, answer.text)
-            walked += answer.json()["items"]
-            cursor = answer.json()["next"]
+            reply = await origin.http.get(address(path, parameters, **more), headers=headers)
+            assert reply.status_code == 200, (path, reply.text)
+            walked += reply.json()["items"]
+            cursor = reply.json()["next"]
             if cursor is None:
                 break
         assert walked == whole["items"], path
@@ -152,9 +154,9 @@ async def test_every_list_refuses_a_limit_or_a_cursor_that_is_none(origin: Origi
     wrong += [("cursor", foreign), ("cursor", "x" * 3000), ("cursor", "\x00")]
     for path, parameters in origin.lists().items():
         for name, value in wrong:
-            answer = await origin.http.get(address(path, parameters, **{name: value}), headers=headers)
-            assert answer.status_code == 422, (path, name, value, answer.text)
-            assert paths_of(answer) in ([name], ["query"]), (path, answer.text)
+            reply = await origin.http.get(address(path, parameters, **{name: value}), headers=headers)
+            assert reply.status_code == 422, (path, name, value, reply.text)
+            assert paths_of(reply) in ([name], ["query"]), (path, reply.text)
 
 
 async def test_no_list_takes_the_cursor_of_another(origin: Origin) -> None:
@@ -176,8 +178,8 @@ async def test_an_unknown_property_is_404_and_one_of_others_403_in_every_list(or
     for path, parameters in origin.lists().items():
         if any(parameter["name"] == "property" for parameter in parameters):
             for name, status in (("nowhere", 404), ("annex", 403), ("tower", 200)):
-                answer = await origin.http.get(address(path, parameters, property=name), headers=mine)
-                assert answer.status_code == status, (path, name, answer.text)
+                reply = await origin.http.get(address(path, parameters, property=name), headers=mine)
+                assert reply.status_code == status, (path, name, reply.text)
 
 
 async def test_every_time_of_a_query_takes_a_raw_plus_and_is_bounded(origin: Origin) -> None:
@@ -192,9 +194,9 @@ async def test_every_time_of_a_query_takes_a_raw_plus_and_is_bounded(origin: Ori
                 ("2101-01-01T00:00:00Z", 422),
                 ("yesterday", 422),
             ):
-                answer = await origin.http.get(address(path, parameters, **{name: value}), headers=headers)
-                assert answer.status_code == status, (path, name, value, answer.text)
-                assert status == 200 or paths_of(answer) == [name], (path, answer.text)
+                reply = await origin.http.get(address(path, parameters, **{name: value}), headers=headers)
+                assert reply.status_code == status, (path, name, value, reply.text)
+                assert status == 200 or paths_of(reply) == [name], (path, reply.text)
     assert {name for _, name in seen} >= {"at", "due_before"}
 
 
@@ -204,10 +206,10 @@ def _is_time(schema: Json) -> bool:
 
 async def test_no_list_takes_a_parameter_that_it_does_not_know(origin: Origin) -> None:
     for path, parameters in origin.lists().items():
-        answer = await origin.http.get(
+        reply = await origin.http.get(
             address(path, parameters, colour="red"), headers=origin.headers("admin")
         )
-        assert answer.status_code == 422, (path, answer.text)
+        assert reply.status_code == 422, (path, reply.text)
 
 
 Bodies = Callable[[Origin], Awaitable[tuple[str, Json, Json]]]
@@ -258,5 +260,5 @@ async def test_a_key_again_is_harmless_and_with_another_request_refused(origin: 
 async def test_a_key_that_is_none_is_refused(origin: Origin, path: str, key: str) -> None:
     target, body, _ = await KEYED[path](origin)
     keyed = origin.headers("admin") | {"Idempotency-Key": key}
-    answer = await origin.http.post(target, json=body, headers=keyed)
-    assert (answer.status_code, paths_of(answer)) == (422, ["Idempotency-Key"]), answer.text
+    reply = await origin.http.post(target, json=body, headers=keyed)
+    assert (reply.status_code, paths_of(reply)) == (422, ["Idempotency-Key"]), reply.text

@@ -33,7 +33,7 @@ LONGEST_START = 180.0
 
 @contextlib.contextmanager
 def run_supervisor() -> Iterator[None]:
-    """While inside, `get_postgres_url()` and `get_broker_urls()` answer in this process and in all that it starts."""
+    """While inside, `get_postgres_url()` and `get_broker_urls()` work here and in all that is started."""
     if SOCKET in os.environ:
         yield
         return
