@@ -220,7 +220,7 @@ async def test_a_ping_on_a_stalled_link_ends(
         proxy.stall()
         with pytest.raises(BusDown):
             await asyncio.wait_for(bus.ping(), 4)
-        proxy.flow()
+        proxy.resume_flow()
         await eventually(lambda: is_connected(bus), within=20)
 
 

@@ -68,13 +68,13 @@ def spawn(
 
     Only from a main thread: the kernel takes the end of the starting thread for the parent's end.
     """
-    with log.open("ab") as words:
+    with log.open("ab") as output:
         return subprocess.Popen(
             list(argv),
             env=dict(env),
             stdin=subprocess.DEVNULL,
-            stdout=words,
-            stderr=words,
+            stdout=output,
+            stderr=output,
             cwd=cwd,
             start_new_session=True,
             user=user,

@@ -56,7 +56,7 @@ class ServiceProcess:
         """SIGTERM; the exit code."""
         return end_process(self.child, signal.SIGTERM, within) if self.child else 0
 
-    def words(self) -> str:
+    def read_log(self) -> str:
         """All that it has logged."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 

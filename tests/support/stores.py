@@ -60,17 +60,17 @@ def fresh_vhost() -> Iterator[str]:
 
 async def fetch_rows(url: str, query: str, *values: object) -> list[dict[str, Any]]:
     """What a query answers on a PostgreSQL database: for checks beside the product's own code."""
-    async with _connected(url) as connection:
+    async with _connect(url) as connection:
         return [dict(row) for row in await connection.fetch(query, *values)]
 
 
 async def _on_server(url: str, statement: str) -> None:
-    async with _connected(url) as connection:
+    async with _connect(url) as connection:
         await connection.execute(statement)
 
 
 @asynccontextmanager
-async def _connected(url: str) -> AsyncIterator[Any]:
+async def _connect(url: str) -> AsyncIterator[Any]:
     connection = await asyncpg.connect(servers.strip_driver(url), timeout=20)
     try:
         yield connection

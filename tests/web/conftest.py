@@ -86,8 +86,8 @@ class Product:
 
     def read_sign_in_link(self) -> str:
         """The sign-in link that the services printed when they started."""
-        match = re.search(rf"{self.serving.url}/sign-in#\S+", self.serving.words())
-        assert match, self.serving.words()
+        match = re.search(rf"{self.serving.url}/sign-in#\S+", self.serving.read_log())
+        assert match, self.serving.read_log()
         return match[0]
 
 

@@ -64,7 +64,7 @@ async def test_a_stalled_answer_comes_once_it_flows_again() -> None:
         waiting = asyncio.create_task(reader.readline())
         done, _ = await asyncio.wait([waiting], timeout=0.1)
         assert not done
-        proxy.flow()
+        proxy.resume_flow()
         assert await waiting == b"ONE\n"
 
 
@@ -77,12 +77,12 @@ async def test_sliced_bytes_arrive_whole() -> None:
 
 async def test_a_lost_answer_means_that_the_request_arrived() -> None:
     async with connect_through_proxy() as (proxy, reader, writer, received):
-        proxy.lose_answer(b"commit")
+        proxy.lose_reply(b"commit")
         writer.write(b"commit\n")
         with pytest.raises(ConnectionResetError):
             await reader.readline()
         assert received == [b"commit\n"]
-        assert proxy.sprung == 1
+        assert proxy.triggered == 1
 
 
 async def test_a_lost_request_never_arrives() -> None:
