@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from guanjia.simulation.simulated_property import load_all_properties
+from guanjia.properties import load_all_properties
 from shared.clock import Clock, SystemClock
 from shared.database.engine import Database
 from shared.http import health

@@ -26,38 +26,8 @@ class DeadLetterSummary(Struct, frozen=True):
     reason: str
 
 
-async def rebuild_rates(settings: Settings) -> int:
-    """Count every rate anew from the stored events; how many subjects were counted."""
-    async with _open_service(settings, "kpi") as service:
-        return await rebuild_items(service)
-
-
-async def list_dead_letters(
-    settings: Settings, name: str, queue: str | None, reason: str | None, limit: int
-) -> Sequence[DeadLetterSummary]:
-    """A service's dead letters that were not replayed, the oldest first."""
-    async with _open_service(settings, name) as service, service.database.snapshot() as connection:
-        rows = await service.dead_letters.list_pending(connection, queue, reason, limit)
-        return [msgspec.convert(row, DeadLetterSummary, from_attributes=True) for row in rows]
-
-
-async def replay_dead_letters(
-    settings: Settings, name: str, queue: str | None, reason: str | None, limit: int
-) -> tuple[int, int]:
-    """Replay dead letters: how many were taken, and how many the service has then."""
-    async with _open_service(settings, name) as service:
-        await service.bus.start({})
-        await service.prepare()
-        replayed = await replay.replay_dead_letters(service, queue, reason, limit)
-        while await service.relay.send_batch():
-            pass
-        async with service.database.snapshot() as connection:
-            remaining = sum((await service.dead_letters.count_by_queue(connection)).values())
-        return replayed, remaining
-
-
 @asynccontextmanager
-async def _open_service(settings: Settings, name: str) -> AsyncIterator[Service]:
+async def open_service(settings: Settings, name: str) -> AsyncIterator[Service]:
     """A service by itself on its migrated database, neither listening nor working; closed afterwards."""
     configure_logging("WARNING")
     process = Process([name], settings)
@@ -67,3 +37,33 @@ async def _open_service(settings: Settings, name: str) -> AsyncIterator[Service]
         yield service
     finally:
         await process.stop()
+
+
+async def rebuild_rates(settings: Settings) -> int:
+    """Count every rate anew from the stored events; how many subjects were counted."""
+    async with open_service(settings, "kpi") as service:
+        return await rebuild_items(service)
+
+
+async def list_dead_letters(
+    settings: Settings, name: str, queue: str | None, reason: str | None, limit: int
+) -> Sequence[DeadLetterSummary]:
+    """A service's dead letters that were not replayed, the oldest first."""
+    async with open_service(settings, name) as service, service.database.snapshot() as connection:
+        rows = await service.dead_letters.list_pending(connection, queue, reason, limit)
+        return [msgspec.convert(row, DeadLetterSummary, from_attributes=True) for row in rows]
+
+
+async def replay_dead_letters(
+    settings: Settings, name: str, queue: str | None, reason: str | None, limit: int
+) -> tuple[int, int]:
+    """Replay dead letters: how many were taken, and how many the service has then."""
+    async with open_service(settings, name) as service:
+        await service.bus.start({})
+        await service.prepare()
+        replayed = await replay.replay_dead_letters(service, queue, reason, limit)
+        while await service.relay.send_batch():
+            pass
+        async with service.database.snapshot() as connection:
+            remaining = sum((await service.dead_letters.count_by_queue(connection)).values())
+        return replayed, remaining

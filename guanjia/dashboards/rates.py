@@ -9,11 +9,11 @@ from guanjia.dashboards.panels import (
     Query,
     board,
     curve,
-    listing,
     metric,
-    named,
     number,
     properties,
+    table_panel,
+    value_names,
 )
 from shared.properties.targets import BUILT_IN, Target
 
@@ -96,15 +96,15 @@ def _table() -> table.Panel:
         "目标 · target": Query(metric("guanjia_kpi_target_ratio", "kpi, bound", HERE)),
         "结果 · result": Query(MET),
     }
-    made = listing("十七项指标 · the 17 rates", columns, "kpi", height=18)
-    made.override_by_name("kpi", [DynamicConfigValue(id_val="mappings", value=named(NAMES))])
+    made = table_panel("十七项指标 · the 17 rates", columns, "kpi", height=18)
+    made.override_by_name("kpi", [DynamicConfigValue(id_val="mappings", value=value_names(NAMES))])
     made.override_by_name(
         "bound",
-        [DynamicConfigValue(id_val="mappings", value=named({"min": "≥", "max": "≤"}))],
+        [DynamicConfigValue(id_val="mappings", value=value_names({"min": "≥", "max": "≤"}))],
     )
     for name in ("实际 · rate", "目标 · target"):
         made.override_by_name(name, [DynamicConfigValue(id_val="unit", value="percentunit")])
-    result = named({"1": "达标 · met", "0": "未达标 · missed"}, {"1": GOOD, "0": BAD})
+    result = value_names({"1": "达标 · met", "0": "未达标 · missed"}, {"1": GOOD, "0": BAD})
     made.override_by_name(
         "结果 · result",
         [

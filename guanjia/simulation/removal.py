@@ -6,9 +6,10 @@ from shutil import rmtree
 from sqlalchemy import Connection, delete, inspect, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from guanjia.properties import generated_properties_dir
 from guanjia.simulation.plan import SOURCE
 from guanjia.simulation.service_tables import SERVICE_TABLES, open_database
-from guanjia.simulation.simulated_property import PROPERTY, simulated_properties
+from guanjia.simulation.simulated_property import PROPERTY
 from services.dispatch import models as dispatch
 from services.intake import models as intake
 from shared.database.engine import Database
@@ -33,7 +34,7 @@ async def delete_simulation(settings: Settings) -> int:
             for table, is_ours in tables.owned:
                 count += (await connection.execute(delete(table).where(is_ours(table)))).rowcount
             count += await _remove_messages(connection, tables.messaging_tables)
-    rmtree(simulated_properties(settings) / PROPERTY, ignore_errors=True)
+    rmtree(generated_properties_dir(settings) / PROPERTY, ignore_errors=True)
     return count
 
 

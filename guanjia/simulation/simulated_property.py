@@ -1,12 +1,9 @@
-"""Where simulated life is kept: a property of its own in the data folder; no real one is ever touched."""
+"""The property of the simulation, one of its own in the data folder: no real one is ever touched."""
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
-from shared.properties.loader import load_properties
-from shared.properties.property import Property
-from shared.settings import PROJECT, Settings
+from shared.settings import PROJECT
 
 PROPERTY = "guanglong-simulated"
 _MODEL = PROJECT / "properties" / "guanglong" / "property.toml"
@@ -35,16 +32,6 @@ from = "00:00"
 to = "24:00"
 """
 """What takes weeks is promised within weeks; errands and the club are asked for at any hour."""
-
-
-def simulated_properties(settings: Settings) -> Path:
-    """The folder of properties that were made here, beside those that are configured."""
-    return settings.data_dir / "properties"
-
-
-def load_all_properties(settings: Settings) -> Mapping[str, Property]:
-    """Every property: those that are configured, and the simulated one where there is one."""
-    return load_properties(simulated_properties(settings)) | load_properties(settings.properties_dir)
 
 
 def write_property(folder: Path) -> Path:

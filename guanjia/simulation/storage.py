@@ -7,9 +7,10 @@ from sqlalchemy import Table, func, literal_column, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from guanjia.properties import generated_properties_dir
 from guanjia.simulation.plan import SOURCE
 from guanjia.simulation.service_tables import SERVICE_TABLES, open_database
-from guanjia.simulation.simulated_property import PROPERTY, simulated_properties
+from guanjia.simulation.simulated_property import PROPERTY
 from services.dispatch import models as dispatch
 from services.intake import models as intake
 from shared.settings import Settings
@@ -37,14 +38,14 @@ async def count_events(settings: Settings) -> EventCounts:
 
 async def is_stored(settings: Settings) -> bool:
     """Whether there is a simulation, be it whole or the part that a killed process copied."""
-    return (simulated_properties(settings) / PROPERTY).exists() or (
+    return (generated_properties_dir(settings) / PROPERTY).exists() or (
         await count_events(settings)
     ).simulated > 0
 
 
 async def store_simulation(simulated: Settings, settings: Settings) -> None:
     """Copy the simulation in the folder of `simulated` to where the services of `settings` find it."""
-    folder = simulated_properties(settings) / PROPERTY
+    folder = generated_properties_dir(settings) / PROPERTY
     copytree(simulated.properties_dir / PROPERTY, folder, dirs_exist_ok=True)
     for tables in reversed(SERVICE_TABLES):
         async with (

@@ -17,7 +17,7 @@ from tests.deploy.proxy import find_program
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # the kit would have us use its newest kind of board
-    from guanjia.dashboards.documents import dashboards
+    from guanjia.dashboards.documents import build_dashboards
     from tests.deploy.schema import find_misfits
 
 PROMETHEUS = PROJECT / "deploy" / "prometheus"
@@ -55,7 +55,9 @@ def test_every_rule_is_heard_in_some_test() -> None:
 
 
 def test_the_dashboards_are_those_that_the_code_makes() -> None:
-    assert {file.name: file.read_text(encoding="utf-8") for file in DASHBOARDS.iterdir()} == dashboards()
+    assert {
+        file.name: file.read_text(encoding="utf-8") for file in DASHBOARDS.iterdir()
+    } == build_dashboards()
 
 
 @pytest.mark.parametrize("name", sorted(load_dashboards()))

@@ -11,10 +11,11 @@ import pytest
 from sqlalchemy import Connection, inspect, text
 
 from guanjia.process import SERVICES, Process
+from guanjia.properties import load_all_properties
 from guanjia.simulation import storage
 from guanjia.simulation.removal import delete_simulation
 from guanjia.simulation.run import SimulationRefused, remove_simulation, run_simulation
-from guanjia.simulation.simulated_property import PROPERTY, load_all_properties, write_property
+from guanjia.simulation.simulated_property import PROPERTY, write_property
 from guanjia.simulation.storage import count_events, store_simulation
 from guanjia.simulation.virtual_process import VirtualProcess
 from shared.clock import ManualClock
