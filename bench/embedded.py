@@ -75,7 +75,7 @@ async def _check_counts(folder: Path, repairs: int) -> None:
 
     expected = (repairs, repairs * (STEPS + 1), repairs)
     try:
-        await eventually(count_rows, lambda found: found == expected, within=60, every=0.1)
+        await eventually(count_rows, lambda counts: counts == expected, within=60, every=0.1)
     except WaitTimedOut as timeout:
         raise BenchFailed(f"{expected} cases, steps, follow-ups expected: {timeout}") from timeout
 

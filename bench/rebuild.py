@@ -70,14 +70,14 @@ class RebuildSubject:
     def __init__(self, folder: Path, url: str, group: Processes) -> None:
         self._folder, self._url, self._group = folder, url, group
 
-    async def rebuild_and_watch(self, report: Report, kept: str, events: int) -> None:
+    async def rebuild_and_watch(self, report: Report, state_before: str, events: int) -> None:
         """Rebuild, and watch what is served meanwhile."""
         connection = await asyncpg.connect(servers.strip_driver(self._url))
         try:
             server = await get_server_pid(connection)
             before = await connection.fetchrow(_ITEMS)
             watcher = RateWatcher(self._group.started[0])
-            if kept == "all gone":
+            if state_before == "all gone":
                 await connection.execute("TRUNCATE kpi.items")
             watcher.start()
             server_cpu, started = cpu_seconds(server), time.perf_counter()
@@ -91,14 +91,14 @@ class RebuildSubject:
         cost = f"{1e6 * rebuild_cpu / events:.0f} us, PostgreSQL {1e6 * server_cpu / events:.0f} us"
         report.row(
             8,
-            f"rebuild from {events:,} events, {kept}",
+            f"rebuild from {events:,} events, {state_before}",
             f"{took:.0f} s",
             cpu=cost,
             aim="<= 60 s",
             beside=f"items the same: {before == after}, figures the same: {figures_same}",
         )
         replies = f"{len(watcher.durations)} answers in {statistics.median(watcher.durations):.0f} ms"
-        aim = "none other" if kept == "all right" else ""
+        aim = "none other" if state_before == "all right" else ""
         report.row(
             8, "figures asked for meanwhile", replies, beside=f"{watcher.different_replies} other", aim=aim
         )
@@ -130,8 +130,8 @@ async def measure(report: Report) -> None:
         stack.callback(group.close)
         group.start("kpi")
         events = await _count_events(url)
-        for kept in ("all right", "all gone"):
-            await RebuildSubject(folder, url, group).rebuild_and_watch(report, kept, events)
+        for state_before in ("all right", "all gone"):
+            await RebuildSubject(folder, url, group).rebuild_and_watch(report, state_before, events)
 
 
 async def _count_events(url: str) -> int:

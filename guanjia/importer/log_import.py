@@ -136,7 +136,7 @@ class _ImportRun:
         moves = self.mapping.find_moves(state, required.goal.state)
         for number, move in enumerate(moves, start=1):
             values = {**move.data, **(required.goal.data if number == len(moves) else {})}
-            data = self.mapping.data(values, required.cells)
+            data = self.mapping.fill_values(values, required.cells)
             key = make_action_key(
                 self.mapping.source, case.name, move.action, required.at, data, earlier_actions
             )

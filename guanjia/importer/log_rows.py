@@ -69,7 +69,7 @@ def _name_cells(columns: list[str], cells: list[str]) -> dict[str, str]:
 
 def _add_row(mapping: MappingFile, cases: dict[str, LoggedCase], number: int, row: Row) -> None:
     """Add the row to its case, or nothing of it: all of its times are looked at first."""
-    name, raised_at = mapping.text(row, mapping.case), mapping.instant(row, mapping.raised_at)
+    name, raised_at = mapping.read_text(row, mapping.case), mapping.read_instant(row, mapping.raised_at)
     if name is None:
         raise RowUnusable(f"{mapping.case} is unknown")
     if raised_at is None:
@@ -86,12 +86,12 @@ def _read_required_states(
     mapping: MappingFile, number: int, row: Row, raised_at: datetime
 ) -> Iterator[RequiredState]:
     for moment in mapping.moments:
-        at = mapping.instant(row, moment.at)
+        at = mapping.read_instant(row, moment.at)
         if at is None:
             continue
         if at < raised_at:
             raise RowUnusable(f"{moment.at} is before {mapping.raised_at}")
-        state = moment.state if moment.column is None else mapping.text(row, moment.column)
+        state = moment.state if moment.column is None else mapping.read_text(row, moment.column)
         if state is None:
             raise RowUnusable(f"{moment.column} is unknown")
         goal = mapping.states.get(state)
@@ -101,7 +101,7 @@ def _read_required_states(
 
 
 def _open_case(mapping: MappingFile, name: str, raised_at: datetime, number: int, row: Row) -> LoggedCase:
-    demand = mapping.data(mapping.demand, row)
+    demand = mapping.fill_values(mapping.demand, row)
     kind = str(demand.get("kind"))
     if kind not in mapping.start:
         raise RowUnusable("the mapping does not say in which state a case of this kind starts")

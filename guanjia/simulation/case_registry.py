@@ -90,7 +90,7 @@ class CaseRegistry:
     async def _update_case(self, state: CaseState) -> CaseChange:
         case = self._cases.get(state.case)
         if case is not None:
-            return CaseChange(case, False, case.update(state))
+            return CaseChange(case, False, case.update_state(state))
         case = await self._identify_case(state)
         self._cases[state.case] = case
         self._counts["cases"] += 1

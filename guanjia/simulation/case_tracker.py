@@ -64,7 +64,7 @@ class TrackedCase:
         missed = any(deadline.missed_at for deadline in self.state.deadlines)
         return missed or self.inspection_failed or self.resident_refused or self.state.rework_of is not None
 
-    def update(self, state: CaseState) -> bool:
+    def update_state(self, state: CaseState) -> bool:
         """Take a newer version; whether its state or assignee changed."""
         if state.version <= self.state.version:
             return False

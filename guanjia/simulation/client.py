@@ -92,7 +92,7 @@ class SimulationClient:
         """Post events in batches; event id → the demand that it became. Raises RequestFailed."""
         demands: dict[str, str] = {}
         for start in range(0, len(events), BATCH):
-            batch = [event.cloudevent(self._property) for event in events[start : start + BATCH]]
+            batch = [event.to_cloudevent(self._property) for event in events[start : start + BATCH]]
             headers = self._source | CLOUDEVENTS
             reply = await self._send(_EventResults, "POST", "/v1/events", headers, batch)
             for result in reply.results:

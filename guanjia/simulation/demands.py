@@ -22,7 +22,7 @@ LAST_ELEVATOR_FAILURE = timedelta(minutes=35)
 
 def plan_demands(scenario: Scenario) -> Iterator[PlannedEvent]:
     """What residents raise, by kind and day; a few think better of it."""
-    for day in scenario.days():
+    for day in scenario.list_days():
         for kind, daily_average in DEMANDS_PER_DAY.items():
             random = random_stream(scenario.seed, "demands", kind, day.date())
             for number in range(draw_count(random, daily_average)):
@@ -90,7 +90,7 @@ def _plan_mall_fault(scenario: Scenario, day: datetime) -> PlannedEvent:
 def plan_faults(scenario: Scenario) -> Iterator[PlannedEvent]:
     """Equipment ages, each piece at its own pace: alarms; what passes by itself is told as intact again."""
     equipment = scenario.prop.equipment
-    for day in scenario.days():
+    for day in scenario.list_days():
         random = random_stream(scenario.seed, "faults", day.date())
         for number in range(draw_count(random, FAULTS_PER_DAY)):
             wear = [random_stream(scenario.seed, "age", item.id).uniform(0.2, 2) for item in equipment]
@@ -120,7 +120,7 @@ def plan_elevator_failures(scenario: Scenario) -> Iterator[PlannedEvent]:
     """
     last = scenario.end.astimezone(scenario.zone) - LAST_ELEVATOR_FAILURE
     last_is_due = time(7) <= last.time() < time(22) and scenario.end - scenario.start > timedelta(days=7)
-    for number, day in enumerate(scenario.days()):
+    for number, day in enumerate(scenario.list_days()):
         if number % DAYS_BETWEEN_ELEVATOR_FAILURES == 1:
             random = random_stream(scenario.seed, "burst", day.date())
             at = draw_moment(random, day, time(17, 45), time(18, 30))

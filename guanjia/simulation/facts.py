@@ -43,7 +43,7 @@ def _registration_data(household: Household) -> dict[str, object]:
 def plan_occupancy(scenario: Scenario) -> Iterator[PlannedEvent]:
     """Now and then somebody moves in or out."""
     units = len(scenario.households)
-    for day in scenario.days():
+    for day in scenario.list_days():
         random = random_stream(scenario.seed, "occupancy", day.date())
         if random.random() < 0.15:
             units += random.choice((1, 1, -1))
@@ -56,7 +56,7 @@ def plan_occupancy(scenario: Scenario) -> Iterator[PlannedEvent]:
 def plan_fees(scenario: Scenario) -> Iterator[PlannedEvent]:
     """A bill for every home and month, each due on a day of its own; paid as that household pays."""
     first = scenario.start.astimezone(scenario.zone)
-    months = {(day.year, day.month) for day in scenario.days()} | {(first.year, first.month)}
+    months = {(day.year, day.month) for day in scenario.list_days()} | {(first.year, first.month)}
     for year, month in sorted(months):
         for household in scenario.households:
             yield from _plan_bill(scenario, household, first.replace(year=year, month=month, day=1))
@@ -133,7 +133,7 @@ def plan_inspections(scenario: Scenario) -> Iterator[PlannedEvent]:
         ("security", "night", time(21), time(23), range(7), 18),
         ("greening", "am", time(8), time(10), (0, 2, 4), 14),
     )
-    for day in scenario.days():
+    for day in scenario.list_days():
         for line, part, begin, end, weekdays, points in rounds:
             if day.weekday() in weekdays:
                 random = random_stream(scenario.seed, "inspection", line, part, day.date())
@@ -159,7 +159,7 @@ def _plan_inspection(
 
 def plan_plant_counts(scenario: Scenario) -> Iterator[PlannedEvent]:
     """Every Monday, and at the beginning, the plants of every area are counted."""
-    for number, day in enumerate(scenario.days()):
+    for number, day in enumerate(scenario.list_days()):
         if number == 0 or day.weekday() == 0:
             for area, planted in _PLANTS_BY_AREA.items():
                 random = random_stream(scenario.seed, "plants", area, day.date())
@@ -178,7 +178,7 @@ def plan_plant_counts(scenario: Scenario) -> Iterator[PlannedEvent]:
 
 def plan_incidents(scenario: Scenario) -> Iterator[PlannedEvent]:
     """Seldom something happens; sometimes it turns out that management was not responsible."""
-    for day in scenario.days():
+    for day in scenario.list_days():
         random = random_stream(scenario.seed, "incident", day.date())
         for number in range(draw_count(random, 0.05)):
             at = draw_moment(random, day, time(6), time(23))
@@ -210,7 +210,7 @@ def plan_incidents(scenario: Scenario) -> Iterator[PlannedEvent]:
 
 def plan_purchases(scenario: Scenario) -> Iterator[PlannedEvent]:
     """What residents buy of the club and the office."""
-    for day in scenario.days():
+    for day in scenario.list_days():
         random = random_stream(scenario.seed, "purchase", day.date())
         for number in range(draw_count(random, 1.2)):
             household, (item, amount) = random.choice(scenario.households), random.choice(_PURCHASES)
@@ -227,7 +227,7 @@ def plan_purchases(scenario: Scenario) -> Iterator[PlannedEvent]:
 
 def plan_questionnaires(scenario: Scenario) -> Iterator[PlannedEvent]:
     """The month's questionnaire: about half answer, some think better of it a day later."""
-    for day in scenario.days():
+    for day in scenario.list_days():
         for household in scenario.households:
             random = random_stream(scenario.seed, "questionnaire", day.year, day.month, household.unit)
             if random.random() < 0.5 and random.randrange(28) + 1 == day.day:

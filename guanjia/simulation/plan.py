@@ -30,7 +30,7 @@ class PlannedEvent(Struct, frozen=True, kw_only=True):
         requester = self.data.get("requester")
         return str(requester.get("id", "")) if isinstance(requester, dict) else ""
 
-    def cloudevent(self, property_id: str) -> dict[str, object]:
+    def to_cloudevent(self, property_id: str) -> dict[str, object]:
         """As it goes over the wire."""
         return {
             "specversion": "1.0",
@@ -68,7 +68,7 @@ class Scenario(Struct, frozen=True, kw_only=True):
         """The property's time zone."""
         return self.prop.timezone
 
-    def days(self) -> Iterator[datetime]:
+    def list_days(self) -> Iterator[datetime]:
         """Local midnights of all days that the span touches."""
         day = self.start.astimezone(self.zone).replace(hour=0, minute=0, second=0, microsecond=0)
         while day < self.end:

@@ -51,8 +51,8 @@ class Simulation:
         midnight, settle_at = self._next_midnight(virtual.clock.now()), virtual.clock.now()
         while (at := await self._find_next_moment(virtual, midnight)) < self._scenario.end:
             await virtual.advance(at - virtual.clock.now())
-            await self._react(at)  # whoever is about to act sees first what happened by itself
-            await self._perform(virtual, self._agenda.pop_due(at))
+            await self._react_to_changes(at)  # whoever is about to act sees first what happened by itself
+            await self._perform_intents(virtual, self._agenda.pop_due(at))
             if at >= settle_at:
                 settle_at = at + SETTLE_EVERY
                 await virtual.settle()
@@ -70,7 +70,7 @@ class Simulation:
 
     async def _find_next_moment(self, virtual: VirtualProcess, midnight: datetime) -> datetime:
         """When something happens next: somebody acts, or something is due by itself."""
-        await self._react(virtual.clock.now())
+        await self._react_to_changes(virtual.clock.now())
         moments = [midnight, self._scenario.end, self._agenda.next_at(), virtual.next_due_at()]
         return max(min(at for at in moments if at is not None), virtual.clock.now())
 
@@ -80,20 +80,20 @@ class Simulation:
 
     # What is meant for a moment is done.
 
-    async def _perform(self, virtual: VirtualProcess, intents: Sequence[Intent]) -> None:
+    async def _perform_intents(self, virtual: VirtualProcess, intents: Sequence[Intent]) -> None:
         """The events of a moment go in one batch and in the order of their names, before the actions."""
         events = [intent for intent in intents if isinstance(intent, PlannedEvent)]
         if events:
-            await self._post(sorted(events, key=lambda event: (event.source, event.id)))
+            await self._post_events(sorted(events, key=lambda event: (event.source, event.id)))
         for intent in intents:
             if isinstance(intent, PlannedActions):
-                await self._act(intent)
+                await self._perform_actions(intent)
             elif isinstance(intent, FollowUpCall):
-                await self._call(intent, virtual.clock.now())
+                await self._make_call(intent, virtual.clock.now())
         if intents:
             await virtual.run_pending()
 
-    async def _post(self, events: Sequence[PlannedEvent]) -> None:
+    async def _post_events(self, events: Sequence[PlannedEvent]) -> None:
         demands = await self._client.post_events(events)
         by_id = {event.id: event for event in events}
         for event_id, demand in demands.items():
@@ -101,7 +101,7 @@ class Simulation:
         self.counts["events"] += len(events)
         self.counts["demands"] += len(demands)
 
-    async def _act(self, plan: PlannedActions) -> None:
+    async def _perform_actions(self, plan: PlannedActions) -> None:
         case = self.cases[plan.case]
         if plan.phase not in (None, case.phase) or not case.state.open:
             return
@@ -118,7 +118,7 @@ class Simulation:
         undated = structs.replace(action, at=None)
         return action.at is not None and await self._client.perform_action(case.id, undated, f"{key}/now")
 
-    async def _call(self, call: FollowUpCall, now: datetime) -> None:
+    async def _make_call(self, call: FollowUpCall, now: datetime) -> None:
         """Ask the resident how it was."""
         case = self.cases[call.case]
         random = random_stream(self._scenario.seed, "answer", case.name, call.number)
@@ -134,35 +134,37 @@ class Simulation:
             self._call_again(case, call, now)
         elif attempt["outcome"] == "answered" and not correcting and random.random() < 0.015:
             correction = structs.replace(call, number=call.number + 10)
-            self._plan([(now + draw_minutes(random, 300, 1500), correction)], now)
+            self._add_to_agenda([(now + draw_minutes(random, 300, 1500), correction)], now)
 
     def _call_again(self, case: TrackedCase, call: FollowUpCall, now: datetime) -> None:
         """Soon after the first attempts, then twice a day, until five days have gone by."""
         after = now if call.number < 3 else now + timedelta(hours=12)
         if call.number < 3 or now - call.since < timedelta(days=5):
             call_again = plan_call(self._staff, case, call.followup, call.since, call.number + 1, after)
-            self._plan([call_again], now)
+            self._add_to_agenda([call_again], now)
 
     # What changed is reacted to.
 
-    async def _react(self, now: datetime) -> None:
+    async def _react_to_changes(self, now: datetime) -> None:
         """Everybody looks at what changed and plans what follows from it."""
         for change in await self.cases.take_changes():
             case = change.case
             if change.moved and case.state.open:
                 job = self.cases.find_elevator_job(case)
-                self._plan(plan_reaction(self._staff, case, now, job), now)
+                self._add_to_agenda(plan_reaction(self._staff, case, now, job), now)
             if change.is_new:
-                self._plan(plan_urging(self._staff, case, now), now)
+                self._add_to_agenda(plan_urging(self._staff, case, now), now)
         for case, follow_up in self.cases.take_due_follow_ups():
-            self._plan([plan_call(self._staff, case, follow_up.followup, follow_up.since, 1, now)], now)
+            self._add_to_agenda(
+                [plan_call(self._staff, case, follow_up.followup, follow_up.since, 1, now)], now
+            )
 
-    def _plan(self, plan: Iterable[tuple[datetime, Intent]], now: datetime) -> None:
+    def _add_to_agenda(self, plan: Iterable[tuple[datetime, Intent]], now: datetime) -> None:
         for at, intent in plan:
             earliest = _round_up(now + MINUTE, MINUTE)
-            self._agenda.add(max(_round_up(at, self._grid(intent)), earliest), intent)
+            self._agenda.add(max(_round_up(at, self._get_grid(intent)), earliest), intent)
 
-    def _grid(self, intent: Intent) -> timedelta:
+    def _get_grid(self, intent: Intent) -> timedelta:
         """Engineers work by the minute, the office reports what it did every five."""
         is_repair = isinstance(intent, PlannedActions) and self.cases[intent.case].state.kind == "repair"
         return MINUTE if is_repair else OFFICE_GRID

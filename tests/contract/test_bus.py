@@ -230,7 +230,7 @@ async def wait_until_settled_together(count: int, *consumers: RecordingConsumer)
     async def number() -> int:
         return len({body for consumer in consumers for body in consumer.settled})
 
-    await eventually(number, lambda seen: seen == count, within=20)
+    await eventually(number, lambda settled_count: settled_count == count, within=20)
 
 
 async def is_published(bus: Bus, body: bytes) -> bool:

@@ -20,9 +20,9 @@ CONFIGURATION = PROJECT / "deploy" / "nginx" / "nginx.conf"
 
 def find_program(name: str) -> str:
     """The path of an installed program; what is missing, `python -m tests.support.ready` gets."""
-    found = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin")
-    assert found, f"{name} is not installed"
-    return found
+    path = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin")
+    assert path, f"{name} is not installed"
+    return path
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def run_proxy(folder: Path, address: str, copies: Mapping[str, Sequence[str]], r
         argv = [find_program(program), *words, "-c", str(file), "-p", str(folder)]
         child = spawn(argv, env=plain_environment(), log=folder / "nginx.log", cwd=folder)
         try:
-            eventually_now(lambda: _answers(child, folder, f"http://{address}:8001/"), within=20)
+            eventually_now(lambda: _is_serving(child, folder, f"http://{address}:8001/"), within=20)
             yield f"http://{address}:8000"
         finally:
             end_process(child)
@@ -59,7 +59,7 @@ def localize_configuration(folder: Path, address: str, root: Path, names: int) -
     return text
 
 
-def _answers(child: "subprocess.Popen[bytes]", folder: Path, url: str) -> bool:
+def _is_serving(child: "subprocess.Popen[bytes]", folder: Path, url: str) -> bool:
     if child.poll() is not None:
         raise ChildFailed(f"the proxy ended:\n{read_tail(folder / 'nginx.log', 3000)}")
     try:

@@ -105,8 +105,8 @@ async def test_nobody_is_admitted_without_the_owners_consent(story: Story) -> No
     await story.perform_action(guest, "admit", 409, actor="zhao")
     await story.perform_action(guest, "consent", actor="zhao", owner="1203 业主")
     await story.perform_action(guest, "admit", actor="zhao")
-    left = await story.perform_action(guest, "leave", actor="zhao")
-    assert left["state"] == "following_up"
+    departed = await story.perform_action(guest, "leave", actor="zhao")
+    assert departed["state"] == "following_up"
 
 
 async def test_an_alarm_opens_a_repair_and_the_all_clear_is_told_to_it(story: Story) -> None:

@@ -127,7 +127,7 @@ async def test_a_tap_on_what_has_moved_on_is_refused_and_says_how_it_is_now(
     assert (await product.get_case(case["id"]))["state"] == "dispatched"
 
     await tap_action(page, case["id"], "accept")
-    await eventually(lambda: product.get_case(case["id"]), lambda found: found["state"] == "accepted")
+    await eventually(lambda: product.get_case(case["id"]), lambda detail: detail["state"] == "accepted")
 
 
 async def test_a_step_that_is_not_possible_any_more_and_a_missing_field_are_told_by_name(

@@ -84,9 +84,9 @@ def test_the_shortest_way_is_taken_between_two_states(tmp_path: Path) -> None:
 def test_a_pick_gives_the_same_text_the_same_person_every_time(tmp_path: Path) -> None:
     mapping = read_mapping_text(tmp_path)
     move = mapping.moves[0]
-    picked = {mapping.data(move.data, {"who": str(n), "number": "A"})["engineer"] for n in range(50)}
+    picked = {mapping.fill_values(move.data, {"who": str(n), "number": "A"})["engineer"] for n in range(50)}
     assert picked == {"wang", "li"}
-    assert mapping.data(move.data, {"who": "7"}) == mapping.data(move.data, {"who": "7"})
+    assert mapping.fill_values(move.data, {"who": "7"}) == mapping.fill_values(move.data, {"who": "7"})
 
 
 def test_the_journal_goes_on_after_a_line_that_a_kill_cut_off(tmp_path: Path) -> None:
