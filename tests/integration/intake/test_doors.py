@@ -301,7 +301,9 @@ async def test_kinds_are_listed_page_by_page_to_every_key_of_the_property(desk: 
         "kind": "repair", "names": {"zh": "报修", "en": "Repair"}, "perspective": "management", "fields": [],
         "workflow": {"name": "repair", "version": 2},
     }  # fmt: skip
-    assert (await desk.get("/v1/kinds?property=tower", desk.house.key("engineer"))).status_code == 200
+    assert (
+        await desk.get("/v1/kinds?property=tower", desk.house.make_key_headers("engineer"))
+    ).status_code == 200
     for query, status in (
         ("nowhere", 404),
         ("annex", 403),
