@@ -7,83 +7,87 @@ from pathlib import Path
 
 import msgspec
 
-from bench.cpu_meter import Meter, megabytes
-from bench.environment import Plot, plot, server_processes
+from bench.cpu_meter import CpuMeter, resident_megabytes
+from bench.environment import RoundEnvironment, list_server_pids, round_environment
 from bench.results import Outcome
 from bench.wrk import BenchFailed
-from tests.support.stores import rows
+from tests.support.stores import fetch_rows
 
 PROJECT = Path(__file__).resolve().parent.parent
 PEERS = Path(sys.prefix) / "peers" / "bin" / "python"
-_START, _TAIL = 90.0, 120.0
+_START_SECONDS, _TAIL_SECONDS = 90.0, 120.0
 _COUNTS = """
 SELECT (SELECT count(*) FROM cases) AS cases, (SELECT count(*) FROM case_history) AS history,
        (SELECT count(*) FROM outbox) AS outbox, (SELECT min(version) FROM cases) AS least
 """
 
 
-class _Told(msgspec.Struct):
-    courses: int
+class _PeerResult(msgspec.Struct):
+    repairs: int
     seconds: float
-    everything: int
+    total: int
     p50: float
     p99: float
 
 
-async def peer(
+async def run_peer(
     program: str, *, seconds: float, inflight: int = 0, rate: float = 0, steps: int = 8
 ) -> Outcome:
     """A round of `bench.peers.PROGRAM`: closed loop of `inflight`, or open loop of `rate` a second.
 
     BenchFailed where a step is missing or was taken twice.
     """
-    with plot() as ground:
+    with round_environment() as environment:
         argv = ["--seconds", str(seconds), "--steps", str(steps)]
         argv += ["--rate", str(rate)] if rate else ["--inflight", str(inflight)]
-        child = await _start(program, argv, ground)
+        child = await _start(program, argv, environment)
         try:
-            await _line(child, _START, ground)
-            with Meter({"own": [child.pid], **server_processes()}) as meter:
-                _go_on(child)
-                told = msgspec.json.decode(await _line(child, seconds + _TAIL, ground), type=_Told)
-            memory = {"own": megabytes(child.pid)}
-            await _check(ground, told.everything, steps)
+            await _read_line(child, _START_SECONDS, environment)
+            with CpuMeter({"own": [child.pid], **list_server_pids()}) as meter:
+                _let_go(child)
+                result = msgspec.json.decode(
+                    await _read_line(child, seconds + _TAIL_SECONDS, environment), type=_PeerResult
+                )
+            memory = {"own": resident_megabytes(child.pid)}
+            await _check_counts(environment, result.total, steps)
         finally:
-            await _end(child)
-    outcome = Outcome.of(told.courses, told.seconds, meter)
-    outcome.memory, outcome.p50, outcome.p99 = memory, told.p50, told.p99
+            await _stop(child)
+    outcome = Outcome.of_round(result.repairs, result.seconds, meter)
+    outcome.memory, outcome.p50, outcome.p99 = memory, result.p50, result.p99
     return outcome
 
 
-async def _start(program: str, argv: list[str], ground: Plot) -> asyncio.subprocess.Process:
+async def _start(program: str, argv: list[str], environment: RoundEnvironment) -> asyncio.subprocess.Process:
     env = {**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"}
-    env |= {"BENCH_DATABASE_URL": ground.database_url, "BENCH_AMQP_URL": ground.amqp_url}
-    with (ground.folder / "words").open("wb") as words:
+    env |= {"BENCH_DATABASE_URL": environment.database_url, "BENCH_AMQP_URL": environment.amqp_url}
+    with (environment.folder / "log").open("wb") as log:
         return await asyncio.create_subprocess_exec(
-            PEERS, "-m", f"bench.peers.{program}", *argv, env=env, cwd=ground.folder,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=words,
+            PEERS, "-m", f"bench.peers.{program}", *argv, env=env, cwd=environment.folder,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
         )  # fmt: skip
 
 
-async def _line(child: asyncio.subprocess.Process, within: float, ground: Plot) -> bytes:
+async def _read_line(
+    child: asyncio.subprocess.Process, within: float, environment: RoundEnvironment
+) -> bytes:
     assert child.stdout
     try:
         async with asyncio.timeout(within):
-            said = await child.stdout.readline()
+            line = await child.stdout.readline()
     except TimeoutError:
-        said = b""
-    if not said:
-        words = (ground.folder / "words").read_text(errors="replace")[-1500:]
-        raise BenchFailed(f"a peer said nothing more: {words}")
-    return said
+        line = b""
+    if not line:
+        log = (environment.folder / "log").read_text(errors="replace")[-1500:]
+        raise BenchFailed(f"a peer said nothing more: {log}")
+    return line
 
 
-def _go_on(child: asyncio.subprocess.Process) -> None:
+def _let_go(child: asyncio.subprocess.Process) -> None:
     assert child.stdin
     child.stdin.write(b"go\n")
 
 
-async def _end(child: asyncio.subprocess.Process) -> None:
+async def _stop(child: asyncio.subprocess.Process) -> None:
     """Let it leave by itself; kill it where it does not."""
     if child.stdin:
         child.stdin.close()
@@ -95,8 +99,8 @@ async def _end(child: asyncio.subprocess.Process) -> None:
         await child.wait()
 
 
-async def _check(ground: Plot, cases: int, steps: int) -> None:
-    found = (await rows(ground.database_url, _COUNTS))[0]
+async def _check_counts(environment: RoundEnvironment, cases: int, steps: int) -> None:
+    counts = (await fetch_rows(environment.database_url, _COUNTS))[0]
     expected = {"cases": cases, "history": cases * steps, "outbox": cases * steps, "least": steps}
-    if found != expected:
-        raise BenchFailed(f"{expected} expected, {found} found")
+    if counts != expected:
+        raise BenchFailed(f"{expected} expected, {counts} found")

@@ -8,27 +8,27 @@ from pathlib import Path
 
 _TICK = os.sysconf("SC_CLK_TCK")
 CLIENT = "client"
-"""Under this name a Meter keeps the CPU of the bench itself and of the load programs it waited for."""
+"""Under this name a CpuMeter keeps the CPU of the bench itself and of the load programs it waited for."""
 
 
-def family(root: int) -> list[int]:
+def list_process_tree(root: int) -> list[int]:
     """A process and all its living descendants."""
     children: dict[int, list[int]] = {}
-    for pid, parent in _parents().items():
+    for pid, parent in _list_parents().items():
         children.setdefault(parent, []).append(pid)
-    found, todo = [], [root]
-    while todo:
-        found.append(todo.pop())
-        todo += children.get(found[-1], [])
-    return found
+    pids, pending = [], [root]
+    while pending:
+        pids.append(pending.pop())
+        pending += children.get(pids[-1], [])
+    return pids
 
 
-def _parents() -> dict[int, int]:
-    numbers = (int(place.name) for place in Path("/proc").iterdir() if place.name.isdigit())
-    return {pid: int(fields[1]) for pid in numbers if (fields := _stat(pid))}
+def _list_parents() -> dict[int, int]:
+    numbers = (int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit())
+    return {pid: int(fields[1]) for pid in numbers if (fields := _read_stat(pid))}
 
 
-def _stat(pid: int) -> list[str]:
+def _read_stat(pid: int) -> list[str]:
     """What follows the name in /proc/PID/stat; empty when the process has gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -38,16 +38,16 @@ def _stat(pid: int) -> list[str]:
 
 def cpu_seconds(*roots: int) -> float:
     """What these processes and all their descendants have used, also those that have ended."""
-    fields = [_stat(pid) for root in roots for pid in family(root)]
+    fields = [_read_stat(pid) for root in roots for pid in list_process_tree(root)]
     return sum(int(ticks) for stat in fields if stat for ticks in stat[11:15]) / _TICK
 
 
-def megabytes(*roots: int) -> float:
+def resident_megabytes(*roots: int) -> float:
     """Memory that these processes and their descendants hold now (resident)."""
-    return sum(_resident(pid) for root in roots for pid in family(root)) / 1024
+    return sum(_resident_kilobytes(pid) for root in roots for pid in list_process_tree(root)) / 1024
 
 
-def _resident(pid: int) -> int:
+def _resident_kilobytes(pid: int) -> int:
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -57,8 +57,8 @@ def _resident(pid: int) -> int:
 
 def _own_seconds() -> float:
     """CPU of this process and of the children that it has waited for."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in used)
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(used.ru_utime + used.ru_stime for used in usages)
 
 
 def machine_seconds() -> float:
@@ -67,7 +67,7 @@ def machine_seconds() -> float:
     return (sum(fields) - fields[3] - fields[4]) / _TICK
 
 
-class Meter:
+class CpuMeter:
     """Wall and CPU seconds over a `with` block: by named groups of processes, of the client, and of others.
 
     `others` is how many cores were busy with what is none of them: distrust wall clock above about 0.5.
@@ -78,20 +78,20 @@ class Meter:
         self.wall = self.others = 0.0
         self.cpu: dict[str, float] = {}
 
-    def _read(self) -> dict[str, float]:
+    def _read_seconds(self) -> dict[str, float]:
         return {name: cpu_seconds(*roots) for name, roots in self._groups.items()} | {CLIENT: _own_seconds()}
 
-    def __enter__(self) -> "Meter":
-        self._before, self._machine = self._read(), machine_seconds()
+    def __enter__(self) -> "CpuMeter":
+        self._before, self._machine = self._read_seconds(), machine_seconds()
         self._started = time.perf_counter()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.wall = time.perf_counter() - self._started
         machine = machine_seconds() - self._machine
-        self.cpu = {name: seconds - self._before[name] for name, seconds in self._read().items()}
+        self.cpu = {name: seconds - self._before[name] for name, seconds in self._read_seconds().items()}
         self.others = max(0.0, machine - sum(self.cpu.values())) / self.wall
 
-    def each(self, count: int) -> dict[str, float]:
+    def per_operation(self, count: int) -> dict[str, float]:
         """Microseconds of CPU per operation, by group."""
         return {name: seconds / max(1, count) * 1e6 for name, seconds in self.cpu.items()}

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from bench.environment import Product
-from bench.http_client import Line, told
+from bench.environment import RunningProduct
+from bench.http_client import HttpConnection, stream_events
 from bench.payload import demand_json
 
 ACTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -27,9 +27,9 @@ ACTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("inspect", {"passed": True}),
 )
 STEPS = 1 + len(ACTIONS)
-LAST = "following_up"
-_TAIL = 60.0
-_ASKED = [(action, msgspec.json.encode({"action": action, "data": data})) for action, data in ACTIONS]
+LAST_STATE = "following_up"
+_TAIL_SECONDS = 60.0
+_ACTION_BODIES = [(action, msgspec.json.encode({"action": action, "data": data})) for action, data in ACTIONS]
 
 
 class _Case(msgspec.Struct):
@@ -49,78 +49,78 @@ class _Accepted(msgspec.Struct):
     demand: str
 
 
-_change = msgspec.json.Decoder(_Change)
-_accepted = msgspec.json.Decoder(_Accepted)
+_change_decoder = msgspec.json.Decoder(_Change)
+_accepted_decoder = msgspec.json.Decoder(_Accepted)
 
 
-class Office:
-    """Works on one running product; a board's stream open all the while."""
+class DispatcherLoad:
+    """Residents, engineers and quality of one running product; a board's stream is open all the while."""
 
-    def __init__(self, product: Product) -> None:
+    def __init__(self, product: RunningProduct) -> None:
         self._product = product
-        self._shown: dict[str, asyncio.Future[float]] = {}
-        self._numbers = 0
+        self._assigned_futures: dict[str, asyncio.Future[float]] = {}
+        self._posted = 0
 
     @contextlib.asynccontextmanager
-    async def at_work(self) -> AsyncIterator["Office"]:
+    async def watch_board(self) -> AsyncIterator["DispatcherLoad"]:
         """The board watches."""
-        changes = told(self._product.port("dispatch"), "/v1/cases/stream")
-        await anext(changes)
+        events = stream_events(self._product.port("dispatch"), "/v1/cases/stream")
+        await anext(events)
         async with asyncio.TaskGroup() as group:  # a board that fails ends the work
-            watching = group.create_task(self._watch(changes))
+            watcher = group.create_task(self._note_assignments(events))
             yield self
-            watching.cancel()
+            watcher.cancel()
 
-    async def _watch(self, changes: AsyncIterator[bytes]) -> None:
-        async for data in changes:
-            change = _change.decode(data)
+    async def _note_assignments(self, events: AsyncIterator[bytes]) -> None:
+        async for data in events:
+            change = _change_decoder.decode(data)
             if change.entry.to == "dispatched":
-                self._of(change.case.id).set_result(time.perf_counter())
+                self._future_of(change.case.id).set_result(time.perf_counter())
 
-    def _of(self, case: str) -> asyncio.Future[float]:
+    def _future_of(self, case: str) -> asyncio.Future[float]:
         """Resolved when the board shows it assigned, whichever comes first: the answer or the board."""
-        if case not in self._shown:
-            self._shown[case] = asyncio.get_running_loop().create_future()
-        return self._shown[case]
+        if case not in self._assigned_futures:
+            self._assigned_futures[case] = asyncio.get_running_loop().create_future()
+        return self._assigned_futures[case]
 
-    async def line(self, service: str) -> Line:
+    async def connect(self, service: str) -> HttpConnection:
         """A connection to a service."""
-        return await Line.to(self._product.port(service))
+        return await HttpConnection.open(self._product.port(service))
 
-    async def demand(self, line: Line) -> str:
+    async def post_demand(self, connection: HttpConnection) -> str:
         """Post a demand; its id, which is the case's."""
-        self._numbers += 1
-        said = await line.post("/v1/demands", demand_json(self._numbers).encode())
-        return _accepted.decode(said).demand
+        self._posted += 1
+        reply = await connection.post("/v1/demands", demand_json(self._posted).encode())
+        return _accepted_decoder.decode(reply).demand
 
-    async def assigned(self, case: str) -> float:
+    async def wait_until_assigned(self, case: str) -> float:
         """When the board showed it assigned."""
-        seen = await self._of(case)
-        del self._shown[case]
-        return seen
+        shown_at = await self._future_of(case)
+        del self._assigned_futures[case]
+        return shown_at
 
-    async def act(self, line: Line, case: str) -> None:
+    async def take_all_actions(self, connection: HttpConnection, case: str) -> None:
         """All actions of a repair, one after another."""
-        for number, (action, body) in enumerate(_ASKED):
-            await line.post(f"/v1/cases/{case}/actions", body, f"{case}/{number}-{action}")
+        for number, (action, body) in enumerate(_ACTION_BODIES):
+            await connection.post(f"/v1/cases/{case}/actions", body, f"{case}/{number}-{action}")
 
-    async def repairs(self, seconds: float, at_once: int) -> tuple[int, float]:
+    async def run_repairs(self, seconds: float, at_once: int) -> tuple[int, float]:
         """Whole repairs, so many at once, begun for so long: how many, and the seconds until the last end."""
         started, done = time.perf_counter(), 0
         until = started + seconds
 
-        async def repairer() -> None:
+        async def repair_in_turn() -> None:
             nonlocal done
-            resident, engineer = await self.line("intake"), await self.line("dispatch")
+            resident, engineer = await self.connect("intake"), await self.connect("dispatch")
             while time.perf_counter() < until:
-                case = await self.demand(resident)
-                await self.assigned(case)
-                await self.act(engineer, case)
+                case = await self.post_demand(resident)
+                await self.wait_until_assigned(case)
+                await self.take_all_actions(engineer, case)
                 done += 1
             resident.close()
             engineer.close()
 
-        async with asyncio.timeout(seconds + _TAIL), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(seconds + _TAIL_SECONDS), asyncio.TaskGroup() as group:
             for _ in range(at_once):
-                group.create_task(repairer())
+                group.create_task(repair_in_turn())
         return done, time.perf_counter() - started

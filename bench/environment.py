@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.postgres import Postgres
-from tests.support.processes import Processes, Serving
+from tests.support.processes import Processes, ServiceProcess
 from tests.support.properties import write_property
 from tests.support.rabbitmq import RabbitMQ
 from tests.support.stores import fresh_database, fresh_vhost
 
 SERVICES = ("intake", "dispatch", "survey", "kpi")
-_PIDS: dict[str, int] = {}
+_SERVER_PIDS: dict[str, int] = {}
 
 
 @contextlib.contextmanager
-def servers() -> Iterator[None]:
+def run_servers() -> Iterator[None]:
     """Both servers running; `fresh_database` and `fresh_vhost` are theirs.
 
     Unlike those of the tests they survive a power cut: fsync and full page writes are on, as by default.
@@ -37,21 +37,21 @@ def servers() -> Iterator[None]:
         postgres.start()
         rabbitmq.start()
         assert postgres.child and rabbitmq.nodes[0].child
-        _PIDS.update(postgres=postgres.child.pid, rabbitmq=rabbitmq.nodes[0].child.pid)
+        _SERVER_PIDS.update(postgres=postgres.child.pid, rabbitmq=rabbitmq.nodes[0].child.pid)
         os.environ["GUANJIA_TEST_DATABASE_URL"] = postgres.url
         os.environ["GUANJIA_TEST_AMQP_URL"] = rabbitmq.url
         os.environ["GUANJIA_TEST_RABBITMQ_API"] = rabbitmq.api
         yield
 
 
-def server_processes() -> dict[str, list[int]]:
-    """The two servers' processes, for a Meter."""
-    return {name: [pid] for name, pid in _PIDS.items()}
+def list_server_pids() -> dict[str, list[int]]:
+    """The two servers' processes, for a CpuMeter."""
+    return {name: [pid] for name, pid in _SERVER_PIDS.items()}
 
 
 @dataclass(frozen=True)
-class Plot:
-    """A contender's own place for one round."""
+class RoundEnvironment:
+    """What a contender has for itself in one round."""
 
     folder: Path
     database_url: str
@@ -59,20 +59,20 @@ class Plot:
 
 
 @contextlib.contextmanager
-def plot() -> Iterator[Plot]:
+def round_environment() -> Iterator[RoundEnvironment]:
     """An empty folder, database and virtual host."""
     with (
-        tempfile.TemporaryDirectory(prefix="guanjia-bench-") as place,
+        tempfile.TemporaryDirectory(prefix="guanjia-bench-") as folder,
         fresh_database() as database_url,
         fresh_vhost() as amqp_url,
     ):
-        yield Plot(Path(place), database_url, amqp_url)
+        yield RoundEnvironment(Path(folder), database_url, amqp_url)
 
 
-class Product:
+class RunningProduct:
     """guanjia's processes by service; `all` is one that holds all four."""
 
-    def __init__(self, processes: Processes, serving: dict[str, Serving]) -> None:
+    def __init__(self, processes: Processes, serving: dict[str, ServiceProcess]) -> None:
         self._processes, self.serving = processes, serving
 
     def port(self, service: str) -> int:
@@ -81,35 +81,35 @@ class Product:
 
     @property
     def pids(self) -> dict[str, list[int]]:
-        """The processes of each, for a Meter."""
-        return {name: [one.child.pid] for name, one in self.serving.items() if one.child}
+        """The processes of each, for a CpuMeter."""
+        return {name: [serving.child.pid] for name, serving in self.serving.items() if serving.child}
 
 
 @contextlib.contextmanager
-def product(ground: Plot, *services: str) -> Iterator[Product]:
-    """Those services running and ready on `ground`, each a process of its own; killed afterwards."""
-    write_property(ground.folder / "properties", "tower", STAFFED)
+def run_product(environment: RoundEnvironment, *services: str) -> Iterator[RunningProduct]:
+    """Those services running and ready on `environment`, each a process of its own; killed afterwards."""
+    write_property(environment.folder / "properties", "tower", STAFFED_PROPERTY)
     processes = Processes(
-        ground.folder,
-        ground.folder / "properties",
-        database_url=ground.database_url,
-        amqp_url=ground.amqp_url,
+        environment.folder,
+        environment.folder / "properties",
+        database_url=environment.database_url,
+        amqp_url=environment.amqp_url,
     )
     try:
-        made = {name: processes.make(name, GUANJIA_RATE_LIMIT="10000000/second") for name in services}
-        for serving in made.values():
+        by_name = {name: processes.make(name, GUANJIA_RATE_LIMIT="10000000/second") for name in services}
+        for serving in by_name.values():
             serving.launch()
-        for serving in made.values():
+        for serving in by_name.values():
             serving.wait_ready()
-        yield Product(processes, made)
+        yield RunningProduct(processes, by_name)
     finally:
         processes.close()
 
 
-_PERSON = '[[people]]\nid = "{id}"\nname = "{id}"\nroles = ["{role}"]\nskills = ["*"]\n'
-STAFFED = (
+_PERSON_TOML = '[[people]]\nid = "{id}"\nname = "{id}"\nroles = ["{role}"]\nskills = ["*"]\n'
+STAFFED_PROPERTY = (
     'name = "Tower"\ntimezone = "Asia/Shanghai"\n\n'
-    + "\n".join(_PERSON.format(id=f"engineer-{number}", role="engineer") for number in range(20))
-    + "\n".join(_PERSON.format(id=f"quality-{number}", role="quality") for number in range(2))
+    + "\n".join(_PERSON_TOML.format(id=f"engineer-{number}", role="engineer") for number in range(20))
+    + "\n".join(_PERSON_TOML.format(id=f"quality-{number}", role="quality") for number in range(2))
 )
 """A property with twenty engineers on shift."""

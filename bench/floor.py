@@ -18,26 +18,26 @@ WITH d AS (INSERT INTO demands (id, reference, body)
            SELECT * FROM unnest($1::uuid[], $2::text[], $3::jsonb[]) RETURNING id)
 INSERT INTO outbox (demand_id, topic) SELECT id, 'demand.accepted' FROM d
 """
-_MOST = 256
+_MAX_BATCH = 256
 _HEADERS = [(b"content-type", b"application/json")]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-Waiting = tuple[uuid.UUID, str | None, str, asyncio.Future[None]]
+PendingDemand = tuple[uuid.UUID, str | None, str, asyncio.Future[None]]
 
 
-class Floor:
+class FloorApp:
     """Accepts demands; durable before the 202."""
 
     def __init__(self) -> None:
-        self._waiting: list[Waiting] = []
+        self._pending: list[PendingDemand] = []
         self._worker: asyncio.Task[None] | None = None
         self._insert: Any = None
 
-    async def put(self, reference: str | None, body: bytes) -> uuid.UUID:
+    async def store(self, reference: str | None, body: bytes) -> uuid.UUID:
         """Store one demand; its id."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         id_ = uuid7()
-        self._waiting.append((id_, reference, body.decode(), future))
+        self._pending.append((id_, reference, body.decode(), future))
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._commit())
         await future
@@ -47,10 +47,10 @@ class Floor:
         if self._insert is None:
             connection = await asyncpg.connect(os.environ["BENCH_DATABASE_URL"])
             self._insert = await connection.prepare(_INSERT)
-        while self._waiting:
-            taken, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
-            await self._insert.fetch([t[0] for t in taken], [t[1] for t in taken], [t[2] for t in taken])
-            for *_, future in taken:
+        while self._pending:
+            batch, self._pending = self._pending[:_MAX_BATCH], self._pending[_MAX_BATCH:]
+            await self._insert.fetch([t[0] for t in batch], [t[1] for t in batch], [t[2] for t in batch])
+            for *_, future in batch:
                 if not future.done():
                     future.set_result(None)
 
@@ -63,12 +63,12 @@ class Floor:
                 break
         try:
             demand = _decoder.decode(body)
-            status, answer = 202, b'{"id":"%s"}' % str(await self.put(demand.reference, body)).encode()
+            status, reply = 202, b'{"id":"%s"}' % str(await self.store(demand.reference, body)).encode()
         except msgspec.ValidationError:
-            status, answer = 422, b"{}"
-        headers = [*_HEADERS, (b"content-length", str(len(answer)).encode())]
+            status, reply = 422, b"{}"
+        headers = [*_HEADERS, (b"content-length", str(len(reply)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer})
+        await send({"type": "http.response.body", "body": reply})
 
 
-app = Floor()
+app = FloorApp()

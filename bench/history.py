@@ -1,6 +1,6 @@
 """A history of any length in the product's own tables: a simulated month, copied with new names and dates.
 
-The month is lived by the real services, so every row has the shape that they write. It is moved to ten
+The month is simulated by the real services, so every row has the shape that they write. It is moved to ten
 properties and back through the years, month by month; only the latest copy of each keeps its open cases.
 """
 
@@ -15,9 +15,10 @@ from typing import Any
 
 import asyncpg
 
+from guanjia.simulation.removal import delete_simulation
 from guanjia.simulation.simulated_property import PROPERTY
-from guanjia.simulation.span import lived
-from guanjia.simulation.storage import keep, remove
+from guanjia.simulation.span import simulate_span
+from guanjia.simulation.storage import store_simulation
 from shared.settings import Settings
 from tests.support import servers
 
@@ -31,58 +32,68 @@ _NAME = re.compile(
     rb"\b(20\d{4}-\d{4}|\d{8}-\d+|(?:cleaning|security|greening)-(?:am|pm|night)-\d{8}|r-\d{4})\b"
 )
 """Bills, incidents and references, inspections, residents."""
-_COPY, _PROPERTY = b"\x01C", b"\x01P"
+_COPY_MARK, _PROPERTY_MARK = b"\x01C", b"\x01P"
 
 
 @dataclass(frozen=True)
-class Part:
-    """A table that is copied: `once` only with the latest copy; `over`: which rows belong to what is over."""
+class CopiedTable:
+    """A table that is copied; `closed` selects the rows of what is over, `latest_only` copies it but once."""
 
     table: str
-    over: str = "true"
-    once: bool = False
+    closed: str = "true"
+    latest_only: bool = False
 
 
-_OVER = "NOT EXISTS (SELECT FROM template.dispatch_cases c WHERE c.is_open AND c.id = {})"
-DISPATCH = (
-    Part("dispatch.cases", "NOT is_open"), Part("dispatch.case_history", _OVER.format("t.case_id")),
-    Part("dispatch.timers", once=True), Part("dispatch.equipment", once=True),
-    Part("dispatch.equipment_states", once=True), Part("dispatch.inspections", once=True),
-    Part("dispatch.residents", once=True),
-)  # fmt: skip
-INTAKE = (Part("intake.events"), Part("intake.demands"),
-          Part("intake.case_states", _OVER.format("t.case::text")))  # fmt: skip
-_OF_EVERY_MONTH = "t.kind NOT IN ('equipment', 'occupancy', 'planting')"
-"""Things of a month; those that stay for ever are told of by the latest copy only."""
-KPI = (Part("kpi.facts", _OF_EVERY_MONTH), Part("kpi.cases"), Part("kpi.items", _OF_EVERY_MONTH),
-       Part("kpi.revisions", once=True))  # fmt: skip
-_MICROS = {"counted_at", "since", "until"}
+_CASE_IS_CLOSED = "NOT EXISTS (SELECT FROM template.dispatch_cases c WHERE c.is_open AND c.id = {})"
+DISPATCH_TABLES = (
+    CopiedTable("dispatch.cases", "NOT is_open"),
+    CopiedTable("dispatch.case_history", _CASE_IS_CLOSED.format("t.case_id")),
+    CopiedTable("dispatch.timers", latest_only=True),
+    CopiedTable("dispatch.equipment", latest_only=True),
+    CopiedTable("dispatch.equipment_states", latest_only=True),
+    CopiedTable("dispatch.inspections", latest_only=True),
+    CopiedTable("dispatch.residents", latest_only=True),
+)
+INTAKE_TABLES = (
+    CopiedTable("intake.events"),
+    CopiedTable("intake.demands"),
+    CopiedTable("intake.case_states", _CASE_IS_CLOSED.format("t.case::text")),
+)
+_OF_THE_MONTH = "t.kind NOT IN ('equipment', 'occupancy', 'planting')"
+"""Facts of a month; what stays for ever is in the latest copy only."""
+KPI_TABLES = (
+    CopiedTable("kpi.facts", _OF_THE_MONTH),
+    CopiedTable("kpi.cases"),
+    CopiedTable("kpi.items", _OF_THE_MONTH),
+    CopiedTable("kpi.revisions", latest_only=True),
+)
+_MICROSECOND_COLUMNS = {"counted_at", "since", "until"}
 _FOR_EVER = 4 * 10**18
 
 
-def last_month(now: datetime) -> datetime:
+def end_of_last_month(now: datetime) -> datetime:
     """The latest end of a month that can be moved: a 23rd, noon in Shanghai."""
     years = (now.year - 1, now.year)
     ends = (datetime(year, month, 23, 4, tzinfo=UTC) for year in years for month in MONTHS)
     return max(end for end in ends if end <= now)
 
 
-async def live_month(folder: Path) -> Settings:
-    """Live the month that is copied; where it lies."""
-    until = last_month(datetime.now(UTC))
-    async with lived(folder, 1, until - timedelta(days=30), until, lambda _: None) as span:
+async def simulate_month(folder: Path) -> Settings:
+    """Simulate the month that is copied; the settings of where it lies."""
+    until = end_of_last_month(datetime.now(UTC))
+    async with simulate_span(folder, 1, until - timedelta(days=30), until, lambda _: None) as span:
         return span.settings
 
 
-def settings_for(folder: Path, url: str) -> Settings:
+def make_settings(folder: Path, url: str) -> Settings:
     """The settings of an installation on the database at `url` with the properties of `folder`."""
-    told = {
+    fields = {
         "database_url": url,
         "amqp_url": "",
         "data_dir": folder / "data",
         "properties_dir": folder / "properties",
     }
-    return Settings.model_validate(told)
+    return Settings.model_validate(fields)
 
 
 def write_properties(month: Settings, folder: Path) -> None:
@@ -93,19 +104,21 @@ def write_properties(month: Settings, folder: Path) -> None:
         )
 
 
-async def fill(month: Settings, folder: Path, url: str, parts: Sequence[Part], copies: int) -> int:
+async def fill_database(
+    month: Settings, folder: Path, url: str, tables: Sequence[CopiedTable], copies: int
+) -> int:
     """Fill the empty database at `url` with `copies` of the month at each property; how many cases."""
-    settings = settings_for(folder, url)
-    await keep(month, settings)
-    connection = await asyncpg.connect(servers.plain(url), server_settings={"timezone": "UTC"})
+    settings = make_settings(folder, url)
+    await store_simulation(month, settings)
+    connection = await asyncpg.connect(servers.strip_driver(url), server_settings={"timezone": "UTC"})
     try:
         await connection.execute("CREATE SCHEMA template")
-        for part in {*DISPATCH, *INTAKE, *KPI}:
-            name = part.table.replace(".", "_")
-            await connection.execute(f"CREATE TABLE template.{name} AS SELECT * FROM {part.table}")
-        await remove(settings)
-        await _load(connection, parts, copies, last_month(datetime.now(UTC)))
-        for schema, table in {tuple(part.table.split(".")) for part in parts}:
+        for copied in {*DISPATCH_TABLES, *INTAKE_TABLES, *KPI_TABLES}:
+            name = copied.table.replace(".", "_")
+            await connection.execute(f"CREATE TABLE template.{name} AS SELECT * FROM {copied.table}")
+        await delete_simulation(settings)
+        await _load_history(connection, tables, copies, end_of_last_month(datetime.now(UTC)))
+        for schema, table in {tuple(copied.table.split(".")) for copied in tables}:
             await connection.execute(f"VACUUM ANALYZE {schema}.{table}")
         await connection.execute("CHECKPOINT")
         return (
@@ -117,34 +130,39 @@ async def fill(month: Settings, folder: Path, url: str, parts: Sequence[Part], c
         await connection.close()
 
 
-async def _load(connection: Any, parts: Sequence[Part], copies: int, end: datetime) -> None:
-    ends = _ends(end)
-    for place, start in enumerate(ends):
-        own = range(place, copies, len(ends))
-        for part in parts if own else ():
-            if place == 0 or not part.once:
-                await _load_part(connection, part, own, end, start)
+async def _load_history(connection: Any, tables: Sequence[CopiedTable], copies: int, end: datetime) -> None:
+    ends = _list_month_ends(end)
+    for number, start in enumerate(ends):
+        copy_numbers = range(number, copies, len(ends))
+        for copied in tables if copy_numbers else ():
+            if number == 0 or not copied.latest_only:
+                await _load_table(connection, copied, copy_numbers, end, start)
 
 
-def _ends(end: datetime) -> list[datetime]:
+def _list_month_ends(end: datetime) -> list[datetime]:
     """The ends of the months that the history lies in, the latest first."""
     ends = [end.replace(year=end.year - back, month=month) for back in range(YEARS) for month in MONTHS]
-    return sorted((one for one in ends if one <= end), reverse=True)
+    return sorted((month_end for month_end in ends if month_end <= end), reverse=True)
 
 
-async def _load_part(connection: Any, part: Part, own: range, end: datetime, start: datetime) -> None:
-    columns = await _columns(connection, part.table)
-    texts = {over: await _exported(connection, part, over, end, start) for over in (part.over, "true")}
-    schema, table = part.table.split(".")
-    for copy in own[:1] if part.once else own:
-        text = texts["true" if copy == 0 else part.over]
+async def _load_table(
+    connection: Any, copied: CopiedTable, copy_numbers: range, end: datetime, start: datetime
+) -> None:
+    columns = await _list_columns(connection, copied.table)
+    texts = {
+        closed: await _export_rows(connection, copied, closed, end, start)
+        for closed in (copied.closed, "true")
+    }
+    schema, table = copied.table.split(".")
+    for copy in copy_numbers[:1] if copied.latest_only else copy_numbers:
+        text = texts["true" if copy == 0 else copied.closed]
         for number in range(PROPERTIES):
-            told = text.replace(_COPY, b"%03x" % (copy * PROPERTIES + number))
-            source = io.BytesIO(told.replace(_PROPERTY, b"tower-%d" % number))
+            rows = text.replace(_COPY_MARK, b"%03x" % (copy * PROPERTIES + number))
+            source = io.BytesIO(rows.replace(_PROPERTY_MARK, b"tower-%d" % number))
             await connection.copy_to_table(table, schema_name=schema, source=source, columns=list(columns))
 
 
-async def _columns(connection: Any, table: str) -> dict[str, str]:
+async def _list_columns(connection: Any, table: str) -> dict[str, str]:
     """Column → its type; without those that number themselves."""
     query = """SELECT attname, atttypid::regtype::text AS type FROM pg_attribute
                WHERE attrelid = $1::text::regclass AND attnum > 0 AND attidentity = '' AND NOT attisdropped
@@ -152,44 +170,51 @@ async def _columns(connection: Any, table: str) -> dict[str, str]:
     return {row["attname"]: row["type"] for row in await connection.fetch(query, table)}
 
 
-async def _exported(connection: Any, part: Part, where: str, end: datetime, start: datetime) -> bytes:
-    """The month's rows as COPY tells them, moved from the month of `end` to that of `start`."""
-    days, out = (end - start) // timedelta(days=1), io.BytesIO()
-    told = ", ".join(
-        [_told(name, type_, days) for name, type_ in (await _columns(connection, part.table)).items()]
+async def _export_rows(
+    connection: Any, copied: CopiedTable, where: str, end: datetime, start: datetime
+) -> bytes:
+    """The month's rows as COPY writes them, moved from the month of `end` to that of `start`."""
+    days, output = (end - start) // timedelta(days=1), io.BytesIO()
+    expressions = ", ".join(
+        [
+            _column_expression(name, column_type, days)
+            for name, column_type in (await _list_columns(connection, copied.table)).items()
+        ]
     )
-    name = part.table.replace(".", "_")
-    await connection.copy_from_query(f"SELECT {told} FROM template.{name} t WHERE {where}", output=out)
-    return _marked(_moved(out.getvalue(), end, start))
+    name = copied.table.replace(".", "_")
+    await connection.copy_from_query(
+        f"SELECT {expressions} FROM template.{name} t WHERE {where}", output=output
+    )
+    return _mark_names(_move_dates(output.getvalue(), end, start))
 
 
-def _told(column: str, type_: str, days: int) -> str:
+def _column_expression(column: str, column_type: str, days: int) -> str:
     """A column as text that COPY reads back; instants in microseconds moved back by `days`."""
-    if type_ == "bytea" and column != "digest":
+    if column_type == "bytea" and column != "digest":
         return f"replace(convert_from(t.{column}, 'UTF8'), '\\', '\\\\')"
-    if column in _MICROS:
+    if column in _MICROSECOND_COLUMNS:
         return (
             f"CASE WHEN t.{column} > {_FOR_EVER} THEN t.{column} ELSE t.{column} - {days} * 86400000000 END"
         )
     return f't."{column}"'
 
 
-def _moved(text: bytes, end: datetime, start: datetime) -> bytes:
+def _move_dates(text: bytes, end: datetime, start: datetime) -> bytes:
     """Dates as text, moved by whole months."""
-    for ahead in (-1, 0, 1):
-        old, new = _month(end, ahead), _month(start, ahead)
+    for offset in (-1, 0, 1):
+        old, new = _add_months(end, offset), _add_months(start, offset)
         text = text.replace(b"%04d-%02d-" % old, b"\x02%04d-%02d-" % new)
     return text.replace(b"\x02", b"")
 
 
-def _month(at: datetime, ahead: int) -> tuple[int, int]:
-    number = at.year * 12 + at.month - 1 + ahead
+def _add_months(at: datetime, offset: int) -> tuple[int, int]:
+    number = at.year * 12 + at.month - 1 + offset
     return number // 12, number % 12 + 1
 
 
-def _marked(text: bytes) -> bytes:
+def _mark_names(text: bytes) -> bytes:
     """Names that every copy has for itself, marked."""
-    text = _UUID.sub(rb"\1" + _COPY + rb"\2", text)
-    text = _NAME.sub(rb"\1" + _COPY, _NUMBER.sub(rb"\1" + _COPY, text))
-    text = text.replace(b"simulated/", b"simulated/" + _COPY + b"/")
-    return text.replace(PROPERTY.encode(), _PROPERTY)
+    text = _UUID.sub(rb"\1" + _COPY_MARK + rb"\2", text)
+    text = _NAME.sub(rb"\1" + _COPY_MARK, _NUMBER.sub(rb"\1" + _COPY_MARK, text))
+    text = text.replace(b"simulated/", b"simulated/" + _COPY_MARK + b"/")
+    return text.replace(PROPERTY.encode(), _PROPERTY_MARK)

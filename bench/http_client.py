@@ -7,16 +7,16 @@ from typing import cast
 from tests.support.processes import KEY
 
 
-class Line(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """One connection; one request at a time."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
         self._received = b""
-        self._answer: asyncio.Future[tuple[int, bytes]] | None = None
+        self._reply: asyncio.Future[tuple[int, bytes]] | None = None
 
     @classmethod
-    async def to(cls, port: int) -> "Line":
+    async def open(cls, port: int) -> "HttpConnection":
         """Connected to a port of 127.0.0.1."""
         return (await asyncio.get_running_loop().create_connection(cls, "127.0.0.1", port))[1]
 
@@ -25,26 +25,26 @@ class Line(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        head, found, body = self._received.partition(b"\r\n\r\n")
-        if not found or len(body) < _length(head):
+        head, separator, body = self._received.partition(b"\r\n\r\n")
+        if not separator or len(body) < _content_length(head):
             return
         self._received = b""
-        if self._answer and not self._answer.done():
-            self._answer.set_result((int(head[9:12]), body))
+        if self._reply and not self._reply.done():
+            self._reply.set_result((int(head[9:12]), body))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._answer and not self._answer.done():
-            self._answer.set_exception(exc or ConnectionError("closed before the answer"))
+        if self._reply and not self._reply.done():
+            self._reply.set_exception(exc or ConnectionError("closed before the answer"))
 
     async def post(self, path: str, body: bytes, key: str = "") -> bytes:
         """The body of the answer; `key` is an Idempotency-Key. RuntimeError where it is not a 2xx."""
         assert self._transport
-        self._answer = asyncio.get_running_loop().create_future()
-        self._transport.write(_request(path, body, key))
-        status, said = await self._answer
+        self._reply = asyncio.get_running_loop().create_future()
+        self._transport.write(_format_request(path, body, key))
+        status, body = await self._reply
         if not 200 <= status < 300:
-            raise RuntimeError(f"{path}: {status} {said[:500].decode(errors='replace')}")
-        return said
+            raise RuntimeError(f"{path}: {status} {body[:500].decode(errors='replace')}")
+        return body
 
     def close(self) -> None:
         """Hang up."""
@@ -52,17 +52,17 @@ class Line(asyncio.Protocol):
             self._transport.close()
 
 
-def _length(head: bytes) -> int:
+def _content_length(head: bytes) -> int:
     return int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
 
 
-def _request(path: str, body: bytes, key: str) -> bytes:
+def _format_request(path: str, body: bytes, key: str) -> bytes:
     once = f"Idempotency-Key: {key}\r\n" if key else ""
     head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n{once}"
     return f"{head}Authorization: Bearer {KEY}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-async def told(port: int, path: str) -> AsyncIterator[bytes]:
+async def stream_events(port: int, path: str) -> AsyncIterator[bytes]:
     """The `data` of each server-sent event at `path`; the first, empty, once the stream is open."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
     request = f"GET {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {KEY}\r\n\r\n"

@@ -2,36 +2,40 @@
 
 from bench import intake_http
 from bench.report import Report
-from bench.results import ratio, typical, written_cpu, written_memory
-from bench.rounds import interleaved
+from bench.results import format_cpu, format_memory, format_ratio, pick_median_outcome
+from bench.rounds import run_interleaved
 from bench.wrk import require_wrk
 
 
 async def measure(report: Report) -> None:
     """intake beside the floor and FastAPI with an ORM."""
     require_wrk()
-    found = await interleaved(
-        {"floor": intake_http.floor, "orm": intake_http.orm, "intake": intake_http.intake}
+    outcomes = await run_interleaved(
+        {
+            "floor": intake_http.measure_floor,
+            "orm": intake_http.measure_orm,
+            "intake": intake_http.measure_single,
+        }
     )
-    floor, orm, ours = (typical(found[name]) for name in ("floor", "orm", "intake"))
+    floor, orm, ours = (pick_median_outcome(outcomes[name]) for name in ("floor", "orm", "intake"))
     for name, outcome in (("floor: bare ASGI, group commit", floor), ("FastAPI, ORM, a commit each", orm)):
         report.row(
-            1, f"intake over HTTP, {name}", f"{outcome.rate:,.0f}/s", cpu=written_cpu(outcome),
-            memory=written_memory(outcome),
+            1, f"intake over HTTP, {name}", f"{outcome.rate:,.0f}/s", cpu=format_cpu(outcome),
+            memory=format_memory(outcome),
         )  # fmt: skip
     report.row(
         1,
         f"intake over HTTP, single, {intake_http.CONNECTIONS} connections, p99 {ours.p99:.0f} ms",
         f"{ours.rate:,.0f}/s",
-        cpu=written_cpu(ours),
-        memory=written_memory(ours),
-        beside=f"floor {ratio(ours, floor)}, ORM {ratio(ours, orm)}",
+        cpu=format_cpu(ours),
+        memory=format_memory(ours),
+        beside=f"floor {format_ratio(ours, floor)}, ORM {format_ratio(ours, orm)}",
         aim="0.6 x floor, 10 x ORM",
     )
-    through, oldest = ours.more["through"], max(each.more["oldest"] for each in found["intake"])
+    through, oldest = ours.extra["through"], max(each.extra["oldest"] for each in outcomes["intake"])
     report.row(
         3,
-        f"accepted and published; outbox empty {ours.more['lag']:.2f} s after the last, never older than "
+        f"accepted and published; outbox empty {ours.extra['lag']:.2f} s after the last, never older than "
         f"{oldest:.2f} s",
         f"{through:,.0f}/s",
         beside=f"{through / floor.rate:.2f} x floor",

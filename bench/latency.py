@@ -9,85 +9,87 @@ import asyncio
 import time
 from functools import partial
 
-from bench.contender import peer
-from bench.cpu_meter import Meter
-from bench.dispatcher_load import Office
-from bench.environment import SERVICES, Plot, plot, product, server_processes
-from bench.http_client import Line
+from bench.contender import run_peer
+from bench.cpu_meter import CpuMeter
+from bench.dispatcher_load import DispatcherLoad
+from bench.environment import SERVICES, RoundEnvironment, list_server_pids, round_environment, run_product
+from bench.http_client import HttpConnection
 from bench.peers.workload import percentiles
 from bench.report import Report
-from bench.results import Outcome, typical, written_cpu
-from bench.rounds import interleaved, rounds, seconds
+from bench.results import Outcome, format_cpu, pick_median_outcome
+from bench.rounds import count_rounds, round_seconds, run_interleaved
 from bench.wrk import BenchFailed
-from tests.support.stores import rows
+from tests.support.stores import fetch_rows
 
 SECONDS = 12.0
 AIMS = {40: 50, 150: 100}
 """p99 in ms that is aimed at, by demands a second."""
-_TAIL = 60.0
-_ASSIGNED = "SELECT count(*) AS found FROM dispatch.cases WHERE state = 'dispatched' AND version = 2"
+_TAIL_SECONDS = 60.0
+_ASSIGNED_CASES = "SELECT count(*) AS found FROM dispatch.cases WHERE state = 'dispatched' AND version = 2"
 
 
-async def ours(rate: int) -> Outcome:
+async def measure_guanjia(rate: int) -> Outcome:
     """A round of guanjia at `rate`."""
-    with plot() as ground, product(ground, *SERVICES) as running:
-        async with Office(running).at_work() as office:
-            await _steadily(office, rate, 1)
-            with Meter({**running.pids, **server_processes()}) as meter:
-                taken = await _steadily(office, rate, seconds(SECONDS))
-        await _check(ground, len(taken) + rate)
-    outcome = Outcome.of(len(taken), meter.wall, meter)
-    late = percentiles(taken)
-    outcome.p50, outcome.p99 = late["p50"], late["p99"]
+    with round_environment() as environment, run_product(environment, *SERVICES) as running:
+        async with DispatcherLoad(running).watch_board() as load:
+            await _post_steadily(load, rate, 1)
+            with CpuMeter({**running.pids, **list_server_pids()}) as meter:
+                durations = await _post_steadily(load, rate, round_seconds(SECONDS))
+        await _check_assigned(environment, len(durations) + rate)
+    outcome = Outcome.of_round(len(durations), meter.wall, meter)
+    latencies = percentiles(durations)
+    outcome.p50, outcome.p99 = latencies["p50"], latencies["p99"]
     return outcome
 
 
-async def _steadily(office: Office, rate: int, duration: float) -> list[float]:
+async def _post_steadily(load: DispatcherLoad, rate: int, duration: float) -> list[float]:
     """Post at `rate` for so long; the seconds each took from when it was due until the board showed it."""
-    lines: asyncio.LifoQueue[Line] = asyncio.LifoQueue()
+    connections: asyncio.LifoQueue[HttpConnection] = asyncio.LifoQueue()
     for _ in range(64):
-        lines.put_nowait(await office.line("intake"))
-    taken: list[float] = []
+        connections.put_nowait(await load.connect("intake"))
+    durations: list[float] = []
 
-    async def one(due: float) -> None:
-        line = await lines.get()
-        case = await office.demand(line)
-        lines.put_nowait(line)
-        taken.append(await office.assigned(case) - due)
+    async def post_and_wait(due: float) -> None:
+        connection = await connections.get()
+        case = await load.post_demand(connection)
+        connections.put_nowait(connection)
+        durations.append(await load.wait_until_assigned(case) - due)
 
     started = time.perf_counter()
-    async with asyncio.timeout(duration + _TAIL), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(duration + _TAIL_SECONDS), asyncio.TaskGroup() as group:
         for number in range(int(rate * duration)):
             due = started + number / rate
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            group.create_task(one(due))
-    while not lines.empty():
-        lines.get_nowait().close()
-    return taken
+            group.create_task(post_and_wait(due))
+    while not connections.empty():
+        connections.get_nowait().close()
+    return durations
 
 
-async def _check(ground: Plot, demands: int) -> None:
-    found = (await rows(ground.database_url, _ASSIGNED))[0]["found"]
-    if found != demands:
-        raise BenchFailed(f"{demands} demands, {found} cases assigned")
+async def _check_assigned(environment: RoundEnvironment, demands: int) -> None:
+    count = (await fetch_rows(environment.database_url, _ASSIGNED_CASES))[0]["found"]
+    if count != demands:
+        raise BenchFailed(f"{demands} demands, {count} cases assigned")
 
 
 async def measure(report: Report) -> None:
     """Both rates, the three in turn at each."""
     for rate, aim in AIMS.items():
         peers = {
-            "DBOS": partial(peer, "with_dbos", rate=rate, steps=2, seconds=seconds(SECONDS)),
-            "Celery": partial(peer, "with_celery", rate=rate, steps=2, seconds=seconds(SECONDS)),
+            "DBOS": partial(run_peer, "with_dbos", rate=rate, steps=2, seconds=round_seconds(SECONDS)),
+            "Celery": partial(run_peer, "with_celery", rate=rate, steps=2, seconds=round_seconds(SECONDS)),
         }
-        found = await interleaved({"guanjia": partial(ours, rate), **peers}, min(2, rounds()))
-        figures = {name: typical(outcomes) for name, outcomes in found.items()}
-        own = figures["guanjia"]
-        for name, outcome in figures.items():
+        outcomes = await run_interleaved(
+            {"guanjia": partial(measure_guanjia, rate), **peers}, min(2, count_rounds())
+        )
+        medians = {name: pick_median_outcome(rounds) for name, rounds in outcomes.items()}
+        guanjia = medians["guanjia"]
+        for name, outcome in medians.items():
             report.row(
                 5,
                 f"demand to engineer on the board, {rate}/s, {name}; others used {outcome.others:.2f} cores",
                 f"p50 {outcome.p50:.0f}, p99 {outcome.p99:.0f} ms",
-                cpu=written_cpu(outcome),
-                beside="" if outcome is own else f"guanjia's p99 {own.p99 / outcome.p99:.2f} x",
-                aim=f"p99 {aim} ms" if outcome is own else "below 1 x",
+                cpu=format_cpu(outcome),
+                beside="" if outcome is guanjia else f"guanjia's p99 {guanjia.p99 / outcome.p99:.2f} x",
+                aim=f"p99 {aim} ms" if outcome is guanjia else "below 1 x",
             )

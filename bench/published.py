@@ -10,13 +10,13 @@ import httpx
 import msgspec
 
 from bench.wrk import BenchFailed
-from tests.support.processes import Serving
+from tests.support.processes import ServiceProcess
 from tests.support.waiting import eventually
 
 QUEUE = "dispatch.demands"
 
 
-async def _gauge(serving: Serving, name: str) -> float:
+async def _read_gauge(serving: ServiceProcess, name: str) -> float:
     async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
         text = (await client.get(f"{serving.url}/metrics")).text
     start = f'{name}{{service="{serving.name}"}}'
@@ -24,49 +24,49 @@ async def _gauge(serving: Serving, name: str) -> float:
 
 
 @contextlib.asynccontextmanager
-async def ages(serving: Serving) -> AsyncIterator[list[float]]:
+async def watch_outbox_age(serving: ServiceProcess) -> AsyncIterator[list[float]]:
     """While inside, the list gets the age in seconds of the oldest waiting row, every second."""
-    seen: list[float] = []
+    ages: list[float] = []
 
-    async def look() -> None:
+    async def note_age() -> None:
         while True:
             await asyncio.sleep(1)
-            seen.append(await _gauge(serving, "guanjia_outbox_oldest_seconds"))
+            ages.append(await _read_gauge(serving, "guanjia_outbox_oldest_seconds"))
 
     async with asyncio.TaskGroup() as group:
-        looking = group.create_task(look())
-        yield seen
-        looking.cancel()
+        watcher = group.create_task(note_age())
+        yield ages
+        watcher.cancel()
 
 
-async def drained(serving: Serving) -> float:
+async def wait_until_drained(serving: ServiceProcess) -> float:
     """Wait until the outbox is empty; how many seconds that took."""
     started = time.perf_counter()
 
-    async def pending() -> float:
-        return await _gauge(serving, "guanjia_outbox_pending")
+    async def read_pending() -> float:
+        return await _read_gauge(serving, "guanjia_outbox_pending")
 
-    await eventually(pending, lambda count: count == 0, within=120, every=0.05)
+    await eventually(read_pending, lambda count: count == 0, within=120, every=0.05)
     return time.perf_counter() - started
 
 
-class _Named(msgspec.Struct):
+class _EventId(msgspec.Struct):
     id: str
 
 
-_many = msgspec.json.Decoder(list[_Named])
-_one = msgspec.json.Decoder(_Named)
+_batch_decoder = msgspec.json.Decoder(list[_EventId])
+_event_decoder = msgspec.json.Decoder(_EventId)
 
 
-def _ids(body: bytes) -> list[str]:
-    events = _many.decode(body) if body[:1] == b"[" else [_one.decode(body)]
+def _list_ids(body: bytes) -> list[str]:
+    events = _batch_decoder.decode(body) if body[:1] == b"[" else [_event_decoder.decode(body)]
     return [event.id for event in events]
 
 
-async def expect_each_once(amqp_url: str, count: int) -> None:
+async def check_published_once(amqp_url: str, count: int) -> None:
     """Consume what waits for dispatch. BenchFailed unless it is so many events, none of them twice."""
-    seen: set[str] = set()
-    heard = 0
+    ids_seen: set[str] = set()
+    published_count = 0
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel()
         await channel.set_qos(prefetch_count=500)
@@ -74,11 +74,13 @@ async def expect_each_once(amqp_url: str, count: int) -> None:
         with contextlib.suppress(TimeoutError):
             async with queue.iterator(timeout=10) as deliveries:
                 async for delivery in deliveries:
-                    ids = _ids(delivery.body)
-                    heard += len(ids)
-                    seen.update(ids)
+                    batch_ids = _list_ids(delivery.body)
+                    published_count += len(batch_ids)
+                    ids_seen.update(batch_ids)
                     await delivery.ack()
-                    if heard >= count:
+                    if published_count >= count:
                         break
-    if not heard == len(seen) == count:
-        raise BenchFailed(f"{count} were accepted; {heard} were published, {len(seen)} different ones")
+    if not published_count == len(ids_seen) == count:
+        raise BenchFailed(
+            f"{count} were accepted; {published_count} were published, {len(ids_seen)} different ones"
+        )

@@ -11,66 +11,67 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from bench import checks
-from bench.contender import peer
-from bench.cpu_meter import Meter, megabytes
-from bench.dispatcher_load import Office
-from bench.environment import SERVICES, plot, product, server_processes
+from bench.contender import run_peer
+from bench.cpu_meter import CpuMeter, resident_megabytes
+from bench.dispatcher_load import DispatcherLoad
+from bench.environment import SERVICES, list_server_pids, round_environment, run_product
 from bench.report import Report
-from bench.results import Outcome, ratio, typical, written_cpu, written_memory
-from bench.rounds import interleaved, seconds
+from bench.results import Outcome, format_cpu, format_memory, format_ratio, pick_median_outcome
+from bench.rounds import round_seconds, run_interleaved
 
 SECONDS = 8.0
 AT_ONCE = int(os.environ.get("BENCH_AT_ONCE", "256"))
 WARM_UP = 32
 PEERS = {
-    "by hand": partial(peer, "by_hand", inflight=256),
-    "Celery": partial(peer, "with_celery", inflight=32),
-    "DBOS": partial(peer, "with_dbos", inflight=32),
-    "procrastinate": partial(peer, "with_procrastinate", inflight=32),
+    "by hand": partial(run_peer, "by_hand", inflight=256),
+    "Celery": partial(run_peer, "with_celery", inflight=32),
+    "DBOS": partial(run_peer, "with_dbos", inflight=32),
+    "procrastinate": partial(run_peer, "with_procrastinate", inflight=32),
 }
 AIMS = {"by hand": 0.5, "Celery": 4, "DBOS": 6, "procrastinate": 6}
 
 
-async def ours() -> Outcome:
+async def measure_guanjia() -> Outcome:
     """A round of guanjia."""
-    with plot() as ground, product(ground, *SERVICES) as running:
-        async with Office(running).at_work() as office:
-            warmed, _ = await office.repairs(0.5, WARM_UP)
-            await checks.closed(ground, warmed)
-            with Meter({**running.pids, **server_processes()}) as meter:
-                done, took = await office.repairs(seconds(SECONDS), AT_ONCE)
-                lag = await checks.closed(ground, warmed + done)
-        outcome = Outcome.of(done, took + lag, meter, answered=done / took, lag=lag)
-        outcome.memory = {name: megabytes(*pids) for name, pids in running.pids.items()}
+    with round_environment() as environment, run_product(environment, *SERVICES) as running:
+        async with DispatcherLoad(running).watch_board() as load:
+            warmed_up, _ = await load.run_repairs(0.5, WARM_UP)
+            await checks.wait_until_all_written(environment, warmed_up)
+            with CpuMeter({**running.pids, **list_server_pids()}) as meter:
+                done, took = await load.run_repairs(round_seconds(SECONDS), AT_ONCE)
+                lag = await checks.wait_until_all_written(environment, warmed_up + done)
+        outcome = Outcome.of_round(done, took + lag, meter, answered=done / took, lag=lag)
+        outcome.memory = {name: resident_megabytes(*pids) for name, pids in running.pids.items()}
         return outcome
 
 
 async def measure(report: Report) -> None:
     """All in turn."""
-    peers = {name: partial(run, seconds=seconds(SECONDS)) for name, run in PEERS.items()}
-    contenders: dict[str, Callable[[], Awaitable[Outcome]]] = {"guanjia": ours, **peers}
-    found = await interleaved(contenders)
-    figures = {name: typical(outcomes) for name, outcomes in found.items()}
-    own = figures.pop("guanjia")
-    for name, outcome in figures.items():
+    peers = {name: partial(run, seconds=round_seconds(SECONDS)) for name, run in PEERS.items()}
+    contenders: dict[str, Callable[[], Awaitable[Outcome]]] = {"guanjia": measure_guanjia, **peers}
+    outcomes = await run_interleaved(contenders)
+    medians = {name: pick_median_outcome(rounds) for name, rounds in outcomes.items()}
+    guanjia = medians.pop("guanjia")
+    for name, outcome in medians.items():
         report.row(
             4,
             f"whole repairs, {name}, at its best of {PEERS[name].keywords['inflight']} at once",
             f"{outcome.rate:,.0f}/s",
-            cpu=written_cpu(outcome),
-            memory=written_memory(outcome),
-            beside=f"guanjia {ratio(own, outcome)}",
+            cpu=format_cpu(outcome),
+            memory=format_memory(outcome),
+            beside=f"guanjia {format_ratio(guanjia, outcome)}",
             aim=f"{AIMS[name]} x",
         )
     report.row(
         4,
-        f"whole repairs, eight transitions, {AT_ONCE} at once, everything on; {own.more['answered']:,.0f}/s "
-        f"answered, all told everywhere {own.more['lag']:.1f} s later",
-        f"{own.rate:,.0f}/s",
-        cpu=written_cpu(own),
-        memory=written_memory(own),
+        f"whole repairs, eight transitions, {AT_ONCE} at once, everything on; "
+        f"{guanjia.extra['answered']:,.0f}/s answered, "
+        f"all told everywhere {guanjia.extra['lag']:.1f} s later",
+        f"{guanjia.rate:,.0f}/s",
+        cpu=format_cpu(guanjia),
+        memory=format_memory(guanjia),
     )
     report.row(
         4, "noise: cores that something else used, at most",
-        f"{max(outcome.others for outcome in (own, *figures.values())):.2f}",
+        f"{max(outcome.others for outcome in (guanjia, *medians.values())):.2f}",
     )  # fmt: skip

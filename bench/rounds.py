@@ -12,45 +12,45 @@ from rich.console import Console
 from bench.cpu_meter import machine_seconds
 
 Outcome = TypeVar("Outcome")
-_BUSY_CORES, _LOOK = 0.5, 0.5
+_BUSY_CORES, _LOOK_SECONDS = 0.5, 0.5
 _console = Console(stderr=True, width=170)
 
 
-def rounds() -> int:
+def count_rounds() -> int:
     """How many rounds (BENCH_ROUNDS)."""
     return int(os.environ.get("BENCH_ROUNDS", "3"))
 
 
-def seconds(full: float) -> float:
-    """How long a contender runs in a round: `full`, or BENCH_SECONDS where it is given."""
-    return float(os.environ.get("BENCH_SECONDS", "0")) or full
+def round_seconds(default: float) -> float:
+    """How long a contender runs in a round: `default`, or BENCH_SECONDS where it is given."""
+    return float(os.environ.get("BENCH_SECONDS", "0")) or default
 
 
-async def interleaved(
+async def run_interleaved(
     contenders: Mapping[str, Callable[[], Awaitable[Outcome]]], times: int | None = None
 ) -> dict[str, list[Outcome]]:
     """Run each contender `times` times: A B C, C B A, …; the outcomes of each."""
-    found: dict[str, list[Outcome]] = {name: [] for name in contenders}
-    for number in range(times or rounds()):
+    outcomes: dict[str, list[Outcome]] = {name: [] for name in contenders}
+    for number in range(times or count_rounds()):
         order = list(contenders) if number % 2 == 0 else list(contenders)[::-1]
         for name in order:
-            await _calm()
+            await _wait_for_calm()
             outcome = await contenders[name]()
-            found[name].append(outcome)
+            outcomes[name].append(outcome)
             _console.print(f"  round {number + 1}, {name}: {outcome}", style="dim")
-    return found
+    return outcomes
 
 
-async def _calm() -> None:
+async def _wait_for_calm() -> None:
     """Wait while something else keeps the machine busy, but no longer than BENCH_PATIENCE seconds."""
     until = time.monotonic() + float(os.environ.get("BENCH_PATIENCE", "10"))
     while time.monotonic() < until:
         before = machine_seconds()
-        await asyncio.sleep(_LOOK)
-        if (machine_seconds() - before) / _LOOK < _BUSY_CORES:
+        await asyncio.sleep(_LOOK_SECONDS)
+        if (machine_seconds() - before) / _LOOK_SECONDS < _BUSY_CORES:
             return
 
 
-def middle(values: list[float]) -> float:
+def median_or_nan(values: list[float]) -> float:
     """The median; not a number where there are none."""
     return median(values) if values else float("nan")

@@ -17,12 +17,12 @@ class BenchFailed(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Shots:
+class WrkResult:
     """What wrk saw: answered requests, over how long, how many of them not 2xx, and how long they took."""
 
     requests: int
     microseconds: int
-    bad: int
+    refused: int
     broken: int
     p50: int
     p99: int
@@ -34,25 +34,25 @@ def require_wrk() -> None:
         raise BenchFailed("wrk is needed to load over HTTP: install it")
 
 
-async def shoot(
+async def run_wrk(
     script: Path, port: int, connections: int, seconds: float, bodies: str, headers: dict[str, str], path: str
-) -> Shots:
+) -> WrkResult:
     """POST `bodies` (MARK becomes the request's number) for so long. BenchFailed where one is refused."""
-    script.write_text(_script(bodies, headers, path, port))
+    script.write_text(_make_script(bodies, headers, path, port))
     argv = ["-t1", "-T30s", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", str(script)]
     url = f"http://127.0.0.1:{port}{path}"
     child = await asyncio.create_subprocess_exec("wrk", *argv, url, stdout=asyncio.subprocess.PIPE)
-    words = (await child.communicate())[0].decode()
-    told = [line for line in words.splitlines() if line.startswith("{")]
-    if not told:
-        raise BenchFailed(f"wrk ended with {child.returncode}: {words[-500:]}")
-    shots = msgspec.json.decode(told[0], type=Shots)
-    if shots.bad or shots.broken or not shots.requests:
-        raise BenchFailed(f"refused or broken: {shots}")
-    return shots
+    output = (await child.communicate())[0].decode()
+    lines = [line for line in output.splitlines() if line.startswith("{")]
+    if not lines:
+        raise BenchFailed(f"wrk ended with {child.returncode}: {output[-500:]}")
+    result = msgspec.json.decode(lines[0], type=WrkResult)
+    if result.refused or result.broken or not result.requests:
+        raise BenchFailed(f"refused or broken: {result}")
+    return result
 
 
-def _script(bodies: str, headers: dict[str, str], path: str, port: int) -> str:
+def _make_script(bodies: str, headers: dict[str, str], path: str, port: int) -> str:
     """Lua that joins the parts around the number anew for each request."""
     head = "".join(f"{name}: {value}\\r\\n" for name, value in headers.items())
     return _LUA % {
@@ -81,7 +81,7 @@ request = function()
 end
 done = function(summary, latency)
   local e = summary.errors
-  print(string.format('{"requests":%%d,"microseconds":%%d,"bad":%%d,"broken":%%d,"p50":%%d,"p99":%%d}',
+  print(string.format('{"requests":%%d,"microseconds":%%d,"refused":%%d,"broken":%%d,"p50":%%d,"p99":%%d}',
     summary.requests, summary.duration, e.status, e.connect + e.read + e.write + e.timeout,
     latency:percentile(50), latency:percentile(99)))
 end

@@ -21,7 +21,7 @@ DASHBOARDS = "deploy/grafana/dashboards"
 def build_documents() -> dict[str, str]:
     """File name below the project's folder → what it should hold."""
     from guanjia.dashboards.documents import (
-        dashboards,  # the kit that makes them is there for development only
+        build_dashboards,  # the kit that makes them is there for development only
     )
 
     with tempfile.TemporaryDirectory() as folder:
@@ -33,7 +33,7 @@ def build_documents() -> dict[str, str]:
         "docs/workflows.md": render_workflows(),
         "docs/openapi.json": _json(openapi.build_document("Guanjia", VERSION, endpoints)),
         "docs/asyncapi.json": _json(asyncapi.build_document(VERSION)),
-    } | {f"{DASHBOARDS}/{name}": text for name, text in dashboards().items()}
+    } | {f"{DASHBOARDS}/{name}": text for name, text in build_dashboards().items()}
 
 
 def find_outdated() -> list[str]:

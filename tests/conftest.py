@@ -22,10 +22,10 @@ STACK = pytest.StashKey[contextlib.ExitStack]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    servers.keep_settings_apart()
+    servers.hide_settings()
     configure_logging("WARNING")
     stack = contextlib.ExitStack()
-    stack.enter_context(servers.supervised())
+    stack.enter_context(servers.run_supervisor())
     config.stash[STACK] = stack
 
 

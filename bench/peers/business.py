@@ -70,21 +70,21 @@ SELECT version FROM c
 """
 
 
-def statement(step: int) -> str:
+def get_statement(step: int) -> str:
     """The statement of that step, from 0: the first opens the case, assigned."""
     return STEP if step else OPEN
 
 
-def values(case: str, step: int, demand: str) -> tuple[Any, ...]:
+def make_values(case: str, step: int, demand: str) -> tuple[Any, ...]:
     """Its values. The first step stores the demand, every step tells it on, as the product's events do."""
     before, after = STATES[step], STATES[step + 1]
-    said = f'{{"by": "dispatch", "step": "{after}"}}'
+    history_data = f'{{"by": "dispatch", "step": "{after}"}}'
     due = DUE if after in TIMED else None
-    return uuid.UUID(case), step, after, before, said, f"case.{after}", demand, due
+    return uuid.UUID(case), step, after, before, history_data, f"case.{after}", demand, due
 
 
 async def take_step(pool: Any, case: str, step: int, demand: str) -> None:
     """Take a step over an asyncpg pool. RuntimeError where the case had moved on."""
     async with pool.acquire() as connection:
-        if await connection.fetchval(statement(step), *values(case, step, demand)) is None:
+        if await connection.fetchval(get_statement(step), *make_values(case, step, demand)) is None:
             raise RuntimeError(f"step {step} of {case} was taken before")

@@ -46,15 +46,15 @@ SELECT id FROM c
 """
 
 
-class Told(msgspec.Struct):
+class RepairMessage(msgspec.Struct):
     """A message: which case, how many steps it has taken, and its demand."""
 
     case: uuid.UUID
-    taken: int
+    steps_taken: int
     demand: dict[str, Any]
 
 
-class Loop:
+class BatchLoop:
     """Consumes, commits, publishes, acknowledges: one set after another."""
 
     def __init__(self, steps: int, publish: Any, channel: Any, connection: Any) -> None:
@@ -62,16 +62,16 @@ class Loop:
         self.done: dict[uuid.UUID, asyncio.Future[None]] = {}
         self.queue: asyncio.Queue[Any] = asyncio.Queue()
         self._publish, self._channel, self._connection = publish, channel, connection
-        self._encode, self._decode = msgspec.json.Encoder().encode, msgspec.json.Decoder(Told).decode
+        self._encode, self._decode = msgspec.json.Encoder().encode, msgspec.json.Decoder(RepairMessage).decode
 
-    async def begin(self, case: str) -> None:
+    async def run_repair(self, case: str) -> None:
         """A course: publish the demand, wait for the last step."""
         id_ = uuid.UUID(case)
         self.done[id_] = finished = asyncio.get_running_loop().create_future()
-        await self._publish(self._encode(Told(id_, 0, demand(1))))
+        await self._publish(self._encode(RepairMessage(id_, 0, demand(1))))
         await finished
 
-    async def take(self, message: Any) -> None:
+    async def enqueue(self, message: Any) -> None:
         """Queue a delivery."""
         self.queue.put_nowait(message)
 
@@ -81,54 +81,56 @@ class Loop:
             deliveries = [await self.queue.get()]
             while len(deliveries) < BATCH and not self.queue.empty():
                 deliveries.append(self.queue.get_nowait())
-            told = {one.case: one for one in (self._decode(delivery.body) for delivery in deliveries)}
+            messages = {
+                message.case: message for message in (self._decode(delivery.body) for delivery in deliveries)
+            }
             async with self._connection.transaction():
-                advanced = await self._commit(told)
+                advanced = await self._commit(messages)
             await asyncio.gather(*(self._publish(body) for last, _, body in advanced if not last))
             await self._channel.basic_ack(deliveries[-1].delivery_tag, multiple=True, wait=False)
             for last, case, _ in advanced:
                 if last:
                     self.done.pop(case).set_result(None)
 
-    async def _commit(self, told: dict[uuid.UUID, Told]) -> list[tuple[bool, uuid.UUID, bytes]]:
-        fresh = [one for one in told.values() if one.taken == 0]
-        if fresh:
-            bodies = [self._encode(one.demand).decode() for one in fresh]
-            await self._connection.execute(_OPEN, [one.case for one in fresh], bodies)
+    async def _commit(self, messages: dict[uuid.UUID, RepairMessage]) -> list[tuple[bool, uuid.UUID, bytes]]:
+        new = [message for message in messages.values() if message.steps_taken == 0]
+        if new:
+            bodies = [self._encode(message.demand).decode() for message in new]
+            await self._connection.execute(_OPEN, [message.case for message in new], bodies)
         rows, advanced = [], []
-        for row in await self._connection.fetch(_LOAD, list(told)):
-            one = told[row["id"]]
-            if row["version"] == one.taken:
-                following = Told(one.case, one.taken + 1, one.demand)
-                body = self._encode(following)
-                rows.append(business.values(str(one.case), one.taken, body.decode()))
-                advanced.append((following.taken == self.steps, one.case, body))
+        for row in await self._connection.fetch(_LOAD, list(messages)):
+            message = messages[row["id"]]
+            if row["version"] == message.steps_taken:
+                next_message = RepairMessage(message.case, message.steps_taken + 1, message.demand)
+                body = self._encode(next_message)
+                rows.append(business.make_values(str(message.case), message.steps_taken, body.decode()))
+                advanced.append((next_message.steps_taken == self.steps, message.case, body))
         if rows:
             await self._connection.fetch(_ADVANCE, *(list(column) for column in zip(*rows, strict=True)))
         return advanced
 
 
-async def main(chosen: argparse.Namespace) -> None:
+async def main(options: argparse.Namespace) -> None:
     """Run courses."""
     database = await asyncpg.connect(workload.database_url())
     await database.execute(business.DDL)
-    speaking = await aio_pika.connect_robust(workload.amqp_url())
-    exchange = (await speaking.channel(publisher_confirms=True)).default_exchange
-    hearing = await (await aiormq.connect(workload.amqp_url())).channel(publisher_confirms=False)
-    await hearing.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
-    await hearing.basic_qos(prefetch_count=3 * BATCH)
+    publishing = await aio_pika.connect_robust(workload.amqp_url())
+    exchange = (await publishing.channel(publisher_confirms=True)).default_exchange
+    consuming = await (await aiormq.connect(workload.amqp_url())).channel(publisher_confirms=False)
+    await consuming.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
+    await consuming.basic_qos(prefetch_count=3 * BATCH)
 
     async def publish(body: bytes) -> None:
         message = aio_pika.Message(body, delivery_mode=2, content_type="application/json")
         await exchange.publish(message, QUEUE)
 
-    loop = Loop(chosen.steps, publish, hearing, database)
+    loop = BatchLoop(options.steps, publish, consuming, database)
     running = asyncio.create_task(loop.run())
-    await hearing.basic_consume(QUEUE, loop.take)
-    await workload.conduct(loop.begin, chosen)
-    workload.leave()
+    await consuming.basic_consume(QUEUE, loop.enqueue)
+    await workload.run_workload(loop.run_repair, options)
+    workload.exit_now()
     await running
 
 
 if __name__ == "__main__":
-    uvloop.run(main(workload.options()))
+    uvloop.run(main(workload.parse_options()))

@@ -29,41 +29,41 @@ app.conf.update(
     worker_send_task_events=False,
     worker_hijack_root_logger=False,
 )
-_held: dict[str, Any] = {}
+_connections: dict[str, Any] = {}
 
 
 def _connection() -> Any:
     """This process's connection to the database."""
-    if "database" not in _held:
+    if "database" not in _connections:
         url = os.environ["BENCH_DATABASE_URL"]
-        _held["database"] = psycopg.connect(url, autocommit=True, prepare_threshold=0)
-    return _held["database"]
+        _connections["database"] = psycopg.connect(url, autocommit=True, prepare_threshold=0)
+    return _connections["database"]
 
 
-def _numbered(statement: str) -> str:
+def _name_parameters(statement: str) -> str:
     """`statement` with psycopg's names for its values."""
     return re.sub(r"\$(\d)", r"%(v\1)s", statement)
 
 
-_STATEMENTS = [_numbered(business.statement(step)) for step in range(business.STEPS)]
+_STATEMENTS = [_name_parameters(business.get_statement(step)) for step in range(business.STEPS)]
 
 
 @app.task(name="step", acks_late=True)
 def step(case: str, number: int, steps: int, demand: str) -> None:
     """One transition, and the next task; the last tells that the case is through."""
-    named = {f"v{at}": value for at, value in enumerate(business.values(case, number, demand), 1)}
-    if _connection().execute(_STATEMENTS[number], named, prepare=True).fetchone() is None:
+    parameters = {f"v{at}": value for at, value in enumerate(business.make_values(case, number, demand), 1)}
+    if _connection().execute(_STATEMENTS[number], parameters, prepare=True).fetchone() is None:
         raise RuntimeError(f"step {number} of {case} was taken before")
     if number + 1 < steps:
         step.apply_async((case, number + 1, steps, demand))
     else:
-        _tell(case)
+        _publish_done(case)
 
 
-def _tell(case: str) -> None:
-    if "producer" not in _held:
-        _held["producer"] = Producer(Connection(AMQP_URL).channel())
-    _held["producer"].publish(
+def _publish_done(case: str) -> None:
+    if "producer" not in _connections:
+        _connections["producer"] = Producer(Connection(AMQP_URL).channel())
+    _connections["producer"].publish(
         case, routing_key=DONE, exchange="", delivery_mode=1, serializer="raw", content_type="text/plain",
         content_encoding="utf-8",
     )  # fmt: skip

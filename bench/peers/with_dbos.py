@@ -29,24 +29,24 @@ async def repair(case: str, steps: int, demand: str) -> str:
     return case
 
 
-async def main(chosen: argparse.Namespace) -> None:
+async def main(options: argparse.Namespace) -> None:
     """Run courses."""
     global _pool
     async with asyncpg.create_pool(
-        workload.database_url(), min_size=8, max_size=8, init=None, reset=_keep
+        workload.database_url(), min_size=8, max_size=8, init=None, reset=_keep_session
     ) as _pool:
         await _pool.execute(business.DDL)
         demand = demand_json(1)
 
-        async def whole(case: str) -> None:
+        async def run_repair(case: str) -> None:
             with SetWorkflowID(case):
-                handle = await DBOS.start_workflow_async(repair, case, chosen.steps, demand)
+                handle = await DBOS.start_workflow_async(repair, case, options.steps, demand)
             await handle.get_result()
 
-        await workload.conduct(whole, chosen)
+        await workload.run_workload(run_repair, options)
 
 
-async def _keep(_: Any) -> None:
+async def _keep_session(_: Any) -> None:
     """Sessions are not reset when they come back to the pool: it costs a third of short statements."""
 
 
@@ -61,5 +61,5 @@ if __name__ == "__main__":
         }
     )
     DBOS.launch()
-    uvloop.run(main(workload.options()))
-    workload.leave()
+    uvloop.run(main(workload.parse_options()))
+    workload.exit_now()

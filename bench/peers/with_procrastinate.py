@@ -30,17 +30,17 @@ async def step(case: str, number: int, steps: int, demand: str) -> None:
         _done.pop(case).set_result(None)
 
 
-async def main(chosen: argparse.Namespace) -> None:
+async def main(options: argparse.Namespace) -> None:
     """Run courses, worker and starter in one process."""
     global _pool
     logging.disable(logging.CRITICAL)
     async with (
-        asyncpg.create_pool(workload.database_url(), min_size=8, max_size=8, reset=_keep) as _pool,
+        asyncpg.create_pool(workload.database_url(), min_size=8, max_size=8, reset=_keep_session) as _pool,
         app.open_async(),
     ):
         await _pool.execute(business.DDL)
         await app.schema_manager.apply_schema_async()
-        working = asyncio.create_task(
+        worker = asyncio.create_task(
             app.run_worker_async(
                 concurrency=CONCURRENCY, install_signal_handlers=False, fetch_job_polling_interval=0.5
             )
@@ -48,19 +48,19 @@ async def main(chosen: argparse.Namespace) -> None:
         await asyncio.sleep(0.5)
         demand = demand_json(1)
 
-        async def whole(case: str) -> None:
+        async def run_repair(case: str) -> None:
             _done[case] = finished = asyncio.get_running_loop().create_future()
-            await step.defer_async(case=case, number=0, steps=chosen.steps, demand=demand)
+            await step.defer_async(case=case, number=0, steps=options.steps, demand=demand)
             await finished
 
-        await workload.conduct(whole, chosen)
-        workload.leave()
-        await working
+        await workload.run_workload(run_repair, options)
+        workload.exit_now()
+        await worker
 
 
-async def _keep(_: Any) -> None:
+async def _keep_session(_: Any) -> None:
     """Sessions are not reset when they come back to the pool: it costs a third of short statements."""
 
 
 if __name__ == "__main__":
-    uvloop.run(main(workload.options()))
+    uvloop.run(main(workload.parse_options()))

@@ -16,10 +16,10 @@ from typing import Any
 
 WARM_UP = 20
 _LONGEST_TAIL = 60.0
-Course = Callable[[str], Awaitable[None]]
+Repair = Callable[[str], Awaitable[None]]
 
 
-def options() -> argparse.Namespace:
+def parse_options() -> argparse.Namespace:
     """--seconds to run for; --inflight at once, or --rate a second; --steps of each course."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=5)
@@ -46,25 +46,25 @@ def new_case() -> str:
     return str(uuid.UUID(bytes=bytes(data)))
 
 
-async def conduct(course: Course, chosen: argparse.Namespace) -> None:
+async def run_workload(run_repair: Repair, options: argparse.Namespace) -> None:
     """Warm up, report ready, run when told, tell the outcome, and stay until told to leave."""
     for _ in range(WARM_UP):
-        await course(new_case())
-    await _say("ready")
-    taken: list[float] = []
+        await run_repair(new_case())
+    await _print_and_wait("ready")
+    durations: list[float] = []
     started = time.perf_counter()
-    if chosen.rate:
-        await _open_loop(course, chosen.rate, chosen.seconds, taken)
+    if options.rate:
+        await _open_loop(run_repair, options.rate, options.seconds, durations)
     else:
-        await _closed_loop(course, chosen.inflight, chosen.seconds, taken)
+        await _closed_loop(run_repair, options.inflight, options.seconds, durations)
     seconds = time.perf_counter() - started
-    outcome = {"courses": len(taken), "seconds": seconds, "everything": len(taken) + WARM_UP}
-    await _say(json.dumps({**outcome, **percentiles(taken)}))
+    result = {"repairs": len(durations), "seconds": seconds, "total": len(durations) + WARM_UP}
+    await _print_and_wait(json.dumps({**result, **percentiles(durations)}))
 
 
-def percentiles(taken: list[float]) -> dict[str, float]:
+def percentiles(durations: list[float]) -> dict[str, float]:
     """p50 and p99 of so many seconds, in milliseconds."""
-    ordered = sorted(taken) or [float("nan")]
+    ordered = sorted(durations) or [float("nan")]
     at = {name: ordered[min(len(ordered) - 1, int(len(ordered) * part))] for name, part in _PARTS.items()}
     return {name: seconds * 1e3 for name, seconds in at.items()}
 
@@ -72,40 +72,40 @@ def percentiles(taken: list[float]) -> dict[str, float]:
 _PARTS = {"p50": 0.5, "p99": 0.99}
 
 
-async def _say(what: str) -> None:
+async def _print_and_wait(line: str) -> None:
     """One line out, then wait for one line in."""
-    print(what, flush=True)
+    print(line, flush=True)
     await asyncio.to_thread(sys.stdin.readline)
 
 
-async def _closed_loop(course: Course, inflight: int, seconds: float, taken: list[float]) -> None:
+async def _closed_loop(run_repair: Repair, inflight: int, seconds: float, durations: list[float]) -> None:
     until = time.perf_counter() + seconds
 
-    async def one_after_another() -> None:
+    async def repair_in_turn() -> None:
         while (started := time.perf_counter()) < until:
-            await course(new_case())
-            taken.append(time.perf_counter() - started)
+            await run_repair(new_case())
+            durations.append(time.perf_counter() - started)
 
     async with asyncio.timeout(seconds + _LONGEST_TAIL):
-        await asyncio.gather(*(one_after_another() for _ in range(inflight)))
+        await asyncio.gather(*(repair_in_turn() for _ in range(inflight)))
 
 
-async def _open_loop(course: Course, rate: float, seconds: float, taken: list[float]) -> None:
-    async def timed(due: float) -> None:
-        await course(new_case())
-        taken.append(time.perf_counter() - due)
+async def _open_loop(run_repair: Repair, rate: float, seconds: float, durations: list[float]) -> None:
+    async def run_timed(due: float) -> None:
+        await run_repair(new_case())
+        durations.append(time.perf_counter() - due)
 
     started, running = time.perf_counter(), set[asyncio.Task[Any]]()
     for number in range(int(rate * seconds)):
         due = started + number / rate
-        if (early := due - time.perf_counter()) > 0:
-            await asyncio.sleep(early)
-        running.add(asyncio.create_task(timed(due)))
+        if (wait := due - time.perf_counter()) > 0:
+            await asyncio.sleep(wait)
+        running.add(asyncio.create_task(run_timed(due)))
     async with asyncio.timeout(_LONGEST_TAIL):
         await asyncio.gather(*running)
 
 
-def leave() -> None:
+def exit_now() -> None:
     """End at once: libraries' background threads are not waited for."""
     sys.stdout.flush()
     os._exit(0)

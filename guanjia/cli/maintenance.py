@@ -1,9 +1,11 @@
 """What an operator does to a service's data from the command line, beside the services that run."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
 
-from sqlalchemy import Row
+import msgspec
+from msgspec import Struct
 
 from guanjia.process import Process
 from services.kpi.operations.items import rebuild_items
@@ -11,51 +13,57 @@ from shared.database.migrations import upgrade
 from shared.messaging import replay
 from shared.service import Service
 from shared.settings import Settings
+from shared.telemetry import configure_logging
 
 
-async def open_service(settings: Settings, name: str) -> Service:
-    """A service whose data is at hand and that does nothing by itself; its database is to be disposed of."""
-    service = Process([name], settings).services[0]
-    await upgrade(service.database, service.metadata)
-    return service
+class DeadLetterSummary(Struct, frozen=True):
+    """A dead letter without its body, which may hold personal data."""
+
+    id: str
+    queue: str
+    died_at: datetime
+    attempts: int
+    reason: str
+
+
+@asynccontextmanager
+async def open_service(settings: Settings, name: str) -> AsyncIterator[Service]:
+    """A service by itself on its migrated database, neither listening nor working; closed afterwards."""
+    configure_logging("WARNING")
+    process = Process([name], settings)
+    service = process.services[0]
+    try:
+        await upgrade(service.database, service.metadata)
+        yield service
+    finally:
+        await process.stop()
 
 
 async def rebuild_rates(settings: Settings) -> int:
     """Count every rate anew from the stored events; how many subjects were counted."""
-    service = await open_service(settings, "kpi")
-    try:
+    async with open_service(settings, "kpi") as service:
         return await rebuild_items(service)
-    finally:
-        await service.database.dispose()
 
 
 async def list_dead_letters(
     settings: Settings, name: str, queue: str | None, reason: str | None, limit: int
-) -> Sequence[Row[Any]]:
-    """A service's dead letters."""
-    service = await open_service(settings, name)
-    try:
-        async with service.database.snapshot() as connection:
-            return await service.dead_letters.list_pending(connection, queue, reason, limit)
-    finally:
-        await service.database.dispose()
+) -> Sequence[DeadLetterSummary]:
+    """A service's dead letters that were not replayed, the oldest first."""
+    async with open_service(settings, name) as service, service.database.snapshot() as connection:
+        rows = await service.dead_letters.list_pending(connection, queue, reason, limit)
+        return [msgspec.convert(row, DeadLetterSummary, from_attributes=True) for row in rows]
 
 
 async def replay_dead_letters(
     settings: Settings, name: str, queue: str | None, reason: str | None, limit: int
 ) -> tuple[int, int]:
-    """Take dead letters once more: how many were taken, and how many came back."""
-    process = Process([name], settings)
-    service = process.services[0]
-    await service.bus.start({})
-    try:
-        await upgrade(service.database, service.metadata)
+    """Replay dead letters: how many were taken, and how many the service has then."""
+    async with open_service(settings, name) as service:
+        await service.bus.start({})
         await service.prepare()
-        taken = await replay.replay_dead_letters(service, queue, reason, limit)
+        replayed = await replay.replay_dead_letters(service, queue, reason, limit)
         while await service.relay.send_batch():
             pass
         async with service.database.snapshot() as connection:
-            left = sum((await service.dead_letters.count_by_queue(connection)).values())
-        return taken, left
-    finally:
-        await process.stop()
+            remaining = sum((await service.dead_letters.count_by_queue(connection)).values())
+        return replayed, remaining

@@ -52,11 +52,8 @@ def print_report(
 async def _read_report(period: str | None, property_id: str, language: str) -> Report:
     from guanjia.cli.maintenance import open_service
 
-    service = await open_service(Settings(), "kpi")
-    try:
+    async with open_service(Settings(), "kpi") as service:
         return await load_report(service, period, property_id, language)
-    finally:
-        await service.database.dispose()
 
 
 async def load_report(service: "Host", text: str | None, property_id: str, language: str) -> Report:

@@ -1,6 +1,5 @@
-"""The command `guanjia simulate`, and the offer to do it at the very first start."""
+"""The command `guanjia run_simulation`, and the offer to do it at the very first start."""
 
-import asyncio
 import gc
 import sys
 from collections.abc import Iterator
@@ -9,18 +8,16 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.prompt import Confirm
 from rich.table import Table
 
+from guanjia.cli.terminal import console, fail, run
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from guanjia.simulation.life import Lived
+    from guanjia.simulation.simulation import SimulationProgress
     from guanjia.simulation.span import Rates
-
-_console = Console(highlight=False)
 
 
 def simulate(
@@ -37,76 +34,72 @@ def simulate(
 
     Nothing of your own data is touched; `--remove` takes it all away again.
     """
-    from guanjia.simulation.run import Refused, present, take_away
+    from guanjia.simulation.run import SimulationRefused, current_minute, remove_simulation
     from guanjia.simulation.simulated_property import PROPERTY
     from shared.properties.loader import PropertyInvalid
 
     try:
         if remove:
-            count = asyncio.run(take_away(Settings()))
-            _console.print(f"已删除 {count} 行模拟数据。 Removed {count} rows of {PROPERTY}.")
+            count = run(remove_simulation(Settings()))
+            console.print(f"已删除 {count} 行模拟数据。 Removed {count} rows of {PROPERTY}.")
         else:
-            _show(_lived(seed, days, present(until)))
-    except (Refused, PropertyInvalid) as reason:
-        Console(stderr=True, highlight=False).print(str(reason), soft_wrap=True)
-        raise typer.Exit(1) from None
+            _print_rates(_simulate_with_progress(seed, days, current_minute(until)))
+    except (SimulationRefused, PropertyInvalid) as refusal:
+        fail(refusal)
 
 
-def offer(settings: Settings) -> None:
-    """At the very first start, where a person sits at a terminal: shall there be life in it? Else nothing."""
+def offer_simulation(settings: Settings) -> None:
+    """At the very first start ask a person at a terminal whether to begin with a simulated month."""
     first = not settings.database_url and not (settings.data_dir / "intake.db").exists()
     if not first or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return
-    from guanjia.simulation.run import Refused, present
+    from guanjia.simulation.run import SimulationRefused, current_minute
 
     question = (
         "先模拟一个月的数据看看吗？约一分钟，随时可删除。 Begin with a simulated month (about a minute)?"
     )
     if Confirm.ask(question, default=True):
         try:
-            _lived(1, 30, present())
-        except Refused as reason:
-            _console.print(str(reason), soft_wrap=True)
+            _simulate_with_progress(1, 30, current_minute())
+        except SimulationRefused as refusal:
+            console.print(str(refusal), soft_wrap=True)
 
 
-def _lived(seed: int, days: int, until: datetime) -> "Rates":
-    """Live it, with the progress shown."""
-    import uvloop
-
-    from guanjia.simulation.run import check
-    from guanjia.simulation.run import simulate as run
+def _simulate_with_progress(seed: int, days: int, until: datetime) -> "Rates":
+    """Simulate with the progress shown; the rates at the end."""
+    from guanjia.simulation.run import check_simulation_allowed, run_simulation
     from shared.telemetry import configure_logging
 
     configure_logging("ERROR")
     gc.set_threshold(50_000, 20, 50)  # many small objects live for long: the default looks at them too often
-    uvloop.run(check(Settings()))
+    run(check_simulation_allowed(Settings()))
     with _progress(days, until) as report:
-        return uvloop.run(run(Settings(), seed, days, until, report))
+        return run(run_simulation(Settings(), seed, days, until, report))
 
 
 @contextmanager
-def _progress(days: int, until: datetime) -> Iterator["_Report"]:
+def _progress(days: int, until: datetime) -> Iterator["_ProgressReport"]:
     columns = ("{task.description}", "{task.fields[events]} 事件 events, {task.fields[cases]} 工单 cases")
     texts = [TextColumn(column) for column in columns]
-    with Progress(texts[0], BarColumn(), texts[1], TimeElapsedColumn(), console=_console) as progress:
-        yield _Report(progress, days, until)
+    with Progress(texts[0], BarColumn(), texts[1], TimeElapsedColumn(), console=console) as progress:
+        yield _ProgressReport(progress, days, until)
 
 
-class _Report:
+class _ProgressReport:
     """Shows how far it is."""
 
     def __init__(self, progress: Progress, days: int, until: datetime) -> None:
         self._progress, self._start = progress, until - timedelta(days=days)
         self._task = progress.add_task("模拟 simulating", total=days, events=0, cases=0)
 
-    def __call__(self, lived: "Lived") -> None:
-        days = (lived.now - self._start) / timedelta(days=1)
-        events, cases = lived.counts.get("events", 0), lived.counts.get("cases", 0)
-        day = f"{lived.now:%m-%d}"
+    def __call__(self, progress: "SimulationProgress") -> None:
+        days = (progress.now - self._start) / timedelta(days=1)
+        events, cases = progress.counts.get("events", 0), progress.counts.get("cases", 0)
+        day = f"{progress.now:%m-%d}"
         self._progress.update(self._task, completed=days, description=day, events=events, cases=cases)
 
 
-def _show(rates: "Rates") -> None:
+def _print_rates(rates: "Rates") -> None:
     """The rates of the last thirty days, and how to go on."""
     from guanjia.simulation.simulated_property import PROPERTY
     from services.kpi.domain.rates import RATES
@@ -115,5 +108,5 @@ def _show(rates: "Rates") -> None:
     for kpi, numerator, denominator in rates["rolling_30d"]:
         share = f"{100 * float(numerator) / float(denominator):.2f} %" if float(denominator) else "–"
         table.add_row(" ".join(RATES[kpi].name), numerator, denominator, share)
-    _console.print(table)
-    _console.print(f"模拟项目 simulated property: {PROPERTY}；guanjia simulate --remove 可删除 removes it")
+    console.print(table)
+    console.print(f"模拟项目 simulated property: {PROPERTY}；guanjia simulate --remove 可删除 removes it")

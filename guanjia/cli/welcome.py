@@ -1,33 +1,31 @@
 """What a person sees when the services are up: where to look and how to sign in."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from shared.auth import admin_identity
-from shared.service import secret_and_keyring
+from guanjia.cli.terminal import console
+from shared.auth import Keyring, admin_identity
 from shared.settings import Settings
 
-_console = Console(highlight=False)
+if TYPE_CHECKING:
+    from guanjia.process import Process
 
 
-def sign_in_link(settings: Settings) -> str:
+def build_sign_in_link(settings: Settings, keyring: Keyring) -> str:
     """A link for the administrator; the code is behind `#`, so that no server sees it in a URL."""
-    _, keyring = secret_and_keyring(settings)
     return f"{settings.origin}/sign-in#{keyring.code(admin_identity('sign-in'))}"
 
 
-async def greet(process: Any) -> None:
+async def greet(process: "Process") -> None:
     """Say where to look; at the very first start also the administrator's key, once."""
-    settings: Settings = process.settings
+    origin = process.settings.origin
     names = ", ".join(service.name for service in process.services)
-    _console.print(f"\n[bold]管家 Guanjia[/] {settings.origin}  ({names})")
+    console.print(f"\n[bold]管家 Guanjia[/] {origin}  ({names})")
     if len(process.services) > 1:
-        _console.print(f"  看板 board    {settings.origin}/")
-        _console.print(f"  指标 rates    {settings.origin}/rates")
-        link = f"{settings.origin}/sign-in#{process.keyring.code(admin_identity('sign-in'))}"
-        _console.print(f"  登录 sign in  {link}", soft_wrap=True)
+        console.print(f"  看板 board    {origin}/")
+        console.print(f"  指标 rates    {origin}/rates")
+        link = build_sign_in_link(process.settings, process.keyring)
+        console.print(f"  登录 sign in  {link}", soft_wrap=True)
     if process.secret.made_now:
         _, key = process.keyring.issue("admin", ["admin"], None, None)
-        _console.print(f"  管理员密钥（仅显示一次） admin key, shown once:\n  {key}", soft_wrap=True)
-    _console.print("  Ctrl-C 结束 ends it\n")
+        console.print(f"  管理员密钥（仅显示一次） admin key, shown once:\n  {key}", soft_wrap=True)
+    console.print("  Ctrl-C 结束 ends it\n")

@@ -1,12 +1,11 @@
 """`guanjia workflow`: what an operator does with workflow files."""
 
 import typer
-from rich.console import Console
 
+from guanjia.cli.terminal import console
 from shared.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Workflow files | 工作流文件")
-_console = Console(highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -19,8 +18,12 @@ def check() -> None:
     wrong = {refused.file for refused in mistakes}
     for file, flow in workflows.items():
         if file not in wrong:
-            _console.print(f"ok  {file}: {flow.name} {flow.version}: {', '.join(flow.kinds)}", markup=False)
+            console.print(
+                f"ok  {file}: {flow.name} {flow.version}: {', '.join(flow.kinds)}",
+                markup=False,
+                soft_wrap=True,
+            )
     for refused in mistakes:
-        _console.print(str(refused), markup=False)
+        console.print(str(refused), markup=False, soft_wrap=True)
     if mistakes:
         raise typer.Exit(1)

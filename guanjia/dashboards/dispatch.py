@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.builders import dashboard, stat, timeseries
 
-from guanjia.dashboards.panels import Query, board, curve, grown, metric, number, properties
+from guanjia.dashboards.panels import Query, board, curve, growth, metric, number, properties
 
 THESE = 'property=~"$property"'
 OPEN = metric("guanjia_cases_open", "property, kind, state", THESE)
@@ -10,26 +10,26 @@ LEAD = "guanjia_demand_lead_time_seconds"
 HOUR = 3600
 
 
-def dispatch() -> dashboard.Dashboard:
+def build_dispatch_dashboard() -> dashboard.Dashboard:
     """All of it."""
-    made = board(
+    built = board(
         "guanjia-dispatch",
         "派单 · Dispatch",
         "在办工单、时限、回访与办理时长。 Open cases, deadlines, follow-ups and lead time, live.",
         since="now-6h",
         refresh="5s",
     ).variables([properties(several=True)])
-    for panel in _now():
-        made.with_panel(panel)
-    for course in _course():
-        made.with_panel(course)
-    return made
+    for panel in _current_panels():
+        built.with_panel(panel)
+    for trend in _trend_panels():
+        built.with_panel(trend)
+    return built
 
 
-def _now() -> list[stat.Panel]:
+def _current_panels() -> list[stat.Panel]:
     waiting = metric("guanjia_cases_open", "property, kind, state", f'{THESE},kind="repair",state="reported"')
     overdue = metric("guanjia_followups_overdue", "property, kind", THESE)
-    missed = f"sum({grown(_deadlines('missed'), '1h')})"
+    missed = f"sum({growth(_deadlines('missed'), '1h')})"
     return [
         number("在办 · open", Query(f"sum({OPEN}) or vector(0)")),
         number("报修待派 · repairs nobody has", Query(f"sum({waiting}) or vector(0)"), bad_above=1),
@@ -50,8 +50,8 @@ def _now() -> list[stat.Panel]:
     ]
 
 
-def _course() -> list[timeseries.Panel]:
-    ended = f"sum by (outcome) ({grown(_deadlines(), '$__rate_interval')})"
+def _trend_panels() -> list[timeseries.Panel]:
+    ended = f"sum by (outcome) ({growth(_deadlines(), '$__rate_interval')})"
     done = f"sum(rate({LEAD}_count[$__rate_interval])) * {HOUR}"
     return [
         curve("在办，按状态 · open by state", Query(f"sum by (state) ({OPEN})", "{{state}}"), stacked=True),

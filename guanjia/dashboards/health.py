@@ -8,26 +8,26 @@ OURS = 'job=~"intake|dispatch|survey|kpi"'
 COPY = "{{job}} {{instance}}"
 
 
-def health() -> dashboard.Dashboard:
+def build_health_dashboard() -> dashboard.Dashboard:
     """All of it."""
-    made = board(
+    built = board(
         "guanjia-health",
         "系统 · Health",
         "服务、消息与资源。 Services, messages and resources.",
         since="now-1h",
         refresh="10s",
     )
-    for panel in _now():
-        made.with_panel(panel)
-    for title, panels in (("消息 · messages", _messages()), ("资源 · resources", _resources())):
-        made.with_row(dashboard.Row(title))
-        for course in panels:
-            made.with_panel(course)
-    return made
+    for panel in _current_panels():
+        built.with_panel(panel)
+    for title, panels in (("消息 · messages", _message_panels()), ("资源 · resources", _resource_panels())):
+        built.with_row(dashboard.Row(title))
+        for trend in panels:
+            built.with_panel(trend)
+    return built
 
 
-def _now() -> list[stat.Panel]:
-    letters = f"sum({metric('guanjia_dead_letters', 'queue')})"
+def _current_panels() -> list[stat.Panel]:
+    dead_letters = f"sum({metric('guanjia_dead_letters', 'queue')})"
     firing = 'count(ALERTS{alertstate="firing"}) or vector(0)'
     return [
         number(
@@ -35,7 +35,7 @@ def _now() -> list[stat.Panel]:
         ),
         number("告警 · alerts firing", Query(firing), bad_above=1),
         number("去向不明 · demands unaccounted for", Query("max(guanjia_demands_unaccounted)"), bad_above=1),
-        number("死信 · dead letters", Query(letters), bad_above=1),
+        number("死信 · dead letters", Query(dead_letters), bad_above=1),
         number(
             "最久未发 · oldest event unsent",
             Query("max(guanjia_outbox_oldest_seconds)"),
@@ -46,7 +46,7 @@ def _now() -> list[stat.Panel]:
     ]
 
 
-def _messages() -> list[timeseries.Panel]:
+def _message_panels() -> list[timeseries.Panel]:
     age = metric("guanjia_kpi_as_of_timestamp_seconds", "property")
     return [
         curve(
@@ -81,7 +81,7 @@ def _messages() -> list[timeseries.Panel]:
     ]
 
 
-def _resources() -> list[timeseries.Panel]:
+def _resource_panels() -> list[timeseries.Panel]:
     cpu = f"rate(process_cpu_seconds_total{{{OURS}}}[$__rate_interval])"
     return [
         curve("CPU", Query(cpu, COPY), unit="percentunit"),

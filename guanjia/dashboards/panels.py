@@ -46,13 +46,13 @@ def metric(name: str, by: str, where: str = "") -> str:
     return f"max by ({by}) ({name}{{{where}}})"
 
 
-def grown(counter: str, span: str) -> str:
+def growth(counter: str, span: str) -> str:
     """By how much a counter has grown within `span`; `increase` alone misses a series' first step."""
-    known, new = (
+    continued, begun = (
         f"increase({counter}[{span}]) and {counter} offset {span}",
         f"{counter} unless {counter} offset {span}",
     )
-    return f"({known}) or ({new})"
+    return f"({continued}) or ({begun})"
 
 
 def number(
@@ -105,13 +105,13 @@ def curve(
     if stacked:
         panel.stacking(common.StackingConfig().mode(StackingMode.NORMAL))
     if target:
-        panel.override_by_name(target, _dashed())
+        panel.override_by_name(target, _dash_overrides())
     for ref, query in zip("ABCDEFGH", queries, strict=False):
         panel.with_target(_target(query, ref).range())
     return panel
 
 
-def listing(
+def table_panel(
     title: str, columns: Mapping[str, Query], key: str, *, height: int = 10, width: int = FULL_WIDTH
 ) -> table.Panel:
     """A table as it is now: a row for every value of the label `key`, a column per query."""
@@ -119,7 +119,7 @@ def listing(
     panel = table.Panel().title(title).datasource(SOURCE).height(height).span(width)
     for ref, name in refs.items():
         panel.with_target(_target(columns[name], ref).instant().format(PromQueryFormat.TABLE))
-    hidden = {f"Time {place}": True for place in range(1, len(refs) + 1)} | {"Time": True}
+    hidden = {f"Time {index}": True for index in range(1, len(refs) + 1)} | {"Time": True}
     shown = {f"Value #{ref}": name for ref, name in refs.items()}
     panel.with_transformation(
         DataTransformerConfig(id_val="joinByField", options={"byField": key, "mode": "outer"})
@@ -130,12 +130,12 @@ def listing(
     return panel
 
 
-def named(words: Mapping[str, str], colors: Mapping[str, str] | None = None) -> list[ValueMap]:
-    """Values shown in words, and in colours where there are any."""
-    found = colors or {}
+def value_names(texts: Mapping[str, str], colors: Mapping[str, str] | None = None) -> list[ValueMap]:
+    """The mapping of values to the texts, and the colours, by which they are shown."""
+    color_by_value = colors or {}
     options = {
-        value: ValueMappingResult(text=text, color=found.get(value), index=place)
-        for place, (value, text) in enumerate(words.items())
+        value: ValueMappingResult(text=text, color=color_by_value.get(value), index=index)
+        for index, (value, text) in enumerate(texts.items())
     }
     return [ValueMap(options=options)]
 
@@ -202,7 +202,7 @@ def _legend() -> common.VizLegendOptions:
     )
 
 
-def _dashed() -> list[DynamicConfigValue]:
+def _dash_overrides() -> list[DynamicConfigValue]:
     return [
         DynamicConfigValue(id_val="custom.lineStyle", value={"fill": "dash", "dash": [8, 6]}),
         DynamicConfigValue(id_val="custom.fillOpacity", value=0),

@@ -9,11 +9,11 @@ from guanjia.dashboards.panels import (
     Query,
     board,
     curve,
-    listing,
     metric,
-    named,
     number,
     properties,
+    table_panel,
+    value_names,
 )
 from services.kpi.domain.rate import AREAS, BilingualText, Rate
 from services.kpi.domain.rates import RATES
@@ -93,16 +93,16 @@ def _table() -> table.Panel:
         "目标 · target": Query(metric("guanjia_kpi_target_ratio", "kpi, bound", HERE)),
         "结果 · result": Query(MET),
     }
-    made = listing("服务承诺指标 · the target rates", columns, "kpi", height=len(RATES) + 1)
+    made = table_panel("服务承诺指标 · the target rates", columns, "kpi", height=len(RATES) + 1)
     names = {kpi: _both(rate.name) for kpi, rate in RATES.items()}
-    made.override_by_name("kpi", [DynamicConfigValue(id_val="mappings", value=named(names))])
+    made.override_by_name("kpi", [DynamicConfigValue(id_val="mappings", value=value_names(names))])
     made.override_by_name(
         "bound",
-        [DynamicConfigValue(id_val="mappings", value=named({"min": "≥", "max": "≤"}))],
+        [DynamicConfigValue(id_val="mappings", value=value_names({"min": "≥", "max": "≤"}))],
     )
     for name in ("实际 · rate", "目标 · target"):
         made.override_by_name(name, [DynamicConfigValue(id_val="unit", value="percentunit")])
-    result = named({"1": "达标 · met", "0": "未达标 · missed"}, {"1": GOOD, "0": BAD})
+    result = value_names({"1": "达标 · met", "0": "未达标 · missed"}, {"1": GOOD, "0": BAD})
     made.override_by_name(
         "结果 · result",
         [

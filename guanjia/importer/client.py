@@ -1,20 +1,46 @@
-"""The HTTP door as the importer uses it: batches of events, then actions; passing trouble is waited out."""
+"""The HTTP interface as the importer uses it: batches of events, then actions; outages are waited out."""
 
 import asyncio
 import hashlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, Self
+from typing import Self
 
 import httpx
 import msgspec
+from msgspec import Struct
 
 from guanjia.importer.log_rows import LoggedCase
 
-PASSING = {408, 425, 429, 500, 502, 503, 504}
+TEMPORARY_STATUSES = {408, 425, 429, 500, 502, 503, 504}
+
+
+class _FieldError(Struct):
+    path: str | None = None
+    message: str | None = None
+
+
+class _Problem(Struct):
+    title: str | None = None
+    detail: str | None = None
+    errors: list[_FieldError] | None = None
+
+
+class _EventResult(Struct):
+    status: str = ""
+    demand: str | None = None
+    problem: _Problem | None = None
+
+
+class _EventResults(Struct):
+    results: list[_EventResult]
+
+
+class _CaseState(Struct):
+    state: str
 
 
 class ImportStopped(Exception):
@@ -38,24 +64,24 @@ class ImportClient:
         self.source, self.patience = source, patience
         self._urls = {"intake": url, "dispatch": dispatch_url or url}
         self._headers = {"Authorization": f"Bearer {key}", "Accept-Language": "en"}
-        self._free: dict[str, list[httpx.AsyncClient]] = {"intake": [], "dispatch": []}
+        self._idle_clients: dict[str, list[httpx.AsyncClient]] = {"intake": [], "dispatch": []}
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for client in [client for clients in self._free.values() for client in clients]:
+        for client in [client for clients in self._idle_clients.values() for client in clients]:
             await client.aclose()
 
     @asynccontextmanager
-    async def _client(self, service: str) -> AsyncIterator[httpx.AsyncClient]:
+    async def _borrow_client(self, service: str) -> AsyncIterator[httpx.AsyncClient]:
         """A client that nobody else uses now: one connection each, for a pool searches all of its own."""
-        free = self._free[service]
-        client = free.pop() if free else self._new_client(service)
+        idle = self._idle_clients[service]
+        client = idle.pop() if idle else self._new_client(service)
         try:
             yield client
         finally:
-            free.append(client)
+            idle.append(client)
 
     def _new_client(self, service: str) -> httpx.AsyncClient:
         limits = httpx.Limits(max_connections=1)
@@ -65,34 +91,36 @@ class ImportClient:
 
     async def open_cases(self, cases: Sequence[LoggedCase]) -> list[str | EventRefused]:
         """Post the demands as one batch: for each the id of its case, or why it was refused."""
-        events = [self._event(case) for case in cases]
+        events = [self._make_event(case) for case in cases]
         headers = {"Content-Type": "application/cloudevents-batch+json"}
-        answer = await self._send("intake", "POST", "/v1/events", msgspec.json.encode(events), headers)
-        if answer.status_code != 200:
-            raise ImportStopped(f"the batch was refused: {_reason(answer)}")
-        results = msgspec.json.decode(answer.content)["results"]
-        return [_opened(result) for result in results]
+        reply = await self._send("intake", "POST", "/v1/events", msgspec.json.encode(events), headers)
+        if reply.status_code != 200:
+            raise ImportStopped(f"the batch was refused: {_read_reason(reply)}")
+        results = msgspec.json.decode(reply.content, type=_EventResults).results
+        return [_read_result(result) for result in results]
 
-    async def act(self, case: str, action: str, at: datetime, data: Mapping[str, object], key: str) -> str:
-        """Do one action; the state that the case is in then. Raises Refused."""
-        body = {"action": action, "at": at.isoformat(), "data": data} if data else {
-            "action": action, "at": at.isoformat()}  # fmt: skip
+    async def perform_action(
+        self, case: str, action: str, at: datetime, data: Mapping[str, object], key: str
+    ) -> str:
+        """Do one action; the state that the case is in then. Raises EventRefused."""
+        body: dict[str, object] = {"action": action, "at": at.isoformat()}
+        body |= {"data": data} if data else {}
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}
-        answer = await self._send(
+        reply = await self._send(
             "dispatch", "POST", f"/v1/cases/{case}/actions", msgspec.json.encode(body), headers, {404}
         )
-        if answer.status_code != 200:
-            raise EventRefused(_reason(answer))
-        return str(msgspec.json.decode(answer.content)["state"])
+        if reply.status_code != 200:
+            raise EventRefused(_read_reason(reply))
+        return msgspec.json.decode(reply.content, type=_CaseState).state
 
-    async def state(self, case: str) -> str:
+    async def get_state(self, case: str) -> str:
         """The state that the case is in."""
-        answer = await self._send("dispatch", "GET", f"/v1/cases/{case}", b"", {}, {404})
-        if answer.status_code != 200:
-            raise ImportStopped(f"a case can't be read: {_reason(answer)}")
-        return str(msgspec.json.decode(answer.content)["state"])
+        reply = await self._send("dispatch", "GET", f"/v1/cases/{case}", b"", {}, {404})
+        if reply.status_code != 200:
+            raise ImportStopped(f"a case can't be read: {_read_reason(reply)}")
+        return msgspec.json.decode(reply.content, type=_CaseState).state
 
-    def _event(self, case: LoggedCase) -> dict[str, object]:
+    def _make_event(self, case: LoggedCase) -> dict[str, object]:
         return {
             "specversion": "1.0",
             "type": "guanjia.demand.raised.v1",
@@ -110,61 +138,61 @@ class ImportClient:
         path: str,
         content: bytes,
         headers: Mapping[str, str],
-        also_passing: frozenset[int] | set[int] = frozenset(),
+        also_temporary: Set[int] = frozenset(),
     ) -> httpx.Response:
         """Send until there is an answer that will not change. Safe: everything sent has a name of its own."""
         deadline, pause = time.monotonic() + self.patience, 0.02
         while True:
-            trouble, wait = "", pause
+            failure, wait = "", pause
             try:
-                async with self._client(service) as client:
-                    answer = await client.request(method, path, content=content, headers=dict(headers))
-                if answer.status_code not in PASSING | also_passing:
-                    return answer
-                trouble = _reason(answer)
-                wait = max(pause, _retry_after(answer))
+                async with self._borrow_client(service) as client:
+                    reply = await client.request(method, path, content=content, headers=dict(headers))
+                if reply.status_code not in TEMPORARY_STATUSES | also_temporary:
+                    return reply
+                failure = _read_reason(reply)
+                wait = max(pause, _retry_after(reply))
             except httpx.TransportError as error:
-                trouble = type(error).__name__
+                failure = type(error).__name__
             if time.monotonic() + wait > deadline:
-                raise ImportStopped(f"no answer to go on with within {self.patience:.0f} s: {trouble}")
+                raise ImportStopped(f"no answer to go on with within {self.patience:.0f} s: {failure}")
             await asyncio.sleep(wait)
             pause = min(pause * 1.5, 2.0)
 
 
-def action_key(
-    source: str, case: str, action: str, at: datetime, data: Mapping[str, object], seen: Counter[bytes]
+def make_action_key(
+    source: str, case: str, action: str, at: datetime, data: Mapping[str, object], earlier: Counter[bytes]
 ) -> str:
     """The name of an action, the same in every run: what it says, and which of those alike it is.
 
-    `seen` counts those of this case; this one is added.
+    `earlier` counts those of this case; this one is added.
     """
-    said = msgspec.json.encode([source, case, action, at.isoformat(), data], order="sorted")
-    seen[said] += 1
-    return hashlib.sha256(said + b"%d" % seen[said]).hexdigest()[:40]
+    content = msgspec.json.encode([source, case, action, at.isoformat(), data], order="sorted")
+    earlier[content] += 1
+    return hashlib.sha256(content + b"%d" % earlier[content]).hexdigest()[:40]
 
 
-def _opened(result: dict[str, Any]) -> str | EventRefused:
-    if result.get("status") in ("accepted", "duplicate") and result.get("demand"):
-        return str(result["demand"])
-    problem = result.get("problem") or {}
-    return EventRefused(_told(problem) or "the demand was refused")
+def _read_result(result: _EventResult) -> str | EventRefused:
+    if result.status in ("accepted", "duplicate") and result.demand:
+        return result.demand
+    reason = _describe_problem(result.problem) if result.problem else ""
+    return EventRefused(reason or "the demand was refused")
 
 
-def _reason(answer: httpx.Response) -> str:
+def _read_reason(reply: httpx.Response) -> str:
     try:
-        document = msgspec.json.decode(answer.content)
+        reason = _describe_problem(msgspec.json.decode(reply.content, type=_Problem))
     except msgspec.MsgspecError:
-        document = {}
-    return _told(document if isinstance(document, dict) else {}) or f"HTTP {answer.status_code}"
+        reason = ""
+    return reason or f"HTTP {reply.status_code}"
 
 
-def _told(problem: Mapping[str, Any]) -> str:
+def _describe_problem(problem: _Problem) -> str:
     """A problem document in one line."""
-    words = [str(problem[name]) for name in ("title", "detail") if problem.get(name)]
-    words += [f"{error.get('path')}: {error.get('message')}" for error in problem.get("errors") or []]
-    return "; ".join(words)
+    parts = [part for part in (problem.title, problem.detail) if part]
+    parts += [f"{error.path}: {error.message}" for error in problem.errors or []]
+    return "; ".join(parts)
 
 
-def _retry_after(answer: httpx.Response) -> float:
-    told = answer.headers.get("Retry-After", "")
-    return float(told) if told.isdecimal() else 0.0
+def _retry_after(reply: httpx.Response) -> float:
+    seconds = reply.headers.get("Retry-After", "")
+    return float(seconds) if seconds.isdecimal() else 0.0

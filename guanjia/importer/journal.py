@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 
-class Line(Struct, omit_defaults=True):
+class JournalLine(Struct, omit_defaults=True):
     """One line: the fingerprint of the input, a case that is done, or a row that was refused.
 
     Of a refused row: why, and the state in which its case was left ("" where it was never opened).
@@ -34,48 +34,48 @@ class Journal:
         self.file = file
         self.input = _fingerprint(mapping, data)
         self.done: set[str] = set()
-        self.refused: dict[int, Line] = {}
-        self._out: BinaryIO | None = None
+        self.refused: dict[int, JournalLine] = {}
+        self._file: BinaryIO | None = None
 
     def __enter__(self) -> "Journal":
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        lines = _lines(self.file)
-        going_on = bool(lines) and lines[0].input == self.input
-        self._out = self.file.open("ab" if going_on else "wb")
-        if going_on and not self.file.read_bytes().endswith(b"\n"):
-            self._out.write(b"\n")
-        if not going_on:
-            self._add(Line(input=self.input))
-        for line in lines if going_on else []:
+        lines = _read_lines(self.file)
+        continuing = bool(lines) and lines[0].input == self.input
+        self._file = self.file.open("ab" if continuing else "wb")
+        if continuing and not self.file.read_bytes().endswith(b"\n"):
+            self._file.write(b"\n")
+        if not continuing:
+            self._append(JournalLine(input=self.input))
+        for line in lines if continuing else []:
             self._remember(line)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._out:
-            self._out.close()
+        if self._file:
+            self._file.close()
 
-    def case_done(self, case: str) -> None:
+    def record_case(self, case: str) -> None:
         """The case is as the log says: never look at it again."""
-        self._add(Line(case=case))
+        self._append(JournalLine(case=case))
 
     @property
     def reasons(self) -> dict[int, str]:
         """Why rows were refused."""
         return {row: line.reason for row, line in self.refused.items()}
 
-    def row_refused(self, row: int, reason: str, state: str) -> None:
+    def record_refusal(self, row: int, reason: str, state: str) -> None:
         """The row was not taken; it is not tried again, lest it fit at a later place by chance."""
-        self._add(Line(row=row, reason=reason, state=state))
+        self._append(JournalLine(row=row, reason=reason, state=state))
 
-    def _add(self, line: Line) -> None:
-        if self._out:
-            self._out.write(msgspec.json.encode(line) + b"\n")
-            self._out.flush()
+    def _append(self, line: JournalLine) -> None:
+        if self._file:
+            self._file.write(msgspec.json.encode(line) + b"\n")
+            self._file.flush()
         self._remember(line)
 
-    def _remember(self, line: Line) -> None:
+    def _remember(self, line: JournalLine) -> None:
         if line.case is not None:
             self.done.add(line.case)
         if line.row is not None:
@@ -95,15 +95,15 @@ def write_bad_rows(
     new.replace(file)
 
 
-def _lines(file: Path) -> list[Line]:
+def _read_lines(file: Path) -> list[JournalLine]:
     """What was written, without a line that a kill cut off."""
-    found: list[Line] = []
+    lines: list[JournalLine] = []
     for text in file.read_bytes().splitlines() if file.exists() else []:
         try:
-            found.append(msgspec.json.decode(text, type=Line))
+            lines.append(msgspec.json.decode(text, type=JournalLine))
         except msgspec.MsgspecError:
             continue
-    return found
+    return lines
 
 
 def _fingerprint(*files: Path) -> str:

@@ -1,4 +1,4 @@
-"""From the rows of a log to its cases: what opened each, and what it must become when."""
+"""Reads the rows of a log into cases: what opened each, and which state it must reach when."""
 
 import csv
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from guanjia.importer.mapping import Goal, MappingFile, Row, RowUnusable, check_
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RequiredState:
     """At `at`, the case must be in the goal's state. `row` is the line's number; the header is row 1."""
 
     row: int
@@ -28,7 +28,7 @@ class LoggedCase:
     demand: Mapping[str, object]
     kind: str
     row: int
-    wanted: list[Wanted] = field(default_factory=list)
+    required_states: list[RequiredState] = field(default_factory=list)
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Log:
 def read_log(mapping: MappingFile, data: Path) -> Log:
     """Read the whole file. Raises MappingUnusable where it lacks a column; bad rows do not stop it."""
     log = Log([], [], {}, {})
-    found: dict[str, LoggedCase] = {}
+    cases: dict[str, LoggedCase] = {}
     with data.open(encoding="utf-8-sig", newline="", errors="replace") as file:
         reader = csv.reader(file)
         log.columns = next(reader, [])
@@ -52,54 +52,56 @@ def read_log(mapping: MappingFile, data: Path) -> Log:
         for number, cells in enumerate(reader, start=2):
             log.rows[number] = cells
             try:
-                _take(mapping, found, number, _named(log.columns, cells))
+                _add_row(mapping, cases, number, _name_cells(log.columns, cells))
             except RowUnusable as reason:
                 log.bad[number] = str(reason)
-    for case in found.values():
-        case.wanted.sort(key=lambda wanted: (wanted.at, wanted.row))
-    log.cases = sorted(found.values(), key=lambda case: (case.raised_at, case.row))
+    for case in cases.values():
+        case.required_states.sort(key=lambda required: (required.at, required.row))
+    log.cases = sorted(cases.values(), key=lambda case: (case.raised_at, case.row))
     return log
 
 
-def _named(columns: list[str], cells: list[str]) -> dict[str, str]:
+def _name_cells(columns: list[str], cells: list[str]) -> dict[str, str]:
     if len(cells) != len(columns):
         raise RowUnusable(f"{len(cells)} cells where {len(columns)} are expected")
     return dict(zip(columns, cells, strict=True))
 
 
-def _take(mapping: MappingFile, found: dict[str, LoggedCase], number: int, row: Row) -> None:
+def _add_row(mapping: MappingFile, cases: dict[str, LoggedCase], number: int, row: Row) -> None:
     """Add the row to its case, or nothing of it: all of its times are looked at first."""
-    name, raised_at = mapping.told(row, mapping.case), mapping.instant(row, mapping.raised_at)
+    name, raised_at = mapping.read_text(row, mapping.case), mapping.read_instant(row, mapping.raised_at)
     if name is None:
         raise RowUnusable(f"{mapping.case} is unknown")
     if raised_at is None:
         raise RowUnusable(f"{mapping.raised_at} is unknown")
-    case = found.get(name)
+    case = cases.get(name)
     first = case.raised_at if case else raised_at
-    wanted = list(_wanted(mapping, number, row, first))
+    required_states = list(_read_required_states(mapping, number, row, first))
     if case is None:
-        case = found[name] = _opened(mapping, name, raised_at, number, row)
-    case.wanted += wanted
+        case = cases[name] = _open_case(mapping, name, raised_at, number, row)
+    case.required_states += required_states
 
 
-def _wanted(mapping: MappingFile, number: int, row: Row, raised_at: datetime) -> Iterator[Wanted]:
+def _read_required_states(
+    mapping: MappingFile, number: int, row: Row, raised_at: datetime
+) -> Iterator[RequiredState]:
     for moment in mapping.moments:
-        at = mapping.instant(row, moment.at)
+        at = mapping.read_instant(row, moment.at)
         if at is None:
             continue
         if at < raised_at:
             raise RowUnusable(f"{moment.at} is before {mapping.raised_at}")
-        state = moment.state if moment.column is None else mapping.told(row, moment.column)
+        state = moment.state if moment.column is None else mapping.read_text(row, moment.column)
         if state is None:
             raise RowUnusable(f"{moment.column} is unknown")
         goal = mapping.states.get(state)
         if goal is None:
             raise RowUnusable(f"{moment.column} is a state that the mapping does not know")
-        yield Wanted(number, at, goal, row)
+        yield RequiredState(number, at, goal, row)
 
 
-def _opened(mapping: MappingFile, name: str, raised_at: datetime, number: int, row: Row) -> LoggedCase:
-    demand = mapping.data(mapping.demand, row)
+def _open_case(mapping: MappingFile, name: str, raised_at: datetime, number: int, row: Row) -> LoggedCase:
+    demand = mapping.fill_values(mapping.demand, row)
     kind = str(demand.get("kind"))
     if kind not in mapping.start:
         raise RowUnusable("the mapping does not say in which state a case of this kind starts")

@@ -35,13 +35,13 @@ class FromColumn(Struct, frozen=True, forbid_unknown_fields=True):
     pick: list[str] = []
     otherwise: str | None = None
 
-    def of(self, row: Row) -> str | None:
+    def get_value(self, row: Row) -> str | None:
         """The value for this row, None where nothing is said about it."""
         text = row[self.column].strip()
         if self.pick:
             return self.pick[zlib.crc32(text.encode()) % len(self.pick)]
-        folded = {key.casefold(): value for key, value in self.table.items()}
-        return folded.get(text.casefold(), self.otherwise)
+        by_text = {key.casefold(): value for key, value in self.table.items()}
+        return by_text.get(text.casefold(), self.otherwise)
 
 
 Value = str | bool | int | FromColumn
@@ -87,23 +87,23 @@ class MappingFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     states: dict[str, Goal]
     moves: list[Move]
 
-    def columns(self) -> set[str]:
+    def list_columns(self) -> set[str]:
         """Every column that the mapping reads."""
         values = [*self.demand.values(), *(v for m in self.moves for v in m.data.values())]
         values += [v for goal in self.states.values() for v in goal.data.values()]
-        named = {v.column for v in values if isinstance(v, FromColumn)}
-        named |= {name for v in values if isinstance(v, str) for name in COLUMN.findall(v)}
-        named |= {m.column for m in self.moments if m.column} | {m.at for m in self.moments}
-        return named | {self.case, self.raised_at}
+        columns = {v.column for v in values if isinstance(v, FromColumn)}
+        columns |= {name for v in values if isinstance(v, str) for name in COLUMN.findall(v)}
+        columns |= {m.column for m in self.moments if m.column} | {m.at for m in self.moments}
+        return columns | {self.case, self.raised_at}
 
-    def told(self, row: Row, column: str) -> str | None:
+    def read_text(self, row: Row, column: str) -> str | None:
         """What the row says in this column, None where it says "unknown"."""
         text = row[column].strip()
         return None if text in self.unknown else text
 
-    def instant(self, row: Row, column: str) -> datetime | None:
+    def read_instant(self, row: Row, column: str) -> datetime | None:
         """The time in this column, None where it is unknown. Raises RowUnusable for anything else."""
-        text = self.told(row, column)
+        text = self.read_text(row, column)
         if text is None:
             return None
         try:
@@ -112,40 +112,40 @@ class MappingFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             raise RowUnusable(f"{column} is not a time") from None
         return local if local.tzinfo else local.replace(tzinfo=ZoneInfo(self.zone))
 
-    def value(self, value: Value, row: Row) -> str | bool | int | None:
+    def fill_value(self, value: Value, row: Row) -> str | bool | int | None:
         """A value of the mapping for this row; None where its columns are unknown."""
         if isinstance(value, FromColumn):
-            return value.of(row)
+            return value.get_value(row)
         if not isinstance(value, str):
             return value
-        told = {name: self.told(row, name) for name in COLUMN.findall(value)}
-        if any(text is None for text in told.values()):
+        texts = {name: self.read_text(row, name) for name in COLUMN.findall(value)}
+        if any(text is None for text in texts.values()):
             return None
-        return COLUMN.sub(lambda found: told[found[1]] or "", value)
+        return COLUMN.sub(lambda match: texts[match[1]] or "", value)
 
-    def data(self, values: Mapping[str, Value], row: Row) -> dict[str, object]:
+    def fill_values(self, values: Mapping[str, Value], row: Row) -> dict[str, object]:
         """The values for this row without the unknown ones; `a.b` is the field `b` of the object `a`."""
         data: dict[str, object] = {}
         for name, value in values.items():
-            if (told := self.value(value, row)) is not None:
+            if (filled := self.fill_value(value, row)) is not None:
                 *outer, last = name.split(".")
-                place = data
+                target = data
                 for step in outer:
-                    place = place.setdefault(step, {})  # type: ignore[assignment]
-                place[last] = told
+                    target = target.setdefault(step, {})  # type: ignore[assignment]
+                target[last] = filled
         return data
 
-    def way(self, state: str, goal: str) -> Sequence[Move]:
+    def find_moves(self, state: str, goal: str) -> Sequence[Move]:
         """The shortest sequence of moves, one at least. Raises RowUnusable where there is none."""
-        seen, waiting = set[str](), deque[tuple[str, tuple[Move, ...]]]([(state, ())])
-        while waiting:
-            here, moves = waiting.popleft()
-            if here == goal and moves:
+        reached, queue = set[str](), deque[tuple[str, tuple[Move, ...]]]([(state, ())])
+        while queue:
+            current, moves = queue.popleft()
+            if current == goal and moves:
                 return moves
             for move in self.moves:
-                if here in move.from_ and move.to not in seen:
-                    seen.add(move.to)
-                    waiting.append((move.to, (*moves, move)))
+                if current in move.from_ and move.to not in reached:
+                    reached.add(move.to)
+                    queue.append((move.to, (*moves, move)))
         raise RowUnusable(f"there is no way from {state} to {goal}")
 
 
@@ -162,7 +162,7 @@ def read_mapping(file: Path) -> MappingFile:
 
 def check_columns(mapping: MappingFile, present: Iterable[str]) -> None:
     """Raises MappingUnusable where the data lack a column that the mapping reads."""
-    missing = sorted(mapping.columns() - set(present))
+    missing = sorted(mapping.list_columns() - set(present))
     if missing:
         raise MappingUnusable(f"the data have no column {', '.join(missing)}")
 

@@ -2,33 +2,32 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from msgspec import Struct
 
-from guanjia.simulation.plan import Post
+from guanjia.simulation.plan import PlannedEvent
 from guanjia.simulation.residents import Household
 from shared.messages.events import CaseState
 
 
-class Step(Struct, frozen=True, kw_only=True):
-    """One action, by whom; `at` where it happened earlier than it is told."""
+class CaseAction(Struct, frozen=True, kw_only=True):
+    """One action, by whom; `at` where it happened earlier than it is reported."""
 
     action: str
     by: str
     at: datetime | None = None
-    data: dict[str, Any] = {}
+    data: dict[str, object] = {}
 
 
-class Act(Struct, frozen=True, kw_only=True):
-    """Steps that somebody means to take on a case, unless it has moved on from `stint` (None: always)."""
+class PlannedActions(Struct, frozen=True, kw_only=True):
+    """Actions that somebody means to take on a case, unless it has left the phase `phase` (None: always)."""
 
     case: str
-    stint: int | None
-    steps: list[Step]
+    phase: int | None
+    actions: list[CaseAction]
 
 
-class Call(Struct, frozen=True, kw_only=True):
+class FollowUpCall(Struct, frozen=True, kw_only=True):
     """Somebody means to ask how it was: the attempt `number` of a follow-up, or a correction."""
 
     case: str
@@ -37,22 +36,22 @@ class Call(Struct, frozen=True, kw_only=True):
     since: datetime
 
 
-Intent = Post | Act | Call
+Intent = PlannedEvent | PlannedActions | FollowUpCall
 
 
 @dataclass
 class TrackedCase:
-    """A case as its people know it. `stint` counts how often it came into a new state or to somebody else."""
+    """A case as its people know it. `phase` counts how often its state or assignee changed."""
 
     name: str
     state: CaseState
-    home: Household | None = None
+    household: Household | None = None
     equipment: str | None = None
-    stint: int = 0
+    phase: int = 0
     judges: list[str] = field(default_factory=list)
-    failed: bool = False
-    waits_for: str | None = None
-    refused: bool = False
+    inspection_failed: bool = False
+    wait_reason: str | None = None
+    resident_refused: bool = False
 
     @property
     def id(self) -> str:
@@ -60,16 +59,16 @@ class TrackedCase:
         return self.state.case
 
     @property
-    def spoilt(self) -> bool:
+    def was_disappointing(self) -> bool:
         """Whether the resident has had reason to be unhappy with it."""
         missed = any(deadline.missed_at for deadline in self.state.deadlines)
-        return missed or self.failed or self.refused or self.state.rework_of is not None
+        return missed or self.inspection_failed or self.resident_refused or self.state.rework_of is not None
 
-    def told(self, state: CaseState) -> bool:
-        """Take a newer version; whether it came into a new state or to somebody else."""
+    def update_state(self, state: CaseState) -> bool:
+        """Take a newer version; whether its state or assignee changed."""
         if state.version <= self.state.version:
             return False
         before, self.state = self.state, state
-        moved = (before.state, before.assignee) != (state.state, state.assignee)
-        self.stint += moved
-        return moved
+        changed = (before.state, before.assignee) != (state.state, state.assignee)
+        self.phase += changed
+        return changed

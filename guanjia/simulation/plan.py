@@ -2,20 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from guanjia.simulation.random_streams import hourly
-from guanjia.simulation.residents import Household, households
+from guanjia.simulation.random_streams import round_up_to_hour
+from guanjia.simulation.residents import Household, draw_households
 from shared.properties.property import Property
 
 SOURCE = "simulated/"
 """What every source of the simulation begins with."""
 
 
-class Post(Struct, frozen=True, kw_only=True):
+class PlannedEvent(Struct, frozen=True, kw_only=True):
     """An event that a source posts at `at`; it happened at `time`."""
 
     at: datetime
@@ -23,9 +22,15 @@ class Post(Struct, frozen=True, kw_only=True):
     source: str
     id: str
     type: str
-    data: dict[str, Any]
+    data: dict[str, object]
 
-    def cloudevent(self, property_id: str) -> dict[str, Any]:
+    @property
+    def resident(self) -> str:
+        """The id of whoever asks; empty where the event names nobody."""
+        requester = self.data.get("requester")
+        return str(requester.get("id", "")) if isinstance(requester, dict) else ""
+
+    def to_cloudevent(self, property_id: str) -> dict[str, object]:
         """As it goes over the wire."""
         return {
             "specversion": "1.0",
@@ -37,35 +42,33 @@ class Post(Struct, frozen=True, kw_only=True):
         }
 
 
-HOURLY = ("billing", "club", "survey", "patrol")
+HOURLY_SOURCES = ("billing", "club", "survey", "patrol")
 """Sources that tell what happened once an hour."""
 
 
-def post(
-    at: datetime, source: str, id_: str, kind_: str, /, *, time: datetime | None = None, **data: Any
-) -> Post:
-    """An event of the simulated `source`; without `time` it happens at `at`."""
-    told_at = hourly(at) if source in HOURLY else at
-    return Post(
-        at=told_at, time=time or at, source=SOURCE + source, id=id_, type=f"guanjia.{kind_}.v1", data=data
+def plan_event(at: datetime, source: str, id_: str, name: str, /, **data: object) -> PlannedEvent:
+    """The event `guanjia.NAME.v1` of the simulated `source`, about something that happens at `at`."""
+    posted_at = round_up_to_hour(at) if source in HOURLY_SOURCES else at
+    return PlannedEvent(
+        at=posted_at, time=at, source=SOURCE + source, id=id_, type=f"guanjia.{name}.v1", data=data
     )
 
 
-class Setting(Struct, frozen=True, kw_only=True):
+class Scenario(Struct, frozen=True, kw_only=True):
     """What everything is drawn from: the seed, the property, and the span of time."""
 
     seed: int
     prop: Property
     start: datetime
     end: datetime
-    homes: list[Household]
+    households: list[Household]
 
     @property
     def zone(self) -> ZoneInfo:
         """The property's time zone."""
         return self.prop.timezone
 
-    def days(self) -> Iterator[datetime]:
+    def list_days(self) -> Iterator[datetime]:
         """Local midnights of all days that the span touches."""
         day = self.start.astimezone(self.zone).replace(hour=0, minute=0, second=0, microsecond=0)
         while day < self.end:
@@ -73,17 +76,18 @@ class Setting(Struct, frozen=True, kw_only=True):
             day += timedelta(days=1)
 
 
-Part = Callable[[Setting], Iterator[Post]]
+EventPlanner = Callable[[Scenario], Iterator[PlannedEvent]]
 
 
-def setting(seed: int, prop: Property, start: datetime, end: datetime) -> Setting:
+def build_scenario(seed: int, prop: Property, start: datetime, end: datetime) -> Scenario:
     """The setting with its residents."""
-    return Setting(seed=seed, prop=prop, start=start, end=end, homes=households(seed))
+    return Scenario(seed=seed, prop=prop, start=start, end=end, households=draw_households(seed))
 
 
-def planned(where: Setting, parts: tuple[Part, ...]) -> list[Post]:
+def plan_events(scenario: Scenario, planners: tuple[EventPlanner, ...]) -> list[PlannedEvent]:
     """All that happens within the span, in the order of its posting."""
-    found = (one for part in parts for one in part(where))
+    events = (event for planner in planners for event in planner(scenario))
     return sorted(
-        (one for one in found if where.start <= one.at <= where.end), key=lambda p: (p.at, p.source, p.id)
+        (event for event in events if scenario.start <= event.at <= scenario.end),
+        key=lambda event: (event.at, event.source, event.id),
     )

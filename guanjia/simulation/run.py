@@ -1,4 +1,4 @@
-"""`guanjia simulate` from beginning to end: refused where it could harm, lived aside, kept when whole."""
+"""`guanjia simulate` from beginning to end: refused where it could harm, run apart, copied when whole."""
 
 import fcntl
 import socket
@@ -9,85 +9,92 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
 
-from guanjia.simulation.life import Lived
+from guanjia.simulation.removal import delete_simulation
 from guanjia.simulation.simulated_property import PROPERTY
-from guanjia.simulation.span import Rates, lived
-from guanjia.simulation.storage import found, is_kept, keep, remove
+from guanjia.simulation.simulation import SimulationProgress
+from guanjia.simulation.span import Rates, simulate_span
+from guanjia.simulation.storage import count_events, is_stored, store_simulation
 from shared.properties.loader import load_properties
 from shared.settings import Settings
 
 
-class Refused(Exception):
+class SimulationRefused(Exception):
     """It is not done, and why, in Chinese and English."""
 
 
-def present(until: datetime | None = None) -> datetime:
+def current_minute(until: datetime | None = None) -> datetime:
     """The last whole minute, or that of `until`."""
     at = (until or datetime.now(UTC)).astimezone(UTC)
     return at.replace(second=0, microsecond=0)
 
 
-async def simulate(
-    settings: Settings, seed: int, days: int, until: datetime, report: Callable[[Lived], None]
+async def run_simulation(
+    settings: Settings, seed: int, days: int, until: datetime, report: Callable[[SimulationProgress], None]
 ) -> Rates:
-    """Live `days` until `until` and keep them; the rates at the end. Raises Refused, and nothing is done.
+    """Simulate `days` until `until` and store them; the rates at the end. Raises SimulationRefused.
 
-    All of it is lived in a folder of its own; the services' data is touched once, when it is whole.
+    It runs in a folder of its own; the services' data is touched once, when it is whole.
     """
-    await check(settings)
-    with _place_to_live(settings) as folder:
+    await check_simulation_allowed(settings)
+    with _working_folder(settings) as folder:
         start = until - timedelta(days=days)
-        async with lived(folder, seed, start, until, report) as span:
-            rates = await span.rates()
-        _check_not_running(settings)  # a while has gone by
-        await keep(span.settings, settings)
+        async with simulate_span(folder, seed, start, until, report) as span:
+            rates = await span.list_rates()
+        _check_nothing_serves(settings)  # a while has gone by
+        await store_simulation(span.settings, settings)
     return rates
 
 
-async def take_away(settings: Settings) -> int:
-    """Remove what was simulated; how many rows. Raises Refused while the services run."""
-    _check_not_running(settings)
-    with _place_to_live(settings):
-        return await remove(settings)
+async def remove_simulation(settings: Settings) -> int:
+    """Remove what was simulated; how many rows. Raises SimulationRefused while the services run."""
+    _check_nothing_serves(settings)
+    with _working_folder(settings):
+        return await delete_simulation(settings)
 
 
-async def check(settings: Settings) -> None:
-    """Raises Refused where a simulation could harm."""
-    _check_not_running(settings)
+async def check_simulation_allowed(settings: Settings) -> None:
+    """Raises SimulationRefused where a simulation could harm."""
+    _check_nothing_serves(settings)
     if PROPERTY in load_properties(settings.properties_dir):
-        raise Refused(f"物业项目 {PROPERTY} 已在配置中。 {PROPERTY} is configured as a real property.")
-    if (await found(settings)).others:
-        raise Refused(
+        raise SimulationRefused(
+            f"物业项目 {PROPERTY} 已在配置中。 {PROPERTY} is configured as a real property."
+        )
+    if (await count_events(settings)).others:
+        raise SimulationRefused(
             f"{PROPERTY} 已有真实数据。 {PROPERTY} has events of other sources: nothing is touched."
         )
-    if await is_kept(settings):
-        raise Refused("已有模拟数据，请先 --remove。 There is a simulation already; --remove it first.")
+    if await is_stored(settings):
+        raise SimulationRefused(
+            "已有模拟数据，请先 --remove。 There is a simulation already; --remove it first."
+        )
 
 
 @contextmanager
-def _place_to_live(settings: Settings) -> Iterator[Path]:
-    """An empty folder below the data folder, for one at a time; what a killed one left there goes first."""
-    around = settings.data_dir / "simulating"
-    around.mkdir(parents=True, exist_ok=True)
-    with (around / "lock").open("w") as lock:
+def _working_folder(settings: Settings) -> Iterator[Path]:
+    """An empty folder in the data folder, for one at a time; what a killed process left goes first."""
+    parent = settings.data_dir / "simulating"
+    parent.mkdir(parents=True, exist_ok=True)
+    with (parent / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Refused("正在模拟，请稍候。 Somebody is simulating there at this moment.") from None
-        for left in around.glob("*/"):
-            rmtree(left, ignore_errors=True)
+            raise SimulationRefused(
+                "正在模拟，请稍候。 Somebody is simulating there at this moment."
+            ) from None
+        for leftover in parent.glob("*/"):
+            rmtree(leftover, ignore_errors=True)
         try:
-            with TemporaryDirectory(dir=around) as folder:
+            with TemporaryDirectory(dir=parent) as folder:
                 yield Path(folder)
         finally:
-            rmtree(around, ignore_errors=True)
+            rmtree(parent, ignore_errors=True)
 
 
-def _check_not_running(settings: Settings) -> None:
+def _check_nothing_serves(settings: Settings) -> None:
     try:
         socket.create_connection((settings.host, settings.port), timeout=0.5).close()
     except OSError:
         return
-    raise Refused(
+    raise SimulationRefused(
         f"{settings.host}:{settings.port} 正在运行，请先停止服务。 Something serves there: stop it first."
     )

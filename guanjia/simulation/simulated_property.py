@@ -1,4 +1,4 @@
-"""Where simulated life is kept: a property of its own in the data folder; no real one is ever touched."""
+"""The property of the simulation, one of its own in the data folder: no real one is ever touched."""
 
 import re
 from pathlib import Path

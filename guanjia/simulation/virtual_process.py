@@ -1,11 +1,11 @@
-"""A process whose services live by a virtual clock: nothing runs in the background, turns are taken.
+"""A process whose services live by a virtual clock: nothing runs in the background, all is driven by hand.
 
 `advance` moves the time to each due instant in order, and before it moves on everything that follows is done:
-timers fire, outboxes and the bus are drained, and again, until quiet. The same world serves tests.
+timers fire, outboxes and the bus are drained, and again, until nothing is left to do. Tests use it, too.
 """
 
 import heapq
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Self, TypeVar
 
@@ -26,43 +26,36 @@ from shared.messaging.bus import Consumer
 from shared.messaging.embedded import SET, EmbeddedBus
 from shared.service import Service
 
-TURNS = 10_000
-"""A world that has not come to rest by then never will."""
-Heard = Callable[[Sequence[Event]], None]
-S = TypeVar("S", bound=Service)
+MAX_TURNS = 10_000
+"""A process that has not come to rest by then never will."""
+QueueListener = Callable[[Sequence[Event]], None]
+ServiceT = TypeVar("ServiceT", bound=Service)
 
 
-class NeverQuiet(Exception):
+class NeverSettles(Exception):
     """What is done gives rise to more without end, or something that is due can't be done."""
 
 
 class VirtualProcess:
     """`process` under `clock`, on the embedded bus, driven by hand.
 
-    `heard` is told what is put on each queue named there. The consumers of `slow` queues lag behind: they
-    take what is there in `settle` only, in large sets.
+    The consumers of `slow_queues` lag behind: they take what is there in `settle` only, in large batches.
     """
 
-    def __init__(
-        self,
-        process: Process,
-        clock: ManualClock,
-        *,
-        heard: Mapping[str, Heard] | None = None,
-        slow: Collection[str] = (),
-    ) -> None:
+    def __init__(self, process: Process, clock: ManualClock, *, slow_queues: Collection[str] = ()) -> None:
         self.process, self.clock = process, clock
         bus = process.services[0].bus
         if not isinstance(bus, EmbeddedBus) or process.clock is not clock:
-            raise TypeError("a world needs a process on its own clock and the embedded bus")
-        self._bus, self._heard, self._slow = bus, dict(heard or {}), frozenset(slow)
+            raise TypeError("a virtual process needs a clock of its own and the embedded bus")
+        self._bus, self._slow_queues = bus, frozenset(slow_queues)
+        self._listeners: dict[str, QueueListener] = {}
         for database in (bus.database, *(service.database for service in process.services)):
             database.drive_by_hand()
         self._consumers: dict[str, Consumer] = {}
-        self._filled: set[str] = set()
-        self._later: list[tuple[datetime, str]] = []
+        self._filled_queues: set[str] = set()
+        self._delayed: list[tuple[datetime, str]] = []
         self._next_timer: datetime | None = clock.now()
-        self._dispatch = self._one(Dispatch)
+        self._dispatch = self._find_service(Dispatch)
         self.http = httpx.AsyncClient(
             transport=httpx.ASGITransport(process.app()), base_url="http://guanjia.simulated", timeout=60
         )
@@ -73,8 +66,8 @@ class VirtualProcess:
             await service.make_ready()
             service.ready = True
             self._consumers |= service.consumers()
-        self._filled.update(await self._bus.waiting())
-        self._bus.listen(self._listen)
+        self._filled_queues.update(await self._bus.waiting())
+        self._bus.listen(self._note_message)
         await self.settle()
         return self
 
@@ -82,81 +75,84 @@ class VirtualProcess:
         await self.http.aclose()
         await self.process.stop()
 
-    def _listen(self, queue: str, body: bytes, available_at: datetime) -> None:
-        if available_at <= self.clock.now():
-            self._filled.add(queue)
-        else:
-            heapq.heappush(self._later, (available_at, queue))
-        if queue in self._heard:
-            self._heard[queue](decode_events(body))
+    def listen(self, queues: Collection[str], listener: QueueListener) -> None:
+        """Call `listener` with the events of every message that is put on one of `queues` from now on."""
+        self._listeners |= dict.fromkeys(queues, listener)
 
-    async def quiet(self) -> None:
-        """Do all that there is to do now, but for slow consumers. Raises NeverQuiet where that has no end."""
-        await self._rest(self._slow)
+    def _note_message(self, queue: str, body: bytes, available_at: datetime) -> None:
+        if available_at <= self.clock.now():
+            self._filled_queues.add(queue)
+        else:
+            heapq.heappush(self._delayed, (available_at, queue))
+        if queue in self._listeners:
+            self._listeners[queue](decode_events(body))
+
+    async def run_pending(self) -> None:
+        """Do all that there is to do now, but for slow queues. Raises NeverSettles where that has no end."""
+        await self._run_until_quiet(self._slow_queues)
 
     async def settle(self) -> None:
-        """Do all that there is to do now, slow consumers included. Raises NeverQuiet."""
-        await self._rest(frozenset())
+        """Do all that there is to do now, slow consumers included. Raises NeverSettles."""
+        await self._run_until_quiet(frozenset())
 
-    async def _rest(self, without: frozenset[str]) -> None:
-        for turn in range(TURNS):
-            if not await self._turn(without):
-                if turn:
-                    await self._see_timers()
+    async def _run_until_quiet(self, skipped_queues: frozenset[str]) -> None:
+        for number in range(MAX_TURNS):
+            if not await self._run_turn(skipped_queues):
+                if number:
+                    await self._refresh_next_timer()
                 return
-        raise NeverQuiet
+        raise NeverSettles
 
-    async def _turn(self, without: frozenset[str]) -> bool:
+    async def _run_turn(self, skipped_queues: frozenset[str]) -> bool:
         """Relay what was recorded, deliver it, look at what is due; whether there was anything to do."""
         done = 0
         for service in self.process.services:
             done += await service.relay.drain()
-        while self._later and self._later[0][0] <= self.clock.now():
-            self._filled.add(heapq.heappop(self._later)[1])
-        for queue in sorted((self._filled - without) & self._consumers.keys()):
-            self._filled.discard(queue)
+        while self._delayed and self._delayed[0][0] <= self.clock.now():
+            self._filled_queues.add(heapq.heappop(self._delayed)[1])
+        for queue in sorted((self._filled_queues - skipped_queues) & self._consumers.keys()):
+            self._filled_queues.discard(queue)
             while await self._bus.take(queue, self._consumers[queue]) == SET:
                 pass
             done += 1
-        if (
-            self._dispatch is not None
-            and self._next_timer is not None
-            and self._next_timer <= self.clock.now()
-        ):
-            looked = await self._dispatch.timer_watch.check_due_cases()
-            done += looked
-            if not looked:
-                await self._see_timers()
-        return done > 0
+        return await self._fire_due_timers() or done > 0
 
-    async def _see_timers(self) -> None:
+    async def _fire_due_timers(self) -> bool:
+        if self._dispatch is None or self._next_timer is None or self._next_timer > self.clock.now():
+            return False
+        fired = await self._dispatch.timer_watch.check_due_cases()
+        if not fired:
+            await self._refresh_next_timer()
+        return fired > 0
+
+    async def _refresh_next_timer(self) -> None:
         if self._dispatch is not None:
             async with self._dispatch.database.snapshot() as connection:
                 self._next_timer = await next_due_at(connection)
 
-    def due(self) -> datetime | None:
-        """When something is due next by itself, as of the last rest."""
-        found = [self._next_timer, self._later[0][0] if self._later else None]
-        return min((at for at in found if at is not None), default=None)
+    def next_due_at(self) -> datetime | None:
+        """When something is due next by itself, as of when all was last done."""
+        instants = [self._next_timer, self._delayed[0][0] if self._delayed else None]
+        return min((at for at in instants if at is not None), default=None)
 
     async def advance(self, by: timedelta) -> None:
         """Let `by` go by: whatever is due in it happens in its order, each with all that follows from it."""
         until = self.clock.now() + by
-        await self.quiet()
-        while (at := self.due()) is not None and at <= until:
+        await self.run_pending()
+        while (at := self.next_due_at()) is not None and at <= until:
             if at <= self.clock.now():
-                raise NeverQuiet
-            await self._at(at)
-        await self._at(until)
+                raise NeverSettles
+            await self._advance_to(at)
+        await self._advance_to(until)
 
-    async def _at(self, moment: datetime) -> None:
+    async def _advance_to(self, moment: datetime) -> None:
         self.clock.advance(moment - self.clock.now())
-        await self.quiet()
+        await self.run_pending()
 
-    async def sweep(self) -> None:
+    async def run_periodic_jobs(self) -> None:
         """Settle, and do what services do every few seconds: reconcile, match withdrawals, refresh gauges."""
         await self.settle()
-        intake, kpi = self._one(Intake), self._one(Kpi)
+        intake, kpi = self._find_service(Intake), self._find_service(Kpi)
         if intake is not None:
             await reconcile_once(intake)
         if self._dispatch is not None:
@@ -166,18 +162,20 @@ class VirtualProcess:
             await refresh_gauges(kpi)
         await self.settle()
 
-    async def left(self) -> dict[str, int]:
+    async def count_unsettled(self) -> dict[str, int]:
         """What is not settled: in outboxes and on the bus, dead letters, demands without a case."""
-        found = {"bus": await self._bus.pending()}
+        counts = {"bus": await self._bus.pending()}
         for service in self.process.services:
-            found[f"outbox of {service.name}"] = (await service.relay.backlog())[0]
+            counts[f"outbox of {service.name}"] = (await service.relay.backlog())[0]
             async with service.database.snapshot() as connection:
                 dead = await service.dead_letters.count_by_queue(connection)
-                found[f"dead letters of {service.name}"] = sum(dead.values())
+                counts[f"dead letters of {service.name}"] = sum(dead.values())
                 if isinstance(service, Intake):
-                    lost = await count_unaccounted_demands(connection, self.clock.now(), timedelta(0))
-                    found["demands without a case"] = lost
-        return {name: count for name, count in found.items() if count}
+                    unaccounted = await count_unaccounted_demands(connection, self.clock.now(), timedelta(0))
+                    counts["demands without a case"] = unaccounted
+        return {name: count for name, count in counts.items() if count}
 
-    def _one(self, kind: type[S]) -> S | None:
-        return next((service for service in self.process.services if isinstance(service, kind)), None)
+    def _find_service(self, service_class: type[ServiceT]) -> ServiceT | None:
+        return next(
+            (service for service in self.process.services if isinstance(service, service_class)), None
+        )

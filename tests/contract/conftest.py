@@ -17,7 +17,7 @@ from shared.messaging.embedded import EmbeddedBus
 from shared.messaging.rabbitmq import RabbitBus
 from shared.messaging.topology import INBOUND_QUEUE, QUEUES, RETRY_SECONDS
 from tests.support.proxy import FaultProxy
-from tests.support.stores import fresh_database, fresh_vhost, rows
+from tests.support.stores import fetch_rows, fresh_database, fresh_vhost
 from tests.support.waiting import eventually
 
 DEMANDS = "dispatch.demands"
@@ -25,13 +25,13 @@ ACCEPTED = "guanjia.demand.accepted.v1"
 
 
 @dataclass
-class Place:
+class BusInstallation:
     """Where the queues are; every bus made here is another copy on the same ones."""
 
     kind: str
     url: str
     folder: Path
-    made: list[Bus] = field(default_factory=list)
+    buses: list[Bus] = field(default_factory=list)
 
     def bus(self) -> Bus:
         """Another copy, not started yet."""
@@ -39,43 +39,43 @@ class Place:
             bus: Bus = RabbitBus(self.url)
         else:
             bus = EmbeddedBus(Database("bus", self.url, self.folder), SystemClock())
-        self.made.append(bus)
+        self.buses.append(bus)
         return bus
 
-    async def started(self, consumers: Mapping[str, Consumer] | None = None) -> Bus:
+    async def start(self, consumers: Mapping[str, Consumer] | None = None) -> Bus:
         """Another copy that consumes those queues; it is connected."""
         bus = self.bus()
         await bus.start(consumers or {})
-        await eventually(lambda: pings(bus), within=30)
+        await eventually(lambda: is_connected(bus), within=30)
         return bus
 
     @asynccontextmanager
-    async def behind_a_proxy(self) -> AsyncIterator[tuple["Place", FaultProxy]]:
+    async def open_behind_proxy(self) -> AsyncIterator[tuple["BusInstallation", FaultProxy]]:
         """The same place by a way that can be cut."""
         parts = urlsplit(self.url)
         assert parts.hostname and parts.port
         async with FaultProxy(parts.hostname, parts.port) as proxy:
             login = parts.netloc.rpartition("@")[0]
             url = urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{proxy.port}"))
-            there = Place(self.kind, url, self.folder)
+            proxied = BusInstallation(self.kind, url, self.folder)
             try:
-                yield there, proxy
+                yield proxied, proxy
             finally:
-                await there.close()
+                await proxied.close()
 
     async def close(self) -> None:
         """Stop every copy that was made."""
-        await asyncio.gather(*(bus.stop() for bus in self.made))
+        await asyncio.gather(*(bus.stop() for bus in self.buses))
 
 
 @pytest.fixture(scope="module")
 def urls() -> Iterator[dict[str, str]]:
     """Kind → where the places of a module's tests are; RabbitMQ's queues take seconds to be declared."""
     with ExitStack() as stack:
-        yield Urls(stack)
+        yield InstallationUrls(stack)
 
 
-class Urls(dict[str, str]):
+class InstallationUrls(dict[str, str]):
     """Made when they are first asked for."""
 
     def __init__(self, stack: ExitStack) -> None:
@@ -88,21 +88,23 @@ class Urls(dict[str, str]):
 
 
 @pytest.fixture
-async def place(request: pytest.FixtureRequest, urls: dict[str, str], tmp_path: Path) -> AsyncIterator[Place]:
+async def installation(
+    request: pytest.FixtureRequest, urls: dict[str, str], tmp_path: Path
+) -> AsyncIterator[BusInstallation]:
     """An empty place for queues, of the kind that the test asks for."""
     kind: str = request.param
-    found = Place(kind, urls[kind], tmp_path)
-    yield found
-    await found.close()
-    await emptied(found)
+    made = BusInstallation(kind, urls[kind], tmp_path)
+    yield made
+    await made.close()
+    await empty_queues(made)
 
 
-async def emptied(place: Place) -> None:
+async def empty_queues(installation: BusInstallation) -> None:
     """Leave nothing for the next test."""
-    if place.kind == "postgresql":
-        await rows(place.url, "DROP SCHEMA IF EXISTS bus CASCADE")
-    if place.kind == "rabbitmq":
-        connection = await aio_pika.connect(place.url)
+    if installation.kind == "postgresql":
+        await fetch_rows(installation.url, "DROP SCHEMA IF EXISTS bus CASCADE")
+    if installation.kind == "rabbitmq":
+        connection = await aio_pika.connect(installation.url)
         async with connection, connection.channel() as channel:
             for name in (*QUEUES, INBOUND_QUEUE):
                 for suffix in ("", ".dead", *(f".retry.{seconds}" for seconds in RETRY_SECONDS)):
@@ -110,25 +112,25 @@ async def emptied(place: Place) -> None:
                     await queue.purge()
 
 
-async def pings(bus: Bus) -> bool:
+async def is_connected(bus: Bus) -> bool:
     """That its broker answers, for waiting."""
     await bus.ping()
     return True
 
 
-class Taker:
+class RecordingConsumer:
     """A consumer that remembers its sets, and can be held or made to fail."""
 
-    def __init__(self, *, failures: int = 0, held: bool = False) -> None:
-        self.sets: list[list[Delivery]] = []
+    def __init__(self, *, failures: int = 0, blocked: bool = False) -> None:
+        self.batches: list[list[Delivery]] = []
         self.settled: list[bytes] = []
         self.failures = failures
         self.released = asyncio.Event()
-        if not held:
+        if not blocked:
             self.released.set()
 
     async def __call__(self, deliveries: Sequence[Delivery]) -> None:
-        self.sets.append(list(deliveries))
+        self.batches.append(list(deliveries))
         await self.released.wait()
         if self.failures:
             self.failures -= 1
@@ -138,26 +140,26 @@ class Taker:
     @property
     def deliveries(self) -> list[Delivery]:
         """All that came, in its order."""
-        return [delivery for taken in self.sets for delivery in taken]
+        return [delivery for batch in self.batches for delivery in batch]
 
-    async def has_settled(self, count: int, within: float = 10) -> None:
+    async def wait_until_settled(self, count: int, within: float = 10) -> None:
         """Wait until so many were settled."""
 
-        async def number() -> int:
+        async def count_settled() -> int:
             return len(self.settled)
 
-        await eventually(number, lambda seen: seen == count, within=within)
+        await eventually(count_settled, lambda settled: settled == count, within=within)
 
-    async def number_of_sets(self) -> int:
+    async def count_batches(self) -> int:
         """How many sets came, for waiting."""
-        return len(self.sets)
+        return len(self.batches)
 
 
-def messages(*bodies: bytes, key: str = ACCEPTED) -> list[Message]:
+def make_messages(*bodies: bytes, key: str = ACCEPTED) -> list[Message]:
     """A message for each body."""
     return [Message(key=key, body=body, packed=False) for body in bodies]
 
 
-def numbered(count: int) -> list[bytes]:
+def make_bodies(count: int) -> list[bytes]:
     """Bodies that can be told apart."""
     return [b"%d" % number for number in range(count)]

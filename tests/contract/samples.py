@@ -89,7 +89,7 @@ def follow_up(mark: str) -> FollowUpDue:
     )
 
 
-HEARD: dict[str, Callable[[str], Struct]] = {
+SAMPLES_BY_QUEUE: dict[str, Callable[[str], Struct]] = {
     "intake.cases": case,
     "dispatch.demands": demand,
     "dispatch.facts": equipment,
@@ -101,6 +101,6 @@ HEARD: dict[str, Callable[[str], Struct]] = {
 """Queue → what is told on it, about a thing of that mark."""
 
 
-def told(queue: str, mark: str) -> Event:
+def make_event(queue: str, mark: str) -> Event:
     """An event for `queue` about the thing `mark`."""
-    return Event.of(HEARD[queue](mark), source="test", time=BEFORE)
+    return Event.of(SAMPLES_BY_QUEUE[queue](mark), source="test", time=BEFORE)

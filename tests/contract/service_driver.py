@@ -27,29 +27,29 @@ class ServiceDriver:
 
     async def deliver(self, queue: str, *bodies: Event | bytes) -> None:
         """Deliver one set."""
-        raw = [body if isinstance(body, bytes) else encode(body) for body in bodies]
-        await self.service.consumers()[queue]([Delivery(queue=queue, body=body) for body in raw])
+        encoded = [body if isinstance(body, bytes) else encode(body) for body in bodies]
+        await self.service.consumers()[queue]([Delivery(queue=queue, body=body) for body in encoded])
 
-    async def rows(self, table: Table) -> list[dict[str, Any]]:
+    async def list_rows(self, table: Table) -> list[dict[str, Any]]:
         """All rows of a table."""
         async with self.service.database.snapshot() as connection:
             return [dict(row) for row in (await connection.execute(select(table))).mappings()]
 
-    async def state(self) -> dict[str, list[str]]:
+    async def read_state(self) -> dict[str, list[str]]:
         """Everything in the service's own tables and its outbox, in no order."""
-        beside = {self.service.messaging_tables.inbox, self.service.messaging_tables.dead_letters}
-        tables = [table for table in self.service.metadata.sorted_tables if table not in beside]
-        return {table.name: sorted(map(repr, await self.rows(table))) for table in tables}
+        excluded = {self.service.messaging_tables.inbox, self.service.messaging_tables.dead_letters}
+        tables = [table for table in self.service.metadata.sorted_tables if table not in excluded]
+        return {table.name: sorted(map(repr, await self.list_rows(table))) for table in tables}
 
-    async def letters(self) -> list[dict[str, Any]]:
+    async def list_letters(self) -> list[dict[str, Any]]:
         """Dead letters that were not replayed."""
         return [
             row
-            for row in await self.rows(self.service.messaging_tables.dead_letters)
+            for row in await self.list_rows(self.service.messaging_tables.dead_letters)
             if not row["replayed_at"]
         ]
 
-    def key(self, *roles: str, properties: Sequence[str] | None = None) -> dict[str, str]:
+    def make_key_headers(self, *roles: str, properties: Sequence[str] | None = None) -> dict[str, str]:
         """Headers of somebody with these roles."""
         chosen = None if properties is None else list(properties)
         _, key = self.process.keyring.issue("tester", list(roles), chosen, None)
@@ -61,8 +61,8 @@ async def open_service(
     name: str, store: Store, properties: Path, **settings: Any
 ) -> AsyncIterator[ServiceDriver]:
     """The service `name` on `store`; its jobs and its relay do not run."""
-    known: dict[str, Any] = {"amqp_url": "", "bootstrap_key": "", **settings}
-    config = Settings(database_url=store.url, data_dir=store.folder, properties_dir=properties, **known)
+    fields: dict[str, Any] = {"amqp_url": "", "bootstrap_key": "", **settings}
+    config = Settings(database_url=store.url, data_dir=store.folder, properties_dir=properties, **fields)
     process = Process([name], config, ManualClock(NOW))
     service = process.services[0]
     await service.make_ready()

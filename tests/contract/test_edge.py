@@ -18,7 +18,7 @@ from shared.messages.cloudevents import Event, encode
 from shared.messages.facts import FeeBilled
 from shared.messaging.bus import Delivery
 from shared.settings import Settings
-from tests.contract.samples import BEFORE, HEARD, NOW, demand
+from tests.contract.samples import BEFORE, NOW, SAMPLES_BY_QUEUE, demand
 from tests.support.properties import write_property
 
 Json = dict[str, Any]
@@ -50,14 +50,14 @@ class Origin:
     def lists(self) -> dict[str, list[Json]]:
         """Path → parameters of every GET whose reply holds `items` and `next`."""
         schemas = self.document["components"]["schemas"]
-        found = {}
+        parameters_by_path = {}
         for path, methods in self.document["paths"].items():
             get = methods.get("get", {})
             reply = get.get("responses", {}).get("200", {}).get("content", {}).get("application/json")
             name = (reply or {}).get("schema", {}).get("$ref", "").rpartition("/")[2]
             if {"items", "next"} <= schemas.get(name, {}).get("properties", {}).keys():
-                found[path] = get["parameters"]
-        return found
+                parameters_by_path[path] = get["parameters"]
+        return parameters_by_path
 
     def keyed_posts(self) -> list[str]:
         """The paths whose POST takes an `Idempotency-Key`."""
@@ -92,33 +92,39 @@ async def opened(folder: Path, properties: Path) -> AsyncIterator[Origin]:
 async def origin(tmp_path: Path, properties_folder: Path) -> AsyncIterator[Origin]:
     """With three cases, followed up, three bills, and three keys: every list has more than one page."""
     write_property(properties_folder, "annex")
-    async with opened(tmp_path / "data", properties_folder) as found:
+    async with opened(tmp_path / "data", properties_folder) as opened_origin:
         marks = [new_id() for _ in range(CASES)]
-        found.case_id = marks[0]
+        opened_origin.case_id = marks[0]
         for mark in marks:
-            await found.deliver("dispatch.demands", Event.of(demand(mark), source="test", time=BEFORE))
+            await opened_origin.deliver(
+                "dispatch.demands", Event.of(demand(mark), source="test", time=BEFORE)
+            )
             for queue in ("survey.cases", "kpi.cases"):
-                await found.deliver(queue, Event.of(HEARD[queue](mark), source="test", time=BEFORE))
+                await opened_origin.deliver(
+                    queue, Event.of(SAMPLES_BY_QUEUE[queue](mark), source="test", time=BEFORE)
+                )
             bill = FeeBilled(property="tower", bill=mark, amount="12.50", due_at=BEFORE)
-            await found.deliver("kpi.facts", Event.of(bill, source="test", time=BEFORE))
+            await opened_origin.deliver("kpi.facts", Event.of(bill, source="test", time=BEFORE))
             key = {"name": f"key {mark}", "roles": ["source"]}
-            posted = await found.http.post("/v1/keys", json=key, headers=found.headers("admin"))
+            posted = await opened_origin.http.post(
+                "/v1/keys", json=key, headers=opened_origin.headers("admin")
+            )
             assert posted.status_code == 201
-        followups = await found.http.get("/v1/followups", headers=found.headers("admin"))
-        found.followup_id = followups.json()["items"][0]["id"]
-        yield found
+        followups = await opened_origin.http.get("/v1/followups", headers=opened_origin.headers("admin"))
+        opened_origin.followup_id = followups.json()["items"][0]["id"]
+        yield opened_origin
 
 
 def address(path: str, parameters: list[Json], **query: str) -> str:
     """A path with its parts filled in, asking for the tower where a property can be named."""
     named = {parameter["name"] for parameter in parameters}
-    asked = {"property": "tower"} if "property" in named else {}
-    return f"{path.format(**NEEDED)}?{urlencode(asked | query, safe=':+')}"
+    property_query = {"property": "tower"} if "property" in named else {}
+    return f"{path.format(**NEEDED)}?{urlencode(property_query | query, safe=':+')}"
 
 
-def paths_of(answer: httpx.Response) -> list[str]:
+def paths_of(reply: httpx.Response) -> list[str]:
     """The fields that a problem names."""
-    return [error["path"] for error in answer.json().get("errors", [])]
+    return [error["path"] for error in reply.json().get("errors", [])]
 
 
 async def test_there_are_lists_in_every_service(origin: Origin) -> None:
@@ -131,18 +137,20 @@ async def test_there_are_lists_in_every_service(origin: Origin) -> None:
 async def test_every_list_is_walked_page_by_page_without_a_gap_or_a_repetition(origin: Origin) -> None:
     headers = origin.headers("admin")
     for path, parameters in origin.lists().items():
-        whole = (await origin.http.get(address(path, parameters, limit=str(MOST)), headers=headers)).json()
-        assert len(whole["items"]) > 1 and whole["next"] is None, path
+        full_page = (
+            await origin.http.get(address(path, parameters, limit=str(MOST)), headers=headers)
+        ).json()
+        assert len(full_page["items"]) > 1 and full_page["next"] is None, path
         walked, cursor = [], None
         while True:
             more = {"limit": "1"} | ({"cursor": cursor} if cursor else {})
-            answer = await origin.http.get(address(path, parameters, **more), headers=headers)
-            assert answer.status_code == 200, (path, answer.text)
-            walked += answer.json()["items"]
-            cursor = answer.json()["next"]
+            reply = await origin.http.get(address(path, parameters, **more), headers=headers)
+            assert reply.status_code == 200, (path, reply.text)
+            walked += reply.json()["items"]
+            cursor = reply.json()["next"]
             if cursor is None:
                 break
-        assert walked == whole["items"], path
+        assert walked == full_page["items"], path
 
 
 async def test_every_list_refuses_a_limit_or_a_cursor_that_is_none(origin: Origin) -> None:
@@ -152,9 +160,9 @@ async def test_every_list_refuses_a_limit_or_a_cursor_that_is_none(origin: Origi
     wrong += [("cursor", foreign), ("cursor", "x" * 3000), ("cursor", "\x00")]
     for path, parameters in origin.lists().items():
         for name, value in wrong:
-            answer = await origin.http.get(address(path, parameters, **{name: value}), headers=headers)
-            assert answer.status_code == 422, (path, name, value, answer.text)
-            assert paths_of(answer) in ([name], ["query"]), (path, answer.text)
+            reply = await origin.http.get(address(path, parameters, **{name: value}), headers=headers)
+            assert reply.status_code == 422, (path, name, value, reply.text)
+            assert paths_of(reply) in ([name], ["query"]), (path, reply.text)
 
 
 async def test_no_list_takes_the_cursor_of_another(origin: Origin) -> None:
@@ -176,15 +184,15 @@ async def test_an_unknown_property_is_404_and_one_of_others_403_in_every_list(or
     for path, parameters in origin.lists().items():
         if any(parameter["name"] == "property" for parameter in parameters):
             for name, status in (("nowhere", 404), ("annex", 403), ("tower", 200)):
-                answer = await origin.http.get(address(path, parameters, property=name), headers=mine)
-                assert answer.status_code == status, (path, name, answer.text)
+                reply = await origin.http.get(address(path, parameters, property=name), headers=mine)
+                assert reply.status_code == status, (path, name, reply.text)
 
 
 async def test_every_time_of_a_query_takes_a_raw_plus_and_is_bounded(origin: Origin) -> None:
-    headers, seen = origin.headers("admin"), set()
+    headers, checked = origin.headers("admin"), set()
     for path, parameters in origin.lists().items():
         for name in (p["name"] for p in parameters if _is_time(p["schema"])):
-            seen.add((path, name))
+            checked.add((path, name))
             for value, status in (
                 ("2026-11-23T00:00:00+08:00", 200),
                 ("2026-11-23T00:00:00", 422),
@@ -192,10 +200,10 @@ async def test_every_time_of_a_query_takes_a_raw_plus_and_is_bounded(origin: Ori
                 ("2101-01-01T00:00:00Z", 422),
                 ("yesterday", 422),
             ):
-                answer = await origin.http.get(address(path, parameters, **{name: value}), headers=headers)
-                assert answer.status_code == status, (path, name, value, answer.text)
-                assert status == 200 or paths_of(answer) == [name], (path, answer.text)
-    assert {name for _, name in seen} >= {"at", "due_before"}
+                reply = await origin.http.get(address(path, parameters, **{name: value}), headers=headers)
+                assert reply.status_code == status, (path, name, value, reply.text)
+                assert status == 200 or paths_of(reply) == [name], (path, reply.text)
+    assert {name for _, name in checked} >= {"at", "due_before"}
 
 
 def _is_time(schema: Json) -> bool:
@@ -204,10 +212,10 @@ def _is_time(schema: Json) -> bool:
 
 async def test_no_list_takes_a_parameter_that_it_does_not_know(origin: Origin) -> None:
     for path, parameters in origin.lists().items():
-        answer = await origin.http.get(
+        reply = await origin.http.get(
             address(path, parameters, colour="red"), headers=origin.headers("admin")
         )
-        assert answer.status_code == 422, (path, answer.text)
+        assert reply.status_code == 422, (path, reply.text)
 
 
 Bodies = Callable[[Origin], Awaitable[tuple[str, Json, Json]]]
@@ -247,8 +255,10 @@ async def test_a_key_again_is_harmless_and_with_another_request_refused(origin: 
     first = await origin.http.post(target, json=body, headers=keyed)
     again = await origin.http.post(target, json=body, headers=keyed)
     assert first.status_code == again.status_code and first.is_success, (first.text, again.text)
-    one, two = first.json(), again.json()
-    assert {**one, "status": None} == {**two, "status": None}, "the same answer but for `duplicate`"
+    first_answer, second_answer = first.json(), again.json()
+    assert {**first_answer, "status": None} == {**second_answer, "status": None}, (
+        "the same answer but for `duplicate`"
+    )
     refused = await origin.http.post(target, json=other, headers=keyed)
     assert refused.status_code == 409, refused.text
 
@@ -258,5 +268,5 @@ async def test_a_key_again_is_harmless_and_with_another_request_refused(origin: 
 async def test_a_key_that_is_none_is_refused(origin: Origin, path: str, key: str) -> None:
     target, body, _ = await KEYED[path](origin)
     keyed = origin.headers("admin") | {"Idempotency-Key": key}
-    answer = await origin.http.post(target, json=body, headers=keyed)
-    assert (answer.status_code, paths_of(answer)) == (422, ["Idempotency-Key"]), answer.text
+    reply = await origin.http.post(target, json=body, headers=keyed)
+    assert (reply.status_code, paths_of(reply)) == (422, ["Idempotency-Key"]), reply.text

@@ -35,44 +35,44 @@ def read_yaml(file: Path) -> Any:
     return YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
 
 
-def compose(environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+def load_compose(environment: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The whole file, its variables taken from `environment`."""
-    known = environment or {}
+    values = environment or {}
 
-    def fill(value: Any) -> Any:
+    def fill_in(value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: fill(inner) for key, inner in value.items()}
+            return {key: fill_in(inner) for key, inner in value.items()}
         if isinstance(value, list):
-            return [fill(inner) for inner in value]
+            return [fill_in(inner) for inner in value]
         if isinstance(value, str):
-            return _VARIABLE.sub(lambda found: known.get(found["name"]) or found["default"] or "", value)
+            return _VARIABLE.sub(lambda match: values.get(match["name"]) or match["default"] or "", value)
         return value
 
-    filled: dict[str, Any] = fill(read_yaml(FILE))
+    filled: dict[str, Any] = fill_in(read_yaml(FILE))
     return filled
 
 
-def services(environment: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:
+def load_services(environment: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:
     """Every service of the file."""
-    found: dict[str, dict[str, Any]] = compose(environment)["services"]
-    return found
+    by_name: dict[str, dict[str, Any]] = load_compose(environment)["services"]
+    return by_name
 
 
-def mounts(service: Mapping[str, Any]) -> list[Mount]:
+def list_mounts(service: Mapping[str, Any]) -> list[Mount]:
     """What a service mounts."""
     parts = [entry.split(":") for entry in service.get("volumes", [])]
     return [Mount(source, target, rest == ["ro"]) for source, target, *rest in parts]
 
 
-def dockerfile() -> list[tuple[str, str]]:
+def read_dockerfile() -> list[tuple[str, str]]:
     """The instructions of the image's file: (instruction, its words), continued lines joined."""
     text = DOCKERFILE.read_text(encoding="utf-8").replace("\\\n", " ")
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
     return [(line.split(None, 1)[0], " ".join(line.split(None, 1)[1:])) for line in lines]
 
 
-def image_environment() -> dict[str, str]:
+def read_image_environment() -> dict[str, str]:
     """What the image's last stage sets."""
-    last = max(place for place, (word, _) in enumerate(dockerfile()) if word == "FROM")
-    words = [rest for word, rest in dockerfile()[last:] if word == "ENV"]
+    last = max(number for number, (instruction, _) in enumerate(read_dockerfile()) if instruction == "FROM")
+    words = [rest for instruction, rest in read_dockerfile()[last:] if instruction == "ENV"]
     return dict(pair.split("=", 1) for line in words for pair in shlex.split(line))

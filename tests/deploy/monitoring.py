@@ -11,7 +11,7 @@ from guanjia.simulation.simulated_property import PROPERTY
 from shared.settings import PROJECT
 
 DASHBOARDS = PROJECT / "deploy" / "grafana" / "dashboards"
-CHOSEN = {
+VARIABLES = {
     "$__rate_interval": "1m",
     "$__range": "10m",
     "$property": PROPERTY,
@@ -37,7 +37,7 @@ MAY_BE_ZERO = {
 
 
 @dataclass(frozen=True)
-class Asked:
+class PanelQuery:
     """A query of a panel, its variables filled in as a reader's choices would."""
 
     board: str
@@ -48,33 +48,33 @@ class Asked:
         return f"{self.board}: {self.panel}: {self.expr}"
 
 
-def boards() -> dict[str, dict[str, Any]]:
+def load_dashboards() -> dict[str, dict[str, Any]]:
     """Every dashboard as its file has it."""
     return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in DASHBOARDS.glob("*.json")}
 
 
-def queries() -> Iterator[Asked]:
+def list_queries() -> Iterator[PanelQuery]:
     """Every query of every panel."""
-    for name, board in boards().items():
+    for name, board in load_dashboards().items():
         for panel in board["panels"]:
             for target in panel.get("targets", []):
                 expr = target["expr"]
-                for variable, value in CHOSEN.items():
+                for variable, value in VARIABLES.items():
                     expr = expr.replace(variable, value)
-                yield Asked(name, panel["title"], expr)
+                yield PanelQuery(name, panel["title"], expr)
 
 
-def answered(prometheus: str, asked: Asked) -> list[float]:
+def read_values(prometheus: str, query: PanelQuery) -> list[float]:
     """The values that a query has now. Fails where Prometheus does not understand it."""
-    answer = httpx.get(f"{prometheus}/api/v1/query", params={"query": asked.expr}, trust_env=False)
-    assert answer.status_code == 200, f"{asked}: {answer.text}"
-    return [float(series["value"][1]) for series in answer.json()["data"]["result"]]
+    reply = httpx.get(f"{prometheus}/api/v1/query", params={"query": query.expr}, trust_env=False)
+    assert reply.status_code == 200, f"{query}: {reply.text}"
+    return [float(series["value"][1]) for series in reply.json()["data"]["result"]]
 
 
-def targets(prometheus: str) -> dict[str, list[str]]:
+def read_target_health(prometheus: str) -> dict[str, list[str]]:
     """Job → the health of its targets."""
-    answer = httpx.get(f"{prometheus}/api/v1/targets", trust_env=False).raise_for_status()
-    found: dict[str, list[str]] = {}
-    for target in answer.json()["data"]["activeTargets"]:
-        found.setdefault(target["labels"]["job"], []).append(target["health"])
-    return found
+    reply = httpx.get(f"{prometheus}/api/v1/targets", trust_env=False).raise_for_status()
+    by_job: dict[str, list[str]] = {}
+    for target in reply.json()["data"]["activeTargets"]:
+        by_job.setdefault(target["labels"]["job"], []).append(target["health"])
+    return by_job

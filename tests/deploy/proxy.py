@@ -10,40 +10,40 @@ from pathlib import Path
 import httpx
 
 from shared.settings import PROJECT
-from tests.deploy.compose import services
-from tests.deploy.names import name_server
-from tests.support.children import ChildFailed, end, plain_environment, spawn, tail
+from tests.deploy.compose import load_services
+from tests.deploy.name_server import run_name_server
+from tests.support.children import ChildFailed, end_process, plain_environment, read_tail, spawn
 from tests.support.waiting import eventually_now
 
 CONFIGURATION = PROJECT / "deploy" / "nginx" / "nginx.conf"
 
 
-def tool(name: str) -> str:
+def find_program(name: str) -> str:
     """The path of an installed program; what is missing, `python -m tests.support.ready` gets."""
-    found = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin")
-    assert found, f"{name} is not installed"
-    return found
+    path = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin")
+    assert path, f"{name} is not installed"
+    return path
 
 
 @contextmanager
-def proxy(folder: Path, address: str, copies: Mapping[str, Sequence[str]], root: Path) -> Iterator[str]:
+def run_proxy(folder: Path, address: str, copies: Mapping[str, Sequence[str]], root: Path) -> Iterator[str]:
     """Runs on `address`:8000 in front of the services' copies; its URL. `root` stands for /srv."""
-    with name_server(copies) as port:
+    with run_name_server(copies) as port:
         file = folder / "nginx.conf"
-        file.write_text(placed(folder, address, root, port), encoding="utf-8")
-        program, *words = services()["proxy"]["command"]
+        file.write_text(localize_configuration(folder, address, root, port), encoding="utf-8")
+        program, *words = load_services()["proxy"]["command"]
         if os.geteuid() == 0:  # as root it would give its workers to an account that can't read our folders
             words[-1] += " user root;"
-        argv = [tool(program), *words, "-c", str(file), "-p", str(folder)]
+        argv = [find_program(program), *words, "-c", str(file), "-p", str(folder)]
         child = spawn(argv, env=plain_environment(), log=folder / "nginx.log", cwd=folder)
         try:
-            eventually_now(lambda: _answers(child, folder, f"http://{address}:8001/"), within=20)
+            eventually_now(lambda: _is_serving(child, folder, f"http://{address}:8001/"), within=20)
             yield f"http://{address}:8000"
         finally:
-            end(child)
+            end_process(child)
 
 
-def placed(folder: Path, address: str, root: Path, names: int) -> str:
+def localize_configuration(folder: Path, address: str, root: Path, names: int) -> str:
     """The configuration with this machine's addresses, folders and name server (for Docker's)."""
     text = CONFIGURATION.read_text(encoding="utf-8")
     for there, here in (
@@ -59,9 +59,9 @@ def placed(folder: Path, address: str, root: Path, names: int) -> str:
     return text
 
 
-def _answers(child: "subprocess.Popen[bytes]", folder: Path, url: str) -> bool:
+def _is_serving(child: "subprocess.Popen[bytes]", folder: Path, url: str) -> bool:
     if child.poll() is not None:
-        raise ChildFailed(f"the proxy ended:\n{tail(folder / 'nginx.log', 3000)}")
+        raise ChildFailed(f"the proxy ended:\n{read_tail(folder / 'nginx.log', 3000)}")
     try:
         return httpx.get(url, trust_env=False).status_code == 200
     except httpx.HTTPError:

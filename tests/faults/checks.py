@@ -1,4 +1,4 @@
-"""Clean books: after a campaign nothing is lost, doubled or invented, and the rates equal a recount."""
+"""After a campaign nothing is lost, doubled or invented, and the rates equal a recount."""
 
 import asyncio
 import itertools
@@ -8,135 +8,139 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from tests.faults.lives import PROPERTY, Clients, Life
+from tests.faults.repairs import PROPERTY, Repair, ServiceClients
 
 SYSTEM_ACTIONS = {"raise", "assign", "lapse", "escalate", "close"}
 
 
-async def settled(clients: Clients, within: float = 60) -> float:
+async def wait_until_settled(clients: ServiceClients, within: float = 60) -> float:
     """Wait until no outbox holds anything and every demand is accounted for; the seconds that it took."""
-    began = time.monotonic()
+    started = time.monotonic()
     while True:
         try:
-            waiting = await _waiting(clients)
+            unsettled = await _read_unsettled(clients)
         except (OSError, KeyError) as error:
-            waiting = {"error": repr(error)}
-        if not waiting:
-            return time.monotonic() - began
-        assert time.monotonic() - began < within, f"not settled within {within} s: {waiting}"
+            unsettled = {"error": repr(error)}
+        if not unsettled:
+            return time.monotonic() - started
+        assert time.monotonic() - started < within, f"not settled within {within} s: {unsettled}"
         await asyncio.sleep(0.2)
 
 
-async def _waiting(clients: Clients) -> dict[str, Any]:
+async def _read_unsettled(clients: ServiceClients) -> dict[str, Any]:
     """What still stands in the gauges that must come to 0."""
-    found = {}
-    for name, door in clients.doors.items():
-        text = (await door.get("/metrics")).text
+    unsettled = {}
+    for name, client in clients.http.items():
+        text = (await client.get("/metrics")).text
         for metric in ("guanjia_outbox_pending", "guanjia_demands_unaccounted"):
             for labels, value in re.findall(rf"^{metric}(\S*) (\S+)$", text, re.M):
                 if float(value):
-                    found[f"{name} {metric}{labels}"] = float(value)
-    return found
+                    unsettled[f"{name} {metric}{labels}"] = float(value)
+    return unsettled
 
 
-async def check(clients: Clients, lives: list[Life]) -> dict[str, int]:
+async def check_results(clients: ServiceClients, repairs: list[Repair]) -> dict[str, int]:
     """Raise AssertionError where the books are not clean; else what was counted."""
-    cases = await everything(clients, "dispatch", "/v1/cases", {"property": PROPERTY})
-    full = {case["id"]: await _full(clients, case["id"]) for case in cases}
-    reworks = {case["id"]: case for case in full.values() if case["rework_of"]}
-    opened = Counter(case["id"] for case in cases)
-    assert max(opened.values()) == 1, "a case is listed twice"
-    wanted = {life.demand for life in lives}
-    assert not wanted - set(full), f"lost: {sorted(wanted - set(full))[:5]}"
-    assert not set(full) - wanted - set(reworks), "invented cases"
-    for life in lives:
-        check_history(full[life.demand], life)
-    await check_reworks(lives, reworks)
-    await check_followups(clients, lives, reworks)
-    await check_rates(clients, lives, list(reworks.values()))
+    cases = await list_all(clients, "dispatch", "/v1/cases", {"property": PROPERTY})
+    cases_by_id = {case["id"]: await _get_case(clients, case["id"]) for case in cases}
+    reworks = {case["id"]: case for case in cases_by_id.values() if case["rework_of"]}
+    listed = Counter(case["id"] for case in cases)
+    assert max(listed.values()) == 1, "a case is listed twice"
+    expected = {repair.demand for repair in repairs}
+    assert not expected - set(cases_by_id), f"lost: {sorted(expected - set(cases_by_id))[:5]}"
+    assert not set(cases_by_id) - expected - set(reworks), "invented cases"
+    for repair in repairs:
+        check_history(cases_by_id[repair.demand], repair)
+    await check_reworks(repairs, reworks)
+    await check_followups(clients, repairs, reworks)
+    await check_rates(clients, repairs, list(reworks.values()))
     await check_dead_letters(clients)
-    return {"demands": len(lives), "cases": len(full), "reworks": len(reworks)}
+    return {"demands": len(repairs), "cases": len(cases_by_id), "reworks": len(reworks)}
 
 
-def check_history(case: dict[str, Any], life: Life) -> None:
+def check_history(case: dict[str, Any], repair: Repair) -> None:
     """No gap in the history, each step begins where the one before ended, each action was taken once."""
     history = case["history"]
     assert [entry["seq"] for entry in history] == list(range(1, len(history) + 1)), f"gaps in {case['id']}"
     for before, after in itertools.pairwise(history):
         assert after["from"] == before["to"], f"{case['id']}: {before['to']} then {after['from']}"
     done = Counter(entry["action"] for entry in history if entry["action"] not in SYSTEM_ACTIONS)
-    assert done == Counter(life.asked), f"{case['id']}: asked {Counter(life.asked)}, done {done}"
-    if life.over:
+    assert done == Counter(repair.actions), f"{case['id']}: asked {Counter(repair.actions)}, done {done}"
+    if repair.closed:
         assert case["state"] == "closed" and not case["open"], f"{case['id']} is {case['state']}"
         closings = sum(entry["action"] == "close" for entry in history)
         assert closings == 1, f"{case['id']} was closed {closings} times"
 
 
-async def check_reworks(lives: list[Life], reworks: dict[str, Any]) -> None:
+async def check_reworks(repairs: list[Repair], reworks: dict[str, Any]) -> None:
     """One rework for every dissatisfied answer."""
-    unhappy = Counter(life.demand for life in lives if life.rating is not None and life.rating <= 2)
+    unhappy = Counter(repair.demand for repair in repairs if repair.rating is not None and repair.rating <= 2)
     assert Counter(case["rework_of"] for case in reworks.values()) == unhappy
 
 
-async def check_followups(clients: Clients, lives: list[Life], reworks: dict[str, Any]) -> None:
+async def check_followups(clients: ServiceClients, repairs: list[Repair], reworks: dict[str, Any]) -> None:
     """One follow-up for every life that is over, with one answer."""
-    found = await everything(clients, "survey", "/v1/followups", {"property": PROPERTY})
-    of = Counter(followup["case"] for followup in found)
-    assert of == Counter(life.demand for life in lives if "inspect" in life.asked and life.over), "follow-ups"
-    for followup in found:
+    follow_ups = await list_all(clients, "survey", "/v1/followups", {"property": PROPERTY})
+    by_case = Counter(followup["case"] for followup in follow_ups)
+    assert by_case == Counter(
+        repair.demand for repair in repairs if "inspect" in repair.actions and repair.closed
+    ), "follow-ups"
+    for followup in follow_ups:
         assert [attempt["outcome"] for attempt in followup["attempts"]] == ["answered"], followup
 
 
-async def check_rates(clients: Clients, lives: list[Life], reworks: list[dict[str, Any]]) -> None:
+async def check_rates(clients: ServiceClients, repairs: list[Repair], reworks: list[dict[str, Any]]) -> None:
     """The figures of kpi equal a count of what was asked for, and of reworks that nobody touched in time."""
-    inspected = [life for life in lives if "inspect" in life.asked]
-    rated = [life for life in lives if life.rating is not None]
-    timely = _done(lives, "complete")
-    wanted = {
+    inspected = [repair for repair in repairs if "inspect" in repair.actions]
+    rated = [repair for repair in repairs if repair.rating is not None]
+    timely = _count_done(repairs, "complete")
+    expected = {
         "repair_timeliness": (timely, timely),
-        "repair_pass": (sum(life.first_inspection for life in inspected), len(inspected)),
-        "repair_satisfaction": (sum(life.rating in (4, 5) for life in rated), len(rated)),
+        "repair_pass": (sum(repair.first_inspection for repair in inspected), len(inspected)),
+        "repair_satisfaction": (sum(repair.rating in (4, 5) for repair in rated), len(rated)),
     }
     query = {"property": PROPERTY, "window": "rolling_30d"}
     deadline = time.monotonic() + 30
     while True:
-        answer = await clients.ask("kpi", "GET", "/v1/kpis", expect={200}, params=query)
-        told = {item["kpi"]: (item["numerator"], item["denominator"]) for item in answer["items"]}
-        got = {name: told[name] for name in wanted}
-        wanted["repair_timeliness"] = (timely, timely + _missed(reworks, answer["items"][0]["end"]))
-        if got == {name: (str(top), str(bottom)) for name, (top, bottom) in wanted.items()}:
+        reply = await clients.request("kpi", "GET", "/v1/kpis", expect={200}, params=query)
+        rates = {item["kpi"]: (item["numerator"], item["denominator"]) for item in reply["items"]}
+        rates_now = {name: rates[name] for name in expected}
+        expected["repair_timeliness"] = (timely, timely + _count_missed(reworks, reply["items"][0]["end"]))
+        if rates_now == {
+            name: (str(numerator), str(denominator)) for name, (numerator, denominator) in expected.items()
+        }:
             return
-        assert time.monotonic() < deadline, f"rates {got}, recounted {wanted}"
+        assert time.monotonic() < deadline, f"rates {rates_now}, recounted {expected}"
         await asyncio.sleep(0.2)
 
 
-async def check_dead_letters(clients: Clients) -> None:
-    for name, door in clients.doors.items():
-        text = (await door.get("/metrics")).text
+async def check_dead_letters(clients: ServiceClients) -> None:
+    for name, client in clients.http.items():
+        text = (await client.get("/metrics")).text
         dead = {q: v for q, v in re.findall(r"^guanjia_dead_letters(\S*) (\S+)$", text, re.M) if float(v)}
         assert not dead, f"dead letters at {name}: {dead}"
 
 
-async def everything(
-    clients: Clients, service: str, path: str, query: dict[str, str]
+async def list_all(
+    clients: ServiceClients, service: str, path: str, query: dict[str, str]
 ) -> list[dict[str, Any]]:
     """All pages of a list."""
-    found: list[dict[str, Any]] = []
+    items: list[dict[str, Any]] = []
     cursor: str | None = ""
     while cursor is not None:
-        more = {**query, "limit": "200", **({"cursor": cursor} if cursor else {})}
-        answer = await clients.ask(service, "GET", path, expect={200}, params=more)
-        found += answer["items"]
-        cursor = answer["next"]
-    return found
+        page_query = {**query, "limit": "200", **({"cursor": cursor} if cursor else {})}
+        reply = await clients.request(service, "GET", path, expect={200}, params=page_query)
+        items += reply["items"]
+        cursor = reply["next"]
+    return items
 
 
-async def _full(clients: Clients, case: str) -> dict[str, Any]:
-    answer: dict[str, Any] = await clients.ask("dispatch", "GET", f"/v1/cases/{case}", expect={200})
-    return answer
+async def _get_case(clients: ServiceClients, case: str) -> dict[str, Any]:
+    reply: dict[str, Any] = await clients.request("dispatch", "GET", f"/v1/cases/{case}", expect={200})
+    return reply
 
 
-def _missed(reworks: list[dict[str, Any]], now: str) -> int:
+def _count_missed(reworks: list[dict[str, Any]], now: str) -> int:
     """Those of which a deadline had passed unmet by then; nobody works on them in a campaign."""
     return sum(
         any(datetime.fromisoformat(d["due_at"]) <= datetime.fromisoformat(now) for d in case["deadlines"])
@@ -144,5 +148,5 @@ def _missed(reworks: list[dict[str, Any]], now: str) -> int:
     )
 
 
-def _done(lives: list[Life], action: str) -> int:
-    return sum(action in life.asked for life in lives)
+def _count_done(repairs: list[Repair], action: str) -> int:
+    return sum(action in repair.actions for repair in repairs)

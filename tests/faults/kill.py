@@ -2,7 +2,7 @@
 
     python -m tests.faults.kill --times 100 [--service intake ...] [--seed 1] [--folder DIR]
 
-Ends with clean books (`tests/faults/books.py`) or an AssertionError.
+Ends with a proven result (`tests/faults/checks.py`) or an AssertionError.
 """
 
 import argparse
@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.faults import checks
-from tests.faults.lives import PROPERTY, Clients, Town
+from tests.faults.repairs import PROPERTY, RepairTraffic, ServiceClients
 from tests.support import servers
-from tests.support.processes import Processes, Serving
+from tests.support.processes import Processes, ServiceProcess
 from tests.support.properties import write_property
 from tests.support.stores import fresh_database, fresh_vhost
 
@@ -31,52 +31,57 @@ async def campaign(
     victims: tuple[str, ...],
     times: int,
     seed: int,
-    lives: int = 8,
+    repairs: int = 8,
 ) -> dict[str, int]:
-    """Kill each victim `times` times while `lives` repairs go on side by side; what was counted."""
+    """Kill each victim `times` times while `repairs` repairs go on side by side; what was counted."""
     write_property(folder / "properties", PROPERTY)
     group = Processes(folder, folder / "properties", database_url=database_url, amqp_url=amqp_url)
     try:
         running = {name: group.make(name) for name in SERVICES}
         for process in running.values():
             process.launch()
-        await asyncio.gather(*(ready(process) for process in running.values()))
-        clients = Clients(running)
+        await asyncio.gather(*(wait_until_ready(process) for process in running.values()))
+        clients = ServiceClients(running)
         try:
-            town = Town(clients, seed)
-            await _kill_while_living(town, running, victims, times, seed, lives)
-            took = await checks.settled(clients)
-            counted = await checks.check(clients, town.lives)
-            return counted | {"kills": times * len(victims), "settled_after_seconds": round(took)}
+            traffic = RepairTraffic(clients, seed)
+            await _kill_during_traffic(traffic, running, victims, times, seed, repairs)
+            took = await checks.wait_until_settled(clients)
+            counts = await checks.check_results(clients, traffic.repairs)
+            return counts | {"kills": times * len(victims), "settled_after_seconds": round(took)}
         finally:
             await clients.close()
     finally:
         group.close()
 
 
-async def _kill_while_living(
-    town: Town, running: dict[str, Serving], victims: tuple[str, ...], times: int, seed: int, lives: int
+async def _kill_during_traffic(
+    traffic: RepairTraffic,
+    running: dict[str, ServiceProcess],
+    victims: tuple[str, ...],
+    times: int,
+    seed: int,
+    repairs: int,
 ) -> None:
     async with asyncio.TaskGroup() as group:
-        group.create_task(town.live(lives))
+        group.create_task(traffic.run(repairs))
         await kill_often([running[name] for name in victims], times, random.Random(seed))
-        town.closing.set()
+        traffic.stopping.set()
 
 
-async def kill_often(victims: Sequence[Serving], times: int, chance: random.Random) -> None:
+async def kill_often(victims: Sequence[ServiceProcess], times: int, random_numbers: random.Random) -> None:
     """Kill each so many times, in any order, at random moments; one in four while it is still starting."""
     order = [process for process in victims for _ in range(times)]
-    chance.shuffle(order)
+    random_numbers.shuffle(order)
     for process in order:
-        await asyncio.sleep(chance.uniform(0.0, 2.0))
+        await asyncio.sleep(random_numbers.uniform(0.0, 2.0))
         process.kill()
         process.launch()
-        if chance.random() < 0.75:
-            await ready(process)
-    await asyncio.gather(*(ready(process) for process in victims))
+        if random_numbers.random() < 0.75:
+            await wait_until_ready(process)
+    await asyncio.gather(*(wait_until_ready(process) for process in victims))
 
 
-async def ready(process: Serving, within: float = 60) -> None:
+async def wait_until_ready(process: ServiceProcess, within: float = 60) -> None:
     """Until it says that it is; starting under load takes its time."""
     await asyncio.to_thread(process.wait_ready, within)
 
@@ -91,15 +96,15 @@ def main() -> None:
     )
     parser.add_argument("--times", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--lives", type=int, default=8, help="repairs side by side")
+    parser.add_argument("--repairs", type=int, default=8, help="repairs side by side")
     parser.add_argument("--folder", type=Path, help="where logs are kept; without: thrown away")
     args = parser.parse_args()
-    servers.keep_settings_apart()
-    with tempfile.TemporaryDirectory() as scrap, servers.supervised():
+    servers.hide_settings()
+    with tempfile.TemporaryDirectory() as scrap, servers.run_supervisor():
         folder = args.folder or Path(scrap)
         folder.mkdir(parents=True, exist_ok=True)
         with fresh_database() as database_url, fresh_vhost() as amqp_url:
-            began = time.monotonic()
+            started = time.monotonic()
             victims = tuple(args.service or SERVICES)
             work = campaign(
                 folder,
@@ -108,9 +113,9 @@ def main() -> None:
                 victims=victims,
                 times=args.times,
                 seed=args.seed,
-                lives=args.lives,
+                repairs=args.repairs,
             )
-            print(asyncio.run(work), f"in {time.monotonic() - began:.0f} s")
+            print(asyncio.run(work), f"in {time.monotonic() - started:.0f} s")
 
 
 if __name__ == "__main__":

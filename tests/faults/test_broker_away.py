@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults import checks
-from tests.faults.kill import ready
-from tests.faults.lives import PROPERTY, Clients, Town
+from tests.faults.kill import wait_until_ready
+from tests.faults.repairs import PROPERTY, RepairTraffic, ServiceClients
 from tests.support.processes import Processes
 from tests.support.properties import write_property
 from tests.support.rabbitmq import RabbitMQ
@@ -17,7 +17,7 @@ from tests.support.stores import fresh_database
 
 
 @asynccontextmanager
-async def own_broker(folder: Path) -> AsyncIterator[RabbitMQ]:
+async def start_own_broker(folder: Path) -> AsyncIterator[RabbitMQ]:
     """A broker of this test alone, to be killed."""
     broker = RabbitMQ(folder)
     broker.start()
@@ -30,7 +30,7 @@ async def own_broker(folder: Path) -> AsyncIterator[RabbitMQ]:
 @pytest.mark.timeout(300)
 async def test_a_demand_posted_while_rabbitmq_is_down_arrives_once_after_it_returns(tmp_path: Path) -> None:
     write_property(tmp_path / "properties", PROPERTY)
-    async with own_broker(tmp_path / "rabbitmq") as broker:
+    async with start_own_broker(tmp_path / "rabbitmq") as broker:
         with fresh_database() as database_url:
             group = Processes(
                 tmp_path, tmp_path / "properties", database_url=database_url, amqp_url=broker.url
@@ -39,23 +39,23 @@ async def test_a_demand_posted_while_rabbitmq_is_down_arrives_once_after_it_retu
                 running = {name: group.make(name) for name in ("intake", "dispatch", "survey", "kpi")}
                 for process in running.values():
                     process.launch()
-                await asyncio.gather(*(ready(process) for process in running.values()))
-                clients = Clients(running)
-                town = Town(clients, seed=1)
-                before = await town.one()
+                await asyncio.gather(*(wait_until_ready(process) for process in running.values()))
+                clients = ServiceClients(running)
+                traffic = RepairTraffic(clients, seed=1)
+                first = await traffic.run_repair()
                 broker.nodes[0].kill()
-                lives = [await town.demand() for _ in range(20)]
+                repairs = [await traffic.raise_demand() for _ in range(20)]
                 broker.restart()
-                for life in lives:
-                    await town.until_assigned(life)
-                await town.one()
-                await checks.settled(clients)
-                counted = await checks.check(clients, town.lives)
+                for repair in repairs:
+                    await traffic.wait_until_assigned(repair)
+                await traffic.run_repair()
+                await checks.wait_until_settled(clients)
+                counts = await checks.check_results(clients, traffic.repairs)
                 await clients.close()
             finally:
                 group.close()
-    assert before.over
-    assert counted["demands"] == 22
+    assert first.closed
+    assert counts["demands"] == 22
 
 
 @pytest.mark.timeout(300)
@@ -63,7 +63,7 @@ async def test_services_that_start_before_rabbitmq_take_demands_and_deliver_them
     tmp_path: Path,
 ) -> None:
     write_property(tmp_path / "properties", PROPERTY)
-    async with own_broker(tmp_path / "rabbitmq") as broker:
+    async with start_own_broker(tmp_path / "rabbitmq") as broker:
         broker.nodes[0].kill()
         with fresh_database() as database_url:
             group = Processes(
@@ -73,14 +73,14 @@ async def test_services_that_start_before_rabbitmq_take_demands_and_deliver_them
                 running = {name: group.make(name) for name in ("intake", "dispatch", "survey", "kpi")}
                 for process in running.values():
                     process.launch()
-                clients = Clients(running)
-                town = Town(clients, seed=2)
-                lives = [await town.demand() for _ in range(5)]
+                clients = ServiceClients(running)
+                traffic = RepairTraffic(clients, seed=2)
+                repairs = [await traffic.raise_demand() for _ in range(5)]
                 broker.restart()
-                for life in lives:
-                    await town.until_assigned(life)
-                await checks.settled(clients)
-                assert (await checks.check(clients, town.lives))["demands"] == 5
+                for repair in repairs:
+                    await traffic.wait_until_assigned(repair)
+                await checks.wait_until_settled(clients)
+                assert (await checks.check_results(clients, traffic.repairs))["demands"] == 5
                 await clients.close()
             finally:
                 group.close()

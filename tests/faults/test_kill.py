@@ -11,6 +11,8 @@ from tests.support.stores import fresh_database, fresh_vhost
 @pytest.mark.timeout(300)
 async def test_killing_every_service_thrice_loses_and_doubles_nothing(tmp_path: Path) -> None:
     with fresh_database() as database_url, fresh_vhost() as amqp_url:
-        counted = await campaign(tmp_path, database_url, amqp_url, victims=SERVICES, times=3, seed=1, lives=4)
-    assert counted["kills"] == 12
-    assert counted["demands"] >= 4
+        counts = await campaign(
+            tmp_path, database_url, amqp_url, victims=SERVICES, times=3, seed=1, repairs=4
+        )
+    assert counts["kills"] == 12
+    assert counts["demands"] >= 4

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.story import Story, launched, told
-from tests.support.processes import Processes, Serving
+from tests.journeys.story import Story, open_story, start_services
+from tests.support.processes import Processes, ServiceProcess
 from tests.support.properties import write_property
 from tests.support.stores import fresh_store, fresh_vhost
 
@@ -17,7 +17,7 @@ PROPERTIES = [f"tower-{number}" for number in range(20)]
 @pytest.fixture(scope="package", params=["embedded in one process", "apart on RabbitMQ and PostgreSQL"])
 def installation(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Serving]]:
+) -> Iterator[dict[str, ServiceProcess]]:
     """Running services of each kind."""
     folder: Path = tmp_path_factory.mktemp("journeys")
     for name in PROPERTIES:
@@ -28,17 +28,19 @@ def installation(
         amqp = stack.enter_context(fresh_vhost()) if apart else ""
         processes = Processes(folder, folder / "properties", database_url=store.url, amqp_url=amqp)
         stack.callback(processes.close)
-        yield launched(processes, apart)
+        yield start_services(processes, apart)
 
 
 @pytest.fixture(scope="package")
-def properties_left() -> Iterator[list[str]]:
+def unused_properties() -> Iterator[list[str]]:
     """Names that no story has used yet."""
     yield list(PROPERTIES)
 
 
 @pytest.fixture
-async def story(installation: dict[str, Serving], properties_left: list[str]) -> AsyncIterator[Story]:
+async def story(
+    installation: dict[str, ServiceProcess], unused_properties: list[str]
+) -> AsyncIterator[Story]:
     """A story on a running installation, in a property of its own."""
-    async with told(installation, properties_left.pop()) as found:
-        yield found
+    async with open_story(installation, unused_properties.pop()) as story:
+        yield story

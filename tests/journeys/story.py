@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from tests.support.processes import Processes, Serving, signed_in
+from tests.support.processes import Processes, ServiceProcess, open_client
 from tests.support.waiting import eventually
 
 SERVICES = ("intake", "dispatch", "survey", "kpi")
@@ -21,32 +21,32 @@ class Story:
         self.clients = clients
         self.property = property_id
 
-    async def call(self, service: str, method: str, path: str, status: int = 200, **rest: Any) -> Any:
+    async def call(self, service: str, method: str, path: str, status: int = 200, **options: Any) -> Any:
         """One request that must answer with `status`; its body."""
-        response = await self.clients[service].request(method, path, **rest)
+        response = await self.clients[service].request(method, path, **options)
         assert response.status_code == status, (path, response.status_code, response.text)
         return response.json() if response.content else None
 
     async def raise_demand(self, **demand: Any) -> str:
         """Somebody raises a demand; its id once its case is open."""
-        answer = await self.call(
+        accepted = await self.call(
             "intake", "POST", "/v1/demands", 202, json={"property": self.property, **demand}
         )
-        await eventually(lambda: self.case(answer["demand"]))
-        return str(answer["demand"])
+        await eventually(lambda: self.get_case(accepted["demand"]))
+        return str(accepted["demand"])
 
-    async def fact(self, name: str, id_: str, status: int = 202, **data: Any) -> Any:
+    async def post_fact(self, name: str, id_: str, status: int = 202, **data: Any) -> Any:
         """Another system posts a fact."""
         event: dict[str, Any] = {"specversion": "1.0", "id": id_, "source": self.property, "type": name}
         event["data"] = {"property": self.property, **data}
-        kind = {"Content-Type": "application/cloudevents+json"}
-        return await self.call("intake", "POST", "/v1/events", status, json=event, headers=kind)
+        headers = {"Content-Type": "application/cloudevents+json"}
+        return await self.call("intake", "POST", "/v1/events", status, json=event, headers=headers)
 
-    async def case(self, case: str) -> Any:
+    async def get_case(self, case: str) -> Any:
         """The case as an administrator sees it."""
         return await self.call("dispatch", "GET", f"/v1/cases/{case}")
 
-    async def act(
+    async def perform_action(
         self, case: str, action: str, status: int = 200, actor: str | None = None, **data: Any
     ) -> Any:
         """Somebody does something on a case."""
@@ -55,40 +55,40 @@ class Story:
             body["actor"] = actor
         return await self.call("dispatch", "POST", f"/v1/cases/{case}/actions", status, json=body)
 
-    async def until_state(self, case: str, state: str) -> Any:
+    async def wait_for_state(self, case: str, state: str) -> Any:
         """Wait until the case is in `state`."""
-        return await eventually(lambda: self.case(case), lambda found: found["state"] == state)
+        return await eventually(lambda: self.get_case(case), lambda case: case["state"] == state)
 
-    async def follow_up(self, case: str) -> Any:
+    async def wait_for_follow_up(self, case: str) -> Any:
         """The follow-up that the finished case is owed."""
         path = f"/v1/followups?property={self.property}&case={case}"
-        found = await eventually(lambda: self.call("survey", "GET", path), lambda page: bool(page["items"]))
-        assert len(found["items"]) == 1
-        return found["items"][0]
+        page = await eventually(lambda: self.call("survey", "GET", path), lambda page: bool(page["items"]))
+        assert len(page["items"]) == 1
+        return page["items"][0]
 
-    async def answer(self, follow_up: str, key: str, **answer: Any) -> Any:
+    async def record_answer(self, follow_up: str, key: str, **answer: Any) -> Any:
         """A customer assistant calls and the resident answers."""
         body = {"outcome": "answered", "channel": "phone", "answer": answer}
         path = f"/v1/followups/{follow_up}/attempts"
         return await self.call("survey", "POST", path, json=body, headers={"Idempotency-Key": key})
 
-    async def rate(self, kpi: str) -> tuple[str, str]:
+    async def get_rate(self, kpi: str) -> tuple[str, str]:
         """Numerator and denominator of this month."""
         page = await self.call("kpi", "GET", f"/v1/kpis?property={self.property}&window=month")
-        found = next(item for item in page["items"] if item["kpi"] == kpi)
-        return found["numerator"], found["denominator"]
+        rate = next(item for item in page["items"] if item["kpi"] == kpi)
+        return rate["numerator"], rate["denominator"]
 
-    async def until_rate(self, kpi: str, numerator: str, denominator: str) -> None:
+    async def wait_for_rate(self, kpi: str, numerator: str, denominator: str) -> None:
         """Wait until the rate stands at this."""
-        await eventually(lambda: self.rate(kpi), lambda rate: rate == (numerator, denominator))
+        await eventually(lambda: self.get_rate(kpi), lambda rate: rate == (numerator, denominator))
 
-    async def gauge(self, name: str) -> list[str]:
+    async def read_gauge(self, name: str) -> list[str]:
         """The lines of a metric, over all processes."""
         texts = [(await client.get("/metrics")).text for client in self.clients.values()]
         return [line for text in texts for line in text.splitlines() if line.startswith(f"{name}{{")]
 
 
-def launched(processes: Processes, apart: bool) -> dict[str, Serving]:
+def start_services(processes: Processes, apart: bool) -> dict[str, ServiceProcess]:
     """Ready processes: one for all four services, or one each."""
     if not apart:
         return dict.fromkeys(SERVICES, processes.start("all"))
@@ -101,9 +101,9 @@ def launched(processes: Processes, apart: bool) -> dict[str, Serving]:
 
 
 @asynccontextmanager
-async def told(running: dict[str, Serving], property_id: str) -> AsyncIterator[Story]:
+async def open_story(running: dict[str, ServiceProcess], property_id: str) -> AsyncIterator[Story]:
     """A story on running processes."""
-    clients = {name: signed_in(serving) for name, serving in running.items()}
+    clients = {name: open_client(serving) for name, serving in running.items()}
     try:
         yield Story(clients, property_id)
     finally:

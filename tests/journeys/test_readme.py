@@ -11,7 +11,7 @@ import pytest
 
 from shared.properties.loader import read_property
 from shared.settings import PROJECT
-from tests.support.children import end, free_port, plain_environment, spawn, tail
+from tests.support.children import end_process, free_port, plain_environment, read_tail, spawn
 from tests.support.waiting import eventually_now
 
 BLOCK = re.compile(
@@ -85,7 +85,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     )
 
     def shown_key() -> re.Match[str] | None:
-        assert make.poll() is None, tail(log)
+        assert make.poll() is None, read_tail(log)
         return re.search(r"admin key, shown once:\n\s+(gj_\S+)", log.read_text(encoding="utf-8"))
 
     try:
@@ -93,7 +93,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
         assert shown is not None
         yield Server(port, shown[1])
     finally:
-        end(make)
+        end_process(make)
 
 
 def run_blocks(blocks: list[Block], server: Server) -> list[str]:

@@ -1,4 +1,4 @@
-"""Long simulated spans, lived again and again: the same to the byte, whole, counted right, and at what cost.
+"""Long spans, simulated again and again: the same to the byte, whole, counted right, and at what cost.
 
     python -m tests.simulation.campaign --days 365 [--seed 7] [--times 2] [--until 2026-11-23T04:00:00+00:00]
 
@@ -10,33 +10,30 @@ import gc
 import tempfile
 import time
 from datetime import datetime
-from fractions import Fraction
 from pathlib import Path
 
-from guanjia.simulation.life import Lived
+from guanjia.simulation.simulation import SimulationProgress
 from services.kpi.domain.windows import WINDOWS
 from shared.telemetry import configure_logging
-from tests.simulation.spans import UNTIL, Taken, live
+from tests.simulation.spans import UNTIL, SpanResult, simulate
 from tests.unit.kpi.oracle import recount
 
 EVERY = 15
-TOLD_TOO_LATE = {f"{action}: urn:guanjia:problem:not-valid" for action in ("depart", "arrive", "complete")}
-"""An engineer out of reach tells it later; where something was noted meanwhile, it is told anew as of now."""
 
 
-class Costs:
+class CostPrinter:
     """Says every fifteen days what these took: CPU seconds, memory now, size of the databases."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._days, self._cpu = folder, 0, time.process_time()
 
-    def __call__(self, lived: Lived) -> None:
+    def __call__(self, progress: SimulationProgress) -> None:
         self._days += 1
         if self._days % EVERY == 0:
             cpu, self._cpu = time.process_time() - self._cpu, time.process_time()
             size = sum(file.stat().st_size for file in self._folder.glob("*.db")) / 1e6
-            now = f"{_megabytes():6.0f} MB {size:6.0f} MB of data {lived.counts.get('cases', 0):6} cases"
-            print(f"{lived.now:%Y-%m-%d} {cpu:6.1f} s {now}", flush=True)
+            now = f"{_megabytes():6.0f} MB {size:6.0f} MB of data {progress.counts.get('cases', 0):6} cases"
+            print(f"{progress.now:%Y-%m-%d} {cpu:6.1f} s {now}", flush=True)
 
 
 def _megabytes() -> float:
@@ -44,31 +41,30 @@ def _megabytes() -> float:
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
-def prove(lived: Taken, until: datetime) -> None:
+def prove_result(result: SpanResult, until: datetime) -> None:
     """Whole, and counted right: by the product from scratch, and by the slow independent recount."""
-    assert lived.left == {}
-    assert {name.partition(" ")[2] for name in lived.refused} <= {"urn:guanjia:problem:not-valid"}, (
-        lived.refused
+    assert result.unsettled == {}
+    assert {name.partition(" ")[2] for name in result.refused} <= {"urn:guanjia:problem:not-valid"}, (
+        result.refused
     )
-    assert len(lived.demands) == lived.counts["demands"] == len(set(lived.demands))
-    assert set(lived.demands) <= set(lived.cases)
-    assert len(lived.cases) == lived.counts["cases"]
-    assert lived.recounted == lived.rates
+    assert len(result.demands) == result.counts["demands"] == len(set(result.demands))
+    assert set(result.demands) <= set(result.cases)
+    assert len(result.cases) == result.counts["cases"]
+    assert result.recounted_rates == result.rates
     for window in WINDOWS:
-        shown = {kpi: (Fraction(good), Fraction(all_)) for kpi, good, all_ in lived.rates[window]}
-        assert shown == recount(lived.world, until, window), window
+        assert result.fractions(window) == recount(result.history, until, window), window
 
 
-def campaign(seed: int, days: float, until: datetime, times: int) -> Taken:
-    """Live the same span `times` times; what it was."""
-    runs: list[Taken] = []
+def campaign(seed: int, days: float, until: datetime, times: int) -> SpanResult:
+    """Simulate the same span `times` times; its result."""
+    runs: list[SpanResult] = []
     for _ in range(times):
-        with tempfile.TemporaryDirectory(prefix="guanjia-campaign-") as place:
-            began, cpu = time.monotonic(), time.process_time()
-            runs.append(live(Path(place), seed, days, until, Costs(Path(place))))
-            took, cpu = time.monotonic() - began, time.process_time() - cpu
+        with tempfile.TemporaryDirectory(prefix="guanjia-campaign-") as folder:
+            started, cpu = time.monotonic(), time.process_time()
+            runs.append(simulate(Path(folder), seed, days, until, CostPrinter(Path(folder))))
+            took, cpu = time.monotonic() - started, time.process_time() - cpu
         print(f"{took:.0f} s, {cpu:.0f} s of CPU, {dict(runs[-1].counts)}, refused {dict(runs[-1].refused)}")
-        prove(runs[-1], until)
+        prove_result(runs[-1], until)
         assert runs[-1].rates == runs[0].rates
         assert runs[-1].counts == runs[0].counts
     return runs[0]
@@ -82,15 +78,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--times", type=int, default=2)
     parser.add_argument("--until", type=datetime.fromisoformat, default=UNTIL)
-    told = parser.parse_args()
+    options = parser.parse_args()
     configure_logging("ERROR")
     gc.set_threshold(50_000, 20, 50)  # as the command does
-    lived = campaign(told.seed, told.days, told.until, told.times)
-    for window, rates in lived.rates.items():
+    result = campaign(options.seed, options.days, options.until, options.times)
+    for window, rates in result.rates.items():
         print(f"\n{window}")
-        for kpi, good, all_ in rates:
-            share = f"{100 * float(good) / float(all_):.3f} %" if float(all_) else "-"
-            print(f"  {kpi:24}{good:>16}{all_:>16}  {share}")
+        for kpi, numerator, denominator in rates:
+            share = f"{100 * float(numerator) / float(denominator):.3f} %" if float(denominator) else "-"
+            print(f"  {kpi:24}{numerator:>16}{denominator:>16}  {share}")
 
 
 if __name__ == "__main__":

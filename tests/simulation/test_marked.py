@@ -10,52 +10,52 @@ import pytest
 
 from guanjia.process import SERVICES, Process
 from guanjia.simulation.simulated_property import PROPERTY
-from guanjia.simulation.storage import keep
+from guanjia.simulation.storage import store_simulation
 from guanjia.simulation.virtual_process import VirtualProcess
 from shared.clock import ManualClock
 from shared.settings import Settings
-from tests.simulation.spans import UNTIL, live
+from tests.simulation.spans import UNTIL, simulate
 from tests.support.properties import write_property as write_tower
 
 KEY = "the-admin-key"
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """An installation with a property of its own, and a simulated day."""
-    folder = tmp_path_factory.mktemp("kept")
-    day = live(tmp_path_factory.mktemp("day"), 3, 1)
-    told = {"data_dir": folder / "data", "properties_dir": folder / "properties", "bootstrap_key": KEY,
+    folder = tmp_path_factory.mktemp("stored")
+    day = simulate(tmp_path_factory.mktemp("day"), 3, 1)
+    fields = {"data_dir": folder / "data", "properties_dir": folder / "properties", "bootstrap_key": KEY,
             "database_url": "", "amqp_url": ""}  # fmt: skip
     write_tower(folder / "properties", "tower")
-    settings = Settings.model_validate(told)
-    asyncio.run(keep(day.settings, settings))
-    return settings
+    installed = Settings.model_validate(fields)
+    asyncio.run(store_simulation(day.settings, installed))
+    return installed
 
 
 @pytest.fixture
-async def http(kept: Settings) -> AsyncIterator[httpx.AsyncClient]:
+async def http(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """A client that is signed in, for pages and for answers."""
     clock = ManualClock(UNTIL)
-    async with VirtualProcess(Process(list(SERVICES), kept, clock), clock) as world:
-        world.http.headers["Authorization"] = f"Bearer {KEY}"
-        signed = await world.http.post(
+    async with VirtualProcess(Process(list(SERVICES), settings, clock), clock) as virtual:
+        virtual.http.headers["Authorization"] = f"Bearer {KEY}"
+        reply = await virtual.http.post(
             "/sign-in", data={"key": KEY, "next": "/"}, headers={"Sec-Fetch-Site": "same-origin"}
         )
-        assert signed.status_code == 303, signed.text
-        yield world.http
+        assert reply.status_code == 303, reply.text
+        yield virtual.http
 
 
-async def _first(http: httpx.AsyncClient, path: str) -> dict[str, str]:
-    answer = await http.get(path, params={"property": PROPERTY})
-    assert answer.status_code == 200, answer.text
-    item: dict[str, str] = answer.json()["items"][0]
+async def _get_first(http: httpx.AsyncClient, path: str) -> dict[str, str]:
+    reply = await http.get(path, params={"property": PROPERTY})
+    assert reply.status_code == 200, reply.text
+    item: dict[str, str] = reply.json()["items"][0]
     return item
 
 
 @pytest.mark.parametrize("language", ["zh-CN", "en"])
 async def test_every_page_says_so(http: httpx.AsyncClient, language: str) -> None:
-    case, followup = await _first(http, "/v1/cases"), await _first(http, "/v1/followups")
+    case, followup = await _get_first(http, "/v1/cases"), await _get_first(http, "/v1/followups")
     link = (await http.get(f"/v1/followups/{followup['id']}")).json()["link"]
     pages = ["/", f"/cases/{case['id']}", f"/rates?property={PROPERTY}", httpx.URL(link).path,
              f"/rates/follow_up?property={PROPERTY}"]  # fmt: skip
@@ -66,7 +66,7 @@ async def test_every_page_says_so(http: httpx.AsyncClient, language: str) -> Non
 
 
 async def test_every_answer_and_every_source_names_the_simulated_property(http: httpx.AsyncClient) -> None:
-    case, followup = await _first(http, "/v1/cases"), await _first(http, "/v1/followups")
+    case, followup = await _get_first(http, "/v1/cases"), await _get_first(http, "/v1/followups")
     assert {case["property"], followup["property"]} == {PROPERTY}
     demand = (await http.get(f"/v1/demands/{case['id']}")).json()
     assert demand["property"] == PROPERTY
@@ -79,10 +79,10 @@ async def test_every_gauge_of_rates_cases_and_follow_ups_is_labelled_so(http: ht
     text = (await http.get("/metrics")).text
     ours = [line for line in text.splitlines() if "property=" in line]
     assert len(ours) > 150
-    named = {word for line in ours for word in re.findall(r'property="([^"]*)"', line)}
-    assert named == {PROPERTY, "tower"}
+    properties = {word for line in ours for word in re.findall(r'property="([^"]*)"', line)}
+    assert properties == {PROPERTY, "tower"}
 
 
-def test_its_file_says_so_in_its_first_line(kept: Settings) -> None:
-    file: Path = kept.data_dir / "properties" / PROPERTY / "property.toml"
+def test_its_file_says_so_in_its_first_line(settings: Settings) -> None:
+    file: Path = settings.data_dir / "properties" / PROPERTY / "property.toml"
     assert "simulated" in file.read_text(encoding="utf-8").splitlines()[0]

@@ -10,7 +10,7 @@ from shared.settings import Settings
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def questions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The questions that were asked; all are answered with no."""
     questions: list[str] = []
 
@@ -22,35 +22,35 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return questions
 
 
-def settings(folder: Path) -> Settings:
+def make_settings(folder: Path) -> Settings:
     return Settings.model_validate({"data_dir": folder, "database_url": ""})
 
 
-def at_a_terminal(monkeypatch: pytest.MonkeyPatch, yes: bool) -> None:
+def set_terminal(monkeypatch: pytest.MonkeyPatch, yes: bool) -> None:
     for stream in ("stdin", "stdout"):
         monkeypatch.setattr(f"sys.{stream}.isatty", lambda: yes)
 
 
 def test_a_person_is_asked_at_the_first_start(
-    tmp_path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, questions: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at_a_terminal(monkeypatch, True)
-    simulate.offer(settings(tmp_path))
-    assert len(asked) == 1
+    set_terminal(monkeypatch, True)
+    simulate.offer_simulation(make_settings(tmp_path))
+    assert len(questions) == 1
 
 
 def test_nobody_is_asked_where_nobody_sits(
-    tmp_path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, questions: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at_a_terminal(monkeypatch, False)
-    simulate.offer(settings(tmp_path))
-    assert asked == []
+    set_terminal(monkeypatch, False)
+    simulate.offer_simulation(make_settings(tmp_path))
+    assert questions == []
 
 
 def test_nobody_is_asked_a_second_time(
-    tmp_path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, questions: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at_a_terminal(monkeypatch, True)
+    set_terminal(monkeypatch, True)
     (tmp_path / "intake.db").touch()
-    simulate.offer(settings(tmp_path))
-    assert asked == []
+    simulate.offer_simulation(make_settings(tmp_path))
+    assert questions == []

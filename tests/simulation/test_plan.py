@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from guanjia.simulation.demands import DEMANDS
-from guanjia.simulation.facts import FACTS
-from guanjia.simulation.plan import planned, setting
+from guanjia.simulation.demands import DEMAND_PLANNERS
+from guanjia.simulation.facts import FACT_PLANNERS
+from guanjia.simulation.plan import build_scenario, plan_events
 from guanjia.simulation.simulated_property import PROPERTY, write_property
 from shared.properties.loader import load_properties
 from shared.properties.property import Property
@@ -29,6 +29,8 @@ def tower(tmp_path_factory: pytest.TempPathFactory) -> Property:
 @pytest.mark.parametrize("minutes", [-30, 0, 30])
 def test_every_event_has_a_name_of_its_own(tower: Property, days: int, minutes: int) -> None:
     end = EVENING + timedelta(minutes=minutes)
-    where = setting(1, tower, end - timedelta(days=days), end)
-    names = Counter((one.source, one.id) for one in planned(where, (*DEMANDS, *FACTS)))
+    scenario = build_scenario(1, tower, end - timedelta(days=days), end)
+    names = Counter(
+        (event.source, event.id) for event in plan_events(scenario, (*DEMAND_PLANNERS, *FACT_PLANNERS))
+    )
     assert names.most_common(1)[0][1] == 1

@@ -5,10 +5,10 @@ from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
-def wait_for(work: Coroutine[Any, Any, Answer]) -> Answer:
-    """Run `work` to its end on a loop of its own; its answer, or its exception."""
+def run_blocking(coroutine: Coroutine[Any, Any, Result]) -> Result:
+    """Run `coroutine` to its end on a loop of its own; its answer, or its exception."""
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, work).result()
+        return thread.submit(asyncio.run, coroutine).result()

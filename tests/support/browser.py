@@ -10,12 +10,12 @@ from playwright.async_api import Browser, async_playwright
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 
-def executable() -> str | None:
+def find_chromium() -> str | None:
     """The path of an installed Chromium, or None."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
-def draws_chinese() -> bool:
+def has_chinese_font() -> bool:
     """Whether a font with Chinese characters is installed; without one a browser draws boxes."""
     listing = shutil.which("fc-list")
     if listing is None:
@@ -24,9 +24,9 @@ def draws_chinese() -> bool:
 
 
 @asynccontextmanager
-async def headless() -> AsyncIterator[Browser]:
+async def open_browser() -> AsyncIterator[Browser]:
     """A headless browser without its sandbox, which root may not use; it sees only our own pages."""
-    path = executable()
+    path = find_chromium()
     if path is None:
         raise RuntimeError("no Chromium is installed")
     async with async_playwright() as play:

@@ -39,7 +39,7 @@ def free_loopback() -> str:
             return net
 
 
-def answers(port: int, host: str = "127.0.0.1") -> bool:
+def is_listening(port: int, host: str = "127.0.0.1") -> bool:
     """Whether somebody listens there."""
     with contextlib.suppress(OSError), socket.create_connection((host, port), 1):
         return True
@@ -68,13 +68,13 @@ def spawn(
 
     Only from a main thread: the kernel takes the end of the starting thread for the parent's end.
     """
-    with log.open("ab") as words:
+    with log.open("ab") as output:
         return subprocess.Popen(
             list(argv),
             env=dict(env),
             stdin=subprocess.DEVNULL,
-            stdout=words,
-            stderr=words,
+            stdout=output,
+            stderr=output,
             cwd=cwd,
             start_new_session=True,
             user=user,
@@ -84,7 +84,7 @@ def spawn(
         )
 
 
-def end(child: "subprocess.Popen[bytes]", sig: int = signal.SIGTERM, within: float = 20.0) -> int:
+def end_process(child: "subprocess.Popen[bytes]", sig: int = signal.SIGTERM, within: float = 20.0) -> int:
     """Signal this very child (never its number, should somebody else have it now) and wait for its end.
 
     Killed when it has not ended in time. The exit code, negative for a signal.
@@ -99,7 +99,7 @@ def end(child: "subprocess.Popen[bytes]", sig: int = signal.SIGTERM, within: flo
     return child.wait()
 
 
-def tail(log: Path, chars: int = 1500) -> str:
+def read_tail(log: Path, chars: int = 1500) -> str:
     """The end of a log, for error messages."""
     return log.read_text(errors="replace")[-chars:] if log.exists() else "(no log)"
 

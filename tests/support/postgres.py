@@ -7,20 +7,20 @@ import signal
 import subprocess
 from pathlib import Path
 
-from tests.support.children import ChildFailed, end, free_port, plain_environment, spawn, tail
+from tests.support.children import ChildFailed, end_process, free_port, plain_environment, read_tail, spawn
 from tests.support.waiting import eventually_now
 
 USER = "guanjia_tests"
 
 
-def binaries() -> Path | None:
+def find_binaries() -> Path | None:
     """The folder with initdb and postgres of the newest installed version, or None."""
     packaged = sorted(
         Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name), reverse=True
     )
     on_path = shutil.which("initdb")
-    places = [*packaged, *([Path(on_path).resolve().parent] if on_path else [])]
-    return next((p for p in places if (p / "postgres").exists() and (p / "initdb").exists()), None)
+    folders = [*packaged, *([Path(on_path).resolve().parent] if on_path else [])]
+    return next((p for p in folders if (p / "postgres").exists() and (p / "initdb").exists()), None)
 
 
 class Postgres:
@@ -44,32 +44,32 @@ class Postgres:
 
     def stop(self) -> None:
         if self.child:
-            end(self.child, signal.SIGINT)
+            end_process(self.child, signal.SIGINT)
 
     def kill(self) -> None:
         """The end of the postmaster and all its backends at once, without a goodbye."""
-        family = self._family()
+        processes = self._list_processes()
         for sig in (signal.SIGSTOP, signal.SIGKILL):  # stopped first: none sees another die and tidies up
-            for pid in family:
+            for pid in processes:
                 os.kill(pid, sig)
         if self.child:
             self.child.wait()
-        eventually_now(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family), within=20)
+        eventually_now(lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes), within=20)
         (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
 
     def pause(self) -> None:
-        for pid in self._family():
+        for pid in self._list_processes():
             os.kill(pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        for pid in self._family():
+        for pid in self._list_processes():
             os.kill(pid, signal.SIGCONT)
 
     def _initialise(self) -> None:
-        account, place = self._account(), _found()
+        account, binaries_folder = self._find_account(), _require_binaries()
         if account:
             os.chown(self.folder, account.pw_uid, account.pw_gid)
-        argv = [str(place / "initdb"), "-D", str(self.folder / "data"), "-A", "trust", "-U", USER]
+        argv = [str(binaries_folder / "initdb"), "-D", str(self.folder / "data"), "-A", "trust", "-U", USER]
         done = subprocess.run(
             [*argv, "-E", "UTF8", "--locale", "C.UTF-8", "--no-sync"],
             capture_output=True,
@@ -83,8 +83,8 @@ class Postgres:
             raise ChildFailed(done.stderr[-1500:])
 
     def _launch(self) -> None:
-        account, log = self._account(), self.folder / "log"
-        argv = [str(_found() / "postgres"), "-D", str(self.folder / "data"), "-p", str(self.port)]
+        account, log = self._find_account(), self.folder / "log"
+        argv = [str(_require_binaries() / "postgres"), "-D", str(self.folder / "data"), "-p", str(self.port)]
         argv += ["-k", str(self.folder), "-c", "listen_addresses=127.0.0.1"]
         argv += [word for setting in self.settings for word in ("-c", setting)]
         self.child = spawn(
@@ -100,26 +100,35 @@ class Postgres:
 
     def _is_ready(self) -> bool:
         if self.child is None or self.child.poll() is not None:
-            raise ChildFailed(f"postgres did not come up:\n{tail(self.folder / 'log')}")
-        argv = [str(_found() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-t", "1"]
+            raise ChildFailed(f"postgres did not come up:\n{read_tail(self.folder / 'log')}")
+        argv = [
+            str(_require_binaries() / "pg_isready"),
+            "-q",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(self.port),
+            "-t",
+            "1",
+        ]
         return subprocess.run([*argv, "-U", USER, "-d", "postgres"]).returncode == 0
 
-    def _account(self) -> pwd.struct_passwd | None:
+    def _find_account(self) -> pwd.struct_passwd | None:
         """Whom the server runs as when we are root, which PostgreSQL refuses to be."""
         if os.geteuid() != 0:
             return None
-        known = {entry.pw_name: entry for entry in pwd.getpwall()}
-        return known.get("postgres") or known["nobody"]
+        accounts = {entry.pw_name: entry for entry in pwd.getpwall()}
+        return accounts.get("postgres") or accounts["nobody"]
 
-    def _family(self) -> list[int]:
+    def _list_processes(self) -> list[int]:
         if self.child is None or self.child.poll() is not None:
             return []
         children = Path(f"/proc/{self.child.pid}/task/{self.child.pid}/children")
         return [self.child.pid, *(int(pid) for pid in children.read_text().split())]
 
 
-def _found() -> Path:
-    place = binaries()
-    if place is None:
+def _require_binaries() -> Path:
+    binaries_folder = find_binaries()
+    if binaries_folder is None:
         raise ChildFailed("PostgreSQL is not installed")
-    return place
+    return binaries_folder

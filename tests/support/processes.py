@@ -10,13 +10,13 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.children import ChildFailed, end, free_port, plain_environment, spawn, tail
+from tests.support.children import ChildFailed, end_process, free_port, plain_environment, read_tail, spawn
 from tests.support.waiting import eventually_now
 
 KEY = "gj_test_admin_key_0123456789abcdef0123456789abcdef"
 
 
-class Serving:
+class ServiceProcess:
     """One `guanjia serve NAME`; the same port and settings again after a restart."""
 
     def __init__(self, name: str, env: Mapping[str, str], folder: Path) -> None:
@@ -38,7 +38,7 @@ class Serving:
         argv = [str(Path(sys.executable).with_name("guanjia")), "serve", self.name]
         self.child = spawn(argv, env=self.env, log=self.log, cwd=self.folder)
 
-    def start(self, within: float = 60) -> "Serving":
+    def start(self, within: float = 60) -> "ServiceProcess":
         """Start it and wait until /readyz says yes. ChildFailed with the end of its log where it ended."""
         self.launch()
         self.wait_ready(within)
@@ -50,19 +50,19 @@ class Serving:
     def kill(self) -> None:
         """kill -9."""
         if self.child:
-            end(self.child, signal.SIGKILL)
+            end_process(self.child, signal.SIGKILL)
 
     def stop(self, within: float = 30) -> int:
         """SIGTERM; the exit code."""
-        return end(self.child, signal.SIGTERM, within) if self.child else 0
+        return end_process(self.child, signal.SIGTERM, within) if self.child else 0
 
-    def words(self) -> str:
+    def read_log(self) -> str:
         """All that it has logged."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def _is_ready(self) -> bool:
         if not self.alive:
-            raise ChildFailed(f"guanjia serve {self.name} ended:\n{tail(self.log, 4000)}")
+            raise ChildFailed(f"guanjia serve {self.name} ended:\n{read_tail(self.log, 4000)}")
         try:
             return httpx.get(f"{self.url}/readyz", timeout=2, trust_env=False).status_code == 200
         except httpx.HTTPError:
@@ -83,15 +83,15 @@ class Processes:
             "GUANJIA_BOOTSTRAP_KEY": KEY,
             "PATH": os.environ.get("PATH", ""),
         }
-        self.started: list[Serving] = []
+        self.started: list[ServiceProcess] = []
 
-    def make(self, name: str, **env: str) -> Serving:
+    def make(self, name: str, **env: str) -> ServiceProcess:
         """A service that is not running yet."""
-        serving = Serving(name, self.env | env, self.folder)
+        serving = ServiceProcess(name, self.env | env, self.folder)
         self.started.append(serving)
         return serving
 
-    def start(self, name: str = "all", **env: str) -> Serving:
+    def start(self, name: str = "all", **env: str) -> ServiceProcess:
         """A running, ready service: `all`, `intake`, `dispatch`, `survey` or `kpi`."""
         return self.make(name, **env).start()
 
@@ -101,7 +101,7 @@ class Processes:
                 serving.kill()
 
 
-def signed_in(serving: Serving, key: str = KEY) -> httpx.AsyncClient:
+def open_client(serving: ServiceProcess, key: str = KEY) -> httpx.AsyncClient:
     """A client of that process with the given key."""
     return httpx.AsyncClient(
         base_url=serving.url, headers={"Authorization": f"Bearer {key}"}, timeout=20, trust_env=False

@@ -26,34 +26,34 @@ class Fault:
 
     flowing: asyncio.Event = field(default_factory=asyncio.Event)
     delay: float = 0.0
-    piece: int = 65_536
+    chunk_size: int = 65_536
 
     def __post_init__(self) -> None:
         self.flowing.set()
 
 
 @dataclass
-class Trap:
+class Trigger:
     """Bytes on their way up that spring a fault once: before they reach the server, or on their answer."""
 
     text: bytes
-    pass_on: bool
+    forward: bool
 
 
-class Link:
+class ProxiedConnection:
     """One proxied connection."""
 
     def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
         self.client, self.server = client, server
-        self.deaf: set[Direction] = set()  # what arrives in these directions is thrown away
-        self.pumps: list[asyncio.Task[None]] = []
-        self.seen = b""
+        self.discarded: set[Direction] = set()  # what arrives in these directions is thrown away
+        self.pump_tasks: list[asyncio.Task[None]] = []
+        self.recent_bytes = b""
 
     def reset(self) -> None:
         """Both peers get a reset: a crash, not a goodbye."""
         for side in (self.client, self.server):
             _reset(side)
-        for pump in self.pumps:
+        for pump in self.pump_tasks:
             pump.cancel()
 
 
@@ -63,9 +63,9 @@ class FaultProxy:
     def __init__(self, host: str, port: int) -> None:
         self.host, self.target = host, port
         self.faults: dict[Direction, Fault] = {UP: Fault(), DOWN: Fault()}
-        self.links: set[Link] = set()
-        self.trap: Trap | None = None
-        self.sprung = 0
+        self.connections: set[ProxiedConnection] = set()
+        self.trigger: Trigger | None = None
+        self.triggered = 0
         self.port = 0
         self._server: asyncio.Server | None = None
 
@@ -93,18 +93,18 @@ class FaultProxy:
 
     def cut(self) -> None:
         """Reset every connection now; new ones are accepted."""
-        for link in list(self.links):
-            link.reset()
+        for connection in list(self.connections):
+            connection.reset()
 
     def stall(self, *directions: Direction) -> None:
         """Pass nothing in these directions (both when none is named) and tell nobody."""
         for direction in directions or (UP, DOWN):
             self.faults[direction].flowing.clear()
 
-    def flow(self) -> None:
+    def resume_flow(self) -> None:
         """End stalls, delays and slicing; connections stay."""
         for fault in self.faults.values():
-            fault.delay, fault.piece = 0.0, 65_536
+            fault.delay, fault.chunk_size = 0.0, 65_536
             fault.flowing.set()
 
     def delay(self, seconds: float) -> None:
@@ -115,83 +115,87 @@ class FaultProxy:
     def slice(self, size: int) -> None:
         """Forward at most `size` bytes at a time, both ways."""
         for fault in self.faults.values():
-            fault.piece = size
+            fault.chunk_size = size
 
     def half_open(self, believer: Literal["client", "server"]) -> None:
         """The believer keeps a connection that is silent for ever; the other end of it is reset."""
-        for link in self.links:
-            link.deaf = {UP, DOWN}
-            _reset(link.server if believer == "client" else link.client)
+        for connection in self.connections:
+            connection.discarded = {UP, DOWN}
+            _reset(connection.server if believer == "client" else connection.client)
 
-    def lose_answer(self, text: bytes) -> None:
+    def lose_reply(self, text: bytes) -> None:
         """The next bytes up that hold `text` arrive, their answer does not: an outcome nobody knows."""
-        self.trap = Trap(text, pass_on=True)
+        self.trigger = Trigger(text, forward=True)
 
     def lose_request(self, text: bytes) -> None:
         """The next bytes up that hold `text` never arrive, and the connection is reset."""
-        self.trap = Trap(text, pass_on=False)
+        self.trigger = Trigger(text, forward=False)
 
     async def _serve(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         try:
-            there, server = await asyncio.open_connection(self.host, self.target)
+            server_reader, server = await asyncio.open_connection(self.host, self.target)
         except OSError:
             _reset(client)
             return
-        link = Link(client, server)
-        link.pumps = [
-            asyncio.create_task(self._pump(link, UP, reader, server)),
-            asyncio.create_task(self._pump(link, DOWN, there, client)),
+        connection = ProxiedConnection(client, server)
+        connection.pump_tasks = [
+            asyncio.create_task(self._pump(connection, UP, reader, server)),
+            asyncio.create_task(self._pump(connection, DOWN, server_reader, client)),
         ]
-        self.links.add(link)
+        self.connections.add(connection)
         try:
-            await asyncio.wait(link.pumps)
+            await asyncio.wait(connection.pump_tasks)
         finally:
-            self.links.discard(link)
-            link.reset()
+            self.connections.discard(connection)
+            connection.reset()
 
     async def _pump(
-        self, link: Link, direction: Direction, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        connection: ProxiedConnection,
+        direction: Direction,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
     ) -> None:
         fault = self.faults[direction]
         try:
             while data := await reader.read(65_536):
-                for start in range(0, len(data), fault.piece):
+                for start in range(0, len(data), fault.chunk_size):
                     await asyncio.sleep(fault.delay)
                     await fault.flowing.wait()
-                    await self._forward(link, direction, data[start : start + fault.piece], writer)
-            if not link.deaf and writer.can_write_eof():
+                    await self._forward(connection, direction, data[start : start + fault.chunk_size], writer)
+            if not connection.discarded and writer.can_write_eof():
                 writer.write_eof()
         except OSError:
-            if not link.deaf:
-                link.reset()
+            if not connection.discarded:
+                connection.reset()
 
     async def _forward(
-        self, link: Link, direction: Direction, data: bytes, writer: asyncio.StreamWriter
+        self, connection: ProxiedConnection, direction: Direction, data: bytes, writer: asyncio.StreamWriter
     ) -> None:
-        caught = self._springs(link, data) if direction == UP else None
-        if caught and not caught.pass_on:
-            link.reset()
-        elif direction not in link.deaf:
-            if caught:
-                link.deaf.add(DOWN)
-                asyncio.get_running_loop().call_later(0.2, link.reset)  # time enough for it to take effect
+        triggered = self._check_trigger(connection, data) if direction == UP else None
+        if triggered and not triggered.forward:
+            connection.reset()
+        elif direction not in connection.discarded:
+            if triggered:
+                connection.discarded.add(DOWN)
+                asyncio.get_running_loop().call_later(0.2, connection.reset)
             writer.write(data)
             await writer.drain()
 
-    def _springs(self, link: Link, data: bytes) -> Trap | None:
+    def _check_trigger(self, connection: ProxiedConnection, data: bytes) -> Trigger | None:
         """The trap, if these bytes, or they and those just before, hold its text; it springs once."""
-        trap, seen = self.trap, link.seen + data
-        link.seen = seen[-64:]
-        if trap is None or trap.text not in seen:
+        trigger, recent_bytes = self.trigger, connection.recent_bytes + data
+        connection.recent_bytes = recent_bytes[-64:]
+        if trigger is None or trigger.text not in recent_bytes:
             return None
-        self.trap, self.sprung = None, self.sprung + 1
-        return trap
+        self.trigger, self.triggered = None, self.triggered + 1
+        return trigger
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
     """Close so that the peer is told of a reset."""
-    raw = writer.get_extra_info("socket")
-    if raw is not None:
+    peer = writer.get_extra_info("socket")
+    if peer is not None:
         with contextlib.suppress(OSError):
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()

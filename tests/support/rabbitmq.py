@@ -13,20 +13,28 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.children import ChildFailed, answers, end, free_port, plain_environment, spawn, tail
+from tests.support.children import (
+    ChildFailed,
+    end_process,
+    free_port,
+    is_listening,
+    plain_environment,
+    read_tail,
+    spawn,
+)
 from tests.support.waiting import eventually_now
 
 LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
 USER = PASSWORD = "guanjia_tests"
 
 
-def scripts() -> Path | None:
+def find_scripts() -> Path | None:
     """The folder of the server's own scripts; the packagers' wrappers change the user and are of no use."""
     packaged = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin"), reverse=True)
     on_path = shutil.which("rabbitmq-server", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-    places = [*packaged, *([Path(on_path).resolve().parent] if on_path else [])]
-    wanted = ("rabbitmq-server", "rabbitmq-env", "rabbitmqctl")
-    return next((p for p in places if all((p / name).exists() for name in wanted)), None)
+    folders = [*packaged, *([Path(on_path).resolve().parent] if on_path else [])]
+    required = ("rabbitmq-server", "rabbitmq-env", "rabbitmqctl")
+    return next((p for p in folders if all((p / name).exists() for name in required)), None)
 
 
 class Node:
@@ -54,7 +62,7 @@ class Node:
     def launch(self) -> None:
         if not self.alive:
             # -noinput: without it the stock script keeps a shell in front of the broker
-            argv = [str(_found() / "rabbitmq-server"), "-noinput"]
+            argv = [str(_require_scripts() / "rabbitmq-server"), "-noinput"]
             folder = self.cluster.folder
             self.child = spawn(
                 argv, env=self.environment(), log=folder / f"node{self.number}.out", cwd=folder
@@ -62,19 +70,19 @@ class Node:
 
     def wait(self, within: float = 120) -> None:
         """Until the AMQP handshake is answered, not just the port open."""
-        eventually_now(self._shakes_hands, within=within)
+        eventually_now(self._answers_handshake, within=within)
 
     def kill(self) -> None:
         if self.child:
-            end(self.child, signal.SIGKILL)
+            end_process(self.child, signal.SIGKILL)
 
     def signal(self, sig: int) -> None:
         if self.child and self.alive:
             self.child.send_signal(sig)
 
-    def ctl(self, *args: str) -> str:
+    def run_ctl(self, *args: str) -> str:
         """rabbitmqctl on this node. ChildFailed with its words when it fails."""
-        argv = [str(_found() / "rabbitmqctl"), *args]
+        argv = [str(_require_scripts() / "rabbitmqctl"), *args]
         done = subprocess.run(
             argv, env=self.environment(), capture_output=True, text=True, timeout=90, cwd=self.cluster.folder
         )
@@ -128,15 +136,15 @@ class Node:
         (self.folder / "rabbitmq.conf").write_text("\n".join(lines) + "\n")
         (self.folder / "advanced.config").write_text("[].\n")
 
-    def _shakes_hands(self) -> bool:
+    def _answers_handshake(self) -> bool:
         if not self.alive:
             raise ChildFailed(
-                f"RabbitMQ did not come up:\n{tail(self.cluster.folder / f'node{self.number}.out')}"
+                f"RabbitMQ did not come up:\n{read_tail(self.cluster.folder / f'node{self.number}.out')}"
             )
-        with socket.create_connection(("127.0.0.1", self.port), 2) as line:
-            line.settimeout(2)
-            line.sendall(b"AMQP\x00\x00\x09\x01")
-            return line.recv(1) == b"\x01"
+        with socket.create_connection(("127.0.0.1", self.port), 2) as connection:
+            connection.settimeout(2)
+            connection.sendall(b"AMQP\x00\x00\x09\x01")
+            return connection.recv(1) == b"\x01"
 
 
 class RabbitMQ:
@@ -165,8 +173,8 @@ class RabbitMQ:
         for node in self.nodes:
             node.wait()
         if len(self.nodes) > 1:
-            self.nodes[0].ctl("await_online_nodes", str(len(self.nodes)))
-        eventually_now(lambda: answers(self.nodes[0].api_port), within=60)
+            self.nodes[0].run_ctl("await_online_nodes", str(len(self.nodes)))
+        eventually_now(lambda: is_listening(self.nodes[0].api_port), within=60)
 
     def restart(self) -> None:
         """Those that are down, up again on the same data."""
@@ -181,7 +189,7 @@ class RabbitMQ:
         for node in self.nodes:
             node.kill()
         if self.epmd:
-            end(self.epmd)
+            end_process(self.epmd)
 
     def _prepare(self) -> None:
         home = self.folder / "home"
@@ -199,14 +207,14 @@ class RabbitMQ:
         if self.epmd and self.epmd.poll() is None:
             return
         bundled = next(iter(sorted(Path("/usr/lib/erlang").glob("erts-*/bin/epmd"))), None)
-        found = shutil.which("epmd") or bundled
-        if found is None:
+        program = shutil.which("epmd") or bundled
+        if program is None:
             raise ChildFailed("no epmd found (it comes with Erlang)")
-        argv = [str(found), "-address", "127.0.0.1", "-port", str(self.epmd_port)]
+        argv = [str(program), "-address", "127.0.0.1", "-port", str(self.epmd_port)]
         self.epmd = spawn(
             argv, env=self.nodes[0].environment(), log=self.folder / "epmd.out", cwd=self.folder
         )
-        eventually_now(lambda: answers(self.epmd_port), within=20)
+        eventually_now(lambda: is_listening(self.epmd_port), within=20)
 
 
 def make_vhost(api: str, user: str, password: str, name: str) -> None:
@@ -222,8 +230,8 @@ def drop_vhost(api: str, user: str, password: str, name: str) -> None:
         http.delete(f"/api/vhosts/{name}").raise_for_status()
 
 
-def _found() -> Path:
-    place = scripts()
-    if place is None:
+def _require_scripts() -> Path:
+    scripts_folder = find_scripts()
+    if scripts_folder is None:
         raise ChildFailed("RabbitMQ is not installed")
-    return place
+    return scripts_folder

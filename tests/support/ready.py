@@ -29,15 +29,19 @@ def missing(pictures: bool = False) -> list[str]:
 def for_pictures() -> dict[str, object]:
     """Package → whether it is there, of those that `make screenshots` needs."""
     listing = shutil.which("fc-list")
-    return {BROWSER: browser.executable(), "fontconfig": listing, "fonts-noto-cjk": browser.draws_chinese()}
+    return {
+        BROWSER: browser.find_chromium(),
+        "fontconfig": listing,
+        "fonts-noto-cjk": browser.has_chinese_font(),
+    }
 
 
 def for_tests() -> dict[str, object]:
     """Package → whether it or something in its place is there, of those that tests need."""
     return {
-        "rabbitmq-server": rabbitmq.scripts() or servers.named_broker(),
-        "postgresql": postgres.binaries() or servers.named_postgres(),
-        BROWSER: browser.executable(),
+        "rabbitmq-server": rabbitmq.find_scripts() or servers.find_configured_broker(),
+        "postgresql": postgres.find_binaries() or servers.find_configured_postgres(),
+        BROWSER: browser.find_chromium(),
         "nginx": shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"),
         "prometheus": shutil.which("prometheus") and shutil.which("promtool"),
     }

@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 import asyncpg
 import httpx
 
-from tests.support.blocking import wait_for
-from tests.support.children import ChildFailed, answers, end
+from tests.support.blocking import run_blocking
+from tests.support.children import ChildFailed, end_process, is_listening
 from tests.support.postgres import Postgres
 from tests.support.rabbitmq import RabbitMQ
 from tests.support.waiting import eventually_now
@@ -32,8 +32,8 @@ LONGEST_START = 180.0
 
 
 @contextlib.contextmanager
-def supervised() -> Iterator[None]:
-    """While inside, `postgres_url()` and `broker()` answer in this process and in all that it starts."""
+def run_supervisor() -> Iterator[None]:
+    """While inside, `get_postgres_url()` and `get_broker_urls()` work here and in all that is started."""
     if SOCKET in os.environ:
         yield
         return
@@ -50,43 +50,43 @@ def supervised() -> Iterator[None]:
         supervisor.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             supervisor.wait(30)
-        end(supervisor)
+        end_process(supervisor)
 
 
-def postgres_url() -> str:
+def get_postgres_url() -> str:
     """A server on which databases may be created: the one named by GUANJIA_DATABASE_URL if it answers."""
-    return named_postgres() or _ask("postgres")
+    return find_configured_postgres() or _request_server("postgres")
 
 
-def broker() -> tuple[str, str]:
+def get_broker_urls() -> tuple[str, str]:
     """(AMQP URL, management URL) of a broker on which virtual hosts may be created."""
-    named = named_broker()
-    if named:
-        return named
-    url, api = _ask("rabbitmq").split()
+    configured = find_configured_broker()
+    if configured:
+        return configured
+    url, api = _request_server("rabbitmq").split()
     return url, api
 
 
-def named_postgres() -> str | None:
+def find_configured_postgres() -> str | None:
     """The server of GUANJIA_DATABASE_URL if it answers and lets that user create databases."""
-    named = _setting("DATABASE_URL")
-    return named if named.startswith("postgres") and _creates_databases(named) else None
+    configured = _read_setting("DATABASE_URL")
+    return configured if configured.startswith("postgres") and _creates_databases(configured) else None
 
 
-def named_broker() -> tuple[str, str] | None:
+def find_configured_broker() -> tuple[str, str] | None:
     """The broker of GUANJIA_AMQP_URL if it answers and lets that user create virtual hosts.
 
     They are created through its management interface: GUANJIA_TEST_RABBITMQ_API, else port 15672 of the
     same host. Tests never enter a virtual host that is not their own, so without it another broker is taken.
     """
-    named = _setting("AMQP_URL")
-    if not named or not _reachable(named, 5672):
+    configured = _read_setting("AMQP_URL")
+    if not configured or not _is_reachable(configured, 5672):
         return None
-    api = os.environ.get("GUANJIA_TEST_RABBITMQ_API") or f"http://{urlsplit(named).hostname}:15672"
-    return (named, api) if _administers(named, api) else None
+    api = os.environ.get("GUANJIA_TEST_RABBITMQ_API") or f"http://{urlsplit(configured).hostname}:15672"
+    return (configured, api) if _is_administrator(configured, api) else None
 
 
-def keep_settings_apart() -> None:
+def hide_settings() -> None:
     """Take guanjia's settings out of the environment, so that no test acts on what the developer runs.
 
     The two that name servers stay known here under names of their own.
@@ -99,11 +99,11 @@ def keep_settings_apart() -> None:
             del os.environ[name]
 
 
-def _setting(name: str) -> str:
+def _read_setting(name: str) -> str:
     return os.environ.get(f"GUANJIA_TEST_{name}") or os.environ.get(f"GUANJIA_{name}") or ""
 
 
-def plain(url: str) -> str:
+def strip_driver(url: str) -> str:
     """`url` without the name of a driver."""
     scheme, _, rest = url.partition("://")
     return f"{scheme.split('+')[0]}://{rest}"
@@ -111,8 +111,8 @@ def plain(url: str) -> str:
 
 @functools.cache
 def _creates_databases(url: str) -> bool:
-    async def ask() -> bool:
-        connection = await asyncpg.connect(plain(url), timeout=5)
+    async def check_rights() -> bool:
+        connection = await asyncpg.connect(strip_driver(url), timeout=5)
         try:
             rights = "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
             return bool(await connection.fetchval(rights))
@@ -120,19 +120,19 @@ def _creates_databases(url: str) -> bool:
             await connection.close()
 
     try:
-        return wait_for(ask())
+        return run_blocking(check_rights())
     except (OSError, TimeoutError, asyncpg.PostgresError):
         return False
 
 
 @functools.cache
-def _reachable(url: str, default_port: int) -> bool:
+def _is_reachable(url: str, default_port: int) -> bool:
     parts = urlsplit(url)
-    return answers(parts.port or default_port, parts.hostname or "127.0.0.1")
+    return is_listening(parts.port or default_port, parts.hostname or "127.0.0.1")
 
 
 @functools.cache
-def _administers(url: str, api: str) -> bool:
+def _is_administrator(url: str, api: str) -> bool:
     parts = urlsplit(url)
     try:
         with httpx.Client(timeout=5, trust_env=False) as http:
@@ -142,25 +142,25 @@ def _administers(url: str, api: str) -> bool:
     return who.status_code == 200 and "administrator" in str(who.json().get("tags"))
 
 
-def _ask(what: str) -> str:
+def _request_server(server_name: str) -> str:
     """Ask the supervisor; its answer begins with ok or with what went wrong."""
-    place = os.environ.get(SOCKET)
-    if place is None:
-        raise ChildFailed("no supervisor: run inside `supervised()`, as pytest does by tests/conftest.py")
-    with socket.socket(socket.AF_UNIX) as line:
-        line.settimeout(LONGEST_START)
-        _connect(line, place)
-        line.sendall(f"{what}\n".encode())
-        answer = line.makefile().read()
-    verdict, _, rest = answer.partition(" ")
+    address = os.environ.get(SOCKET)
+    if address is None:
+        raise ChildFailed("no supervisor: run inside `run_supervisor()`, as pytest does by tests/conftest.py")
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(LONGEST_START)
+        _connect(connection, address)
+        connection.sendall(f"{server_name}\n".encode())
+        reply = connection.makefile().read()
+    verdict, _, rest = reply.partition(" ")
     if verdict != "ok":
-        raise ChildFailed(answer)
+        raise ChildFailed(reply)
     return rest
 
 
-def _connect(line: socket.socket, place: str) -> None:
+def _connect(connection: socket.socket, address: str) -> None:
     def attempt() -> bool:
-        line.connect(place)
+        connection.connect(address)
         return True
 
     eventually_now(attempt, within=20)
@@ -175,26 +175,26 @@ class Supervisor:
         self.rabbitmq: RabbitMQ | None = None
 
     def serve(self) -> None:
-        with socket.socket(socket.AF_UNIX) as door, selectors.DefaultSelector() as waiting:
-            door.bind(str(self.folder / "ask"))
-            door.listen(64)
-            waiting.register(door, selectors.EVENT_READ)
-            waiting.register(sys.stdin, selectors.EVENT_READ)
-            while not any(key.fileobj is sys.stdin for key, _ in waiting.select()):
+        with socket.socket(socket.AF_UNIX) as listener, selectors.DefaultSelector() as selector:
+            listener.bind(str(self.folder / "ask"))
+            listener.listen(64)
+            selector.register(listener, selectors.EVENT_READ)
+            selector.register(sys.stdin, selectors.EVENT_READ)
+            while not any(key.fileobj is sys.stdin for key, _ in selector.select()):
                 with contextlib.suppress(OSError):
-                    self.answer(door.accept()[0])
+                    self.reply(listener.accept()[0])
 
-    def answer(self, line: socket.socket) -> None:
-        with line:
-            what = line.makefile().readline().strip()
+    def reply(self, connection: socket.socket) -> None:
+        with connection:
+            server_name = connection.makefile().readline().strip()
             try:
-                said = f"ok {self.provide(what)}"
+                reply_text = f"ok {self.start_server(server_name)}"
             except Exception as error:
-                said = f"{type(error).__name__}: {error}"
-            line.sendall(said.encode())
+                reply_text = f"{type(error).__name__}: {error}"
+            connection.sendall(reply_text.encode())
 
-    def provide(self, what: str) -> str:
-        if what == "postgres":
+    def start_server(self, server_name: str) -> str:
+        if server_name == "postgres":
             if self.postgres is None:
                 server = Postgres(self.folder / "postgres")
                 server.start()

@@ -5,49 +5,49 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-Seen = TypeVar("Seen")
+Value = TypeVar("Value")
 
 
-class NeverHappened(AssertionError):
+class WaitTimedOut(AssertionError):
     """What was waited for did not come true in time; carries the last thing seen."""
 
 
 async def eventually(
-    probe: Callable[[], Awaitable[Seen]],
-    until: Callable[[Seen], bool] = bool,
+    probe: Callable[[], Awaitable[Value]],
+    until: Callable[[Value], bool] = bool,
     *,
     within: float = 10.0,
     every: float = 0.02,
-) -> Seen:
+) -> Value:
     """Call `probe` until `until` holds of its answer, at most `within` seconds.
 
-    An exception of the probe counts as "not yet"; the last one is the cause of NeverHappened.
+    An exception of the probe counts as "not yet"; the last one is the cause of WaitTimedOut.
     """
-    deadline, seen, trouble = time.monotonic() + within, "nothing", None
+    deadline, last_seen, failure = time.monotonic() + within, "nothing", None
     while True:
         try:
-            answer = await probe()
-            if until(answer):
-                return answer
-            seen, trouble = repr(answer), None
+            value = await probe()
+            if until(value):
+                return value
+            last_seen, failure = repr(value), None
         except Exception as error:
-            seen, trouble = repr(error), error
+            last_seen, failure = repr(error), error
         if time.monotonic() > deadline:
-            raise NeverHappened(f"not within {within} s; last seen: {seen[:2000]}") from trouble
+            raise WaitTimedOut(f"not within {within} s; last seen: {last_seen[:2000]}") from failure
         await asyncio.sleep(every)
 
 
-def eventually_now(probe: Callable[[], Seen], *, within: float = 10.0, every: float = 0.05) -> Seen:
+def eventually_now(probe: Callable[[], Value], *, within: float = 10.0, every: float = 0.05) -> Value:
     """The same for code without an event loop: the first truthy answer of `probe`."""
-    deadline, seen = time.monotonic() + within, "nothing"
+    deadline, last_seen = time.monotonic() + within, "nothing"
     while True:
         try:
-            answer = probe()
-            if answer:
-                return answer
-            seen = repr(answer)
+            value = probe()
+            if value:
+                return value
+            last_seen = repr(value)
         except OSError as error:
-            seen = repr(error)
+            last_seen = repr(error)
         if time.monotonic() > deadline:
-            raise NeverHappened(f"not within {within} s; last seen: {seen[:2000]}")
+            raise WaitTimedOut(f"not within {within} s; last seen: {last_seen[:2000]}")
         time.sleep(every)

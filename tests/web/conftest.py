@@ -11,14 +11,14 @@ import httpx
 import pytest
 from playwright.async_api import Browser, ConsoleMessage, Page, ViewportSize
 
-from tests.support.browser import headless
-from tests.support.processes import Processes, Serving, signed_in
+from tests.support.browser import open_browser
+from tests.support.processes import Processes, ServiceProcess, open_client
 from tests.support.properties import TOWER, write_property
 from tests.support.waiting import eventually
 
 PHONE = ViewportSize(width=390, height=844)
 SCREEN = ViewportSize(width=1440, height=900)
-STORIES = [
+PROPERTIES = [
     "live",
     "moves",
     "filters",
@@ -38,65 +38,65 @@ STORIES = [
 """Each test has a property of its own, so that none sees the cases of another."""
 EXPECTED = ("Failed to load resource", "Failed to fetch", "net::ERR", "htmx:")
 """What a browser says of refusals and lost connections, which these tests bring about."""
-SEEN = Path(__file__).with_name("seen.js").read_text()
+FIND_UNREADABLE = Path(__file__).with_name("seen.js").read_text()
 """Tells what on a page is faint or has no name."""
-SOON = 5000
+SOON_MILLISECONDS = 5000
 """Milliseconds: a second or two, and room for a busy machine."""
 Visit = Callable[..., Awaitable[Page]]
 
 
 @dataclass
-class House:
+class Product:
     """Running services and what a test asks of them."""
 
-    serving: Serving
+    serving: ServiceProcess
     http: httpx.AsyncClient
 
-    async def demand(self, prop: str, **data: Any) -> str:
+    async def raise_demand(self, prop: str, **data: Any) -> str:
         """Raise a demand; its id."""
-        told = {"property": prop, "kind": "repair", "summary": "水管漏水"} | data
-        answer = await self.http.post("/v1/demands", json=told)
-        answer.raise_for_status()
-        return str(answer.json()["demand"])
+        data = {"property": prop, "kind": "repair", "summary": "水管漏水"} | data
+        reply = await self.http.post("/v1/demands", json=data)
+        reply.raise_for_status()
+        return str(reply.json()["demand"])
 
-    async def case(self, case: str) -> dict[str, Any]:
+    async def get_case(self, case: str) -> dict[str, Any]:
         """A case as it is now."""
-        answer = await self.http.get(f"/v1/cases/{case}")
-        answer.raise_for_status()
-        found: dict[str, Any] = answer.json()
-        return found
+        reply = await self.http.get(f"/v1/cases/{case}")
+        reply.raise_for_status()
+        detail: dict[str, Any] = reply.json()
+        return detail
 
-    async def dispatched(self, prop: str, **data: Any) -> dict[str, Any]:
+    async def raise_and_assign(self, prop: str, **data: Any) -> dict[str, Any]:
         """Raise a repair and wait until somebody has it."""
-        name = await self.demand(prop, **data)
-        return await eventually(lambda: self.case(name), lambda case: case["assignee"] is not None)
+        case = await self.raise_demand(prop, **data)
+        return await eventually(lambda: self.get_case(case), lambda case: case["assignee"] is not None)
 
-    async def act(self, case: str, action: str, actor: str | None = None, **data: Any) -> None:
+    async def perform_action(self, case: str, action: str, actor: str | None = None, **data: Any) -> None:
         """Take a step over the API."""
         body = {"action": action, "data": data} | ({"actor": actor} if actor else {})
-        answer = await self.http.post(f"/v1/cases/{case}/actions", json=body)
-        assert answer.status_code == 200, answer.text
+        reply = await self.http.post(f"/v1/cases/{case}/actions", json=body)
+        assert reply.status_code == 200, reply.text
 
-    async def key(self, prop: str, person: str, *roles: str) -> str:
+    async def issue_key(self, prop: str, person: str, *roles: str) -> str:
         """A key of a person."""
         body = {"name": person, "roles": list(roles), "properties": [prop], "person": person}
-        answer = await self.http.post("/v1/keys", json=body)
-        answer.raise_for_status()
-        return str(answer.json()["key"])
+        reply = await self.http.post("/v1/keys", json=body)
+        reply.raise_for_status()
+        return str(reply.json()["key"])
 
-    def link(self) -> str:
+    def read_sign_in_link(self) -> str:
         """The sign-in link that the services printed when they started."""
-        found = re.search(rf"{self.serving.url}/sign-in#\S+", self.serving.words())
-        assert found, self.serving.words()
-        return found[0]
+        match = re.search(rf"{self.serving.url}/sign-in#\S+", self.serving.read_log())
+        assert match, self.serving.read_log()
+        return match[0]
 
 
 @pytest.fixture(scope="package")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     """All services in one process; every test has a property to itself."""
     folder = tmp_path_factory.mktemp("web")
-    for story in STORIES:
-        write_property(folder / "properties", story, TOWER)
+    for name in PROPERTIES:
+        write_property(folder / "properties", name, TOWER)
     group = Processes(folder, folder / "properties")
     try:
         yield group.start("all")
@@ -105,21 +105,21 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 
 @pytest.fixture
-async def house(running: Serving) -> AsyncIterator[House]:
+async def product(running: ServiceProcess) -> AsyncIterator[Product]:
     """The running services, asked as their administrator."""
-    async with signed_in(running) as http:
-        yield House(running, http)
+    async with open_client(running) as http:
+        yield Product(running, http)
 
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
     """A real browser."""
-    async with headless() as found:
-        yield found
+    async with open_browser() as chromium:
+        yield chromium
 
 
 @pytest.fixture
-async def visit(browser: Browser, house: House) -> AsyncIterator[Visit]:
+async def visit(browser: Browser, product: Product) -> AsyncIterator[Visit]:
     """Opens a page as somebody: `await visit(key, "/", PHONE, language="en")`. No page may complain."""
     complaints: list[str] = []
 
@@ -136,7 +136,7 @@ async def visit(browser: Browser, house: House) -> AsyncIterator[Visit]:
         page = await context.new_page()
         page.on("console", listen)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        origin = house.serving.url
+        origin = product.serving.url
         if key is None:
             await page.goto(f"{origin}{path}")
             return page
@@ -150,6 +150,6 @@ async def visit(browser: Browser, house: House) -> AsyncIterator[Visit]:
     assert complaints == []
 
 
-async def live(page: Page) -> None:
+async def wait_until_live(page: Page) -> None:
     """Wait until the page hears of changes."""
     await page.locator("[data-live-state=on]").wait_for()

@@ -1,6 +1,6 @@
 """Takes the pictures in `docs/pictures`: every page, in Chinese and English, on a phone and on a screen.
 
-A simulated month with a fixed seed and a fixed end is lived in a temporary folder and served from there, its
+A simulated month with a fixed seed and a fixed end runs in a temporary folder and served from there, its
 clock standing still, so that the same code gives the same pictures. Everybody in them is invented.
 """
 
@@ -17,22 +17,22 @@ from PIL import Image
 from playwright.async_api import Browser, Page, ViewportSize
 
 from shared.telemetry import configure_logging
-from tests.support.browser import headless
-from tests.web.simulated import Simulated, live, served
+from tests.support.browser import open_browser
+from tests.web.simulated_product import SimulatedProduct, serve_simulated, simulate_into
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 SEED, SPAN = 1, timedelta(days=37)
 UNTIL = datetime(2026, 11, 20, 10, 10, tzinfo=UTC)
 """A Friday, 18:10 at the property: an elevator died in the rush, and everybody reports it."""
 WIDTHS = {390: 844, 1440: 900}
-LONGEST = 1800
+MAX_HEIGHT = 1800
 """Points; what lies below is cut off."""
 COLOURS = 256
 Prepare = Callable[[Page, int], Awaitable[None]]
 
 
 @dataclass(frozen=True)
-class Shot:
+class Picture:
     """A page as `person` sees it (None: nobody signed in), after `prepare`."""
 
     name: str
@@ -41,29 +41,29 @@ class Shot:
     prepare: Prepare | None = None
 
 
-async def shots(house: Simulated) -> list[Shot]:
+async def list_pictures(product: SimulatedProduct) -> list[Picture]:
     """The pages worth a look, found by what is in the house and not by ids, which differ each time."""
-    prop = house.prop.id
-    cases = (await house.get("/v1/cases", property=prop, open="true", limit=200))["items"]
+    prop = product.prop.id
+    cases = (await product.get("/v1/cases", property=prop, open="true", limit=200))["items"]
     alarm = next(case for case in cases if case["priority"] == "urgent")
-    hands = [case["assignee"] for case in cases if case["state"] in ("accepted", "travelling", "on_site")]
-    whole = [await house.get(f"/v1/cases/{case['id']}") for case in cases if case["state"] != "folded"]
-    story = max(whole, key=lambda case: len(case["history"]))
-    due = (await house.get("/v1/followups", property=prop, state="due", limit=1))["items"][0]
-    form = (await house.get(f"/v1/followups/{due['id']}"))["link"].removeprefix(house.origin)
+    assignees = [case["assignee"] for case in cases if case["state"] in ("accepted", "travelling", "on_site")]
+    full = [await product.get(f"/v1/cases/{case['id']}") for case in cases if case["state"] != "folded"]
+    longest = max(full, key=lambda case: len(case["history"]))
+    due = (await product.get("/v1/followups", property=prop, state="due", limit=1))["items"][0]
+    form = (await product.get(f"/v1/followups/{due['id']}"))["link"].removeprefix(product.origin)
     rate = f"?property={prop}&window=month"
     return [
-        Shot("sign-in", "/sign-in"),
-        Shot("board", "/", "lu.jiaqi", choose(alarm["id"])),
-        Shot("jobs", "/", max(sorted(set(hands)), key=hands.count)),
-        Shot("case", f"/cases/{story['id']}", "hua.min"),
-        Shot("form", form, None, dissatisfied),
-        Shot("rates", f"/rates{rate}", "gu.weimin"),
-        Shot("evidence", f"/rates/repair_timeliness{rate}&side=shortfall", "gu.weimin"),
+        Picture("sign-in", "/sign-in"),
+        Picture("board", "/", "lu.jiaqi", open_case_panel(alarm["id"])),
+        Picture("jobs", "/", max(sorted(set(assignees)), key=assignees.count)),
+        Picture("case", f"/cases/{longest['id']}", "hua.min"),
+        Picture("form", form, None, fill_in_dissatisfied),
+        Picture("rates", f"/rates{rate}", "gu.weimin"),
+        Picture("evidence", f"/rates/repair_timeliness{rate}&side=shortfall", "gu.weimin"),
     ]
 
 
-def choose(case: str) -> Prepare:
+def open_case_panel(case: str) -> Prepare:
     """Open a case beside the board, where there is room for it."""
 
     async def prepare(page: Page, width: int) -> None:
@@ -75,39 +75,41 @@ def choose(case: str) -> Prepare:
     return prepare
 
 
-async def dissatisfied(page: Page, _: int) -> None:
+async def fill_in_dissatisfied(page: Page, _: int) -> None:
     """A form that is being filled in by somebody who waited too long."""
     await page.locator("label.face").nth(1).click()
     await page.locator("input[name=reason][value=service]").check()
 
 
-async def take(browser: Browser, house: Simulated, shot: Shot, width: int, language: str) -> None:
+async def take_picture(
+    browser: Browser, product: SimulatedProduct, picture: Picture, width: int, language: str
+) -> None:
     """One picture."""
     locale = "zh-CN" if language == "zh" else "en-GB"
     viewport = ViewportSize(width=width, height=WIDTHS[width])
     context = await browser.new_context(viewport=viewport, locale=locale, reduced_motion="reduce")
     page = await context.new_page()
-    if shot.person:
-        await page.goto(house.link(shot.person, language))
-        await page.wait_for_url(f"{house.origin}/")
-    joined = "&" if "?" in shot.path else "?"
-    await page.goto(f"{house.origin}{shot.path}{joined}lang={language}")
-    if shot.prepare:
-        await shot.prepare(page, width)
+    if picture.person:
+        await page.goto(product.make_sign_in_link(picture.person, language))
+        await page.wait_for_url(f"{product.origin}/")
+    joined = "&" if "?" in picture.path else "?"
+    await page.goto(f"{product.origin}{picture.path}{joined}lang={language}")
+    if picture.prepare:
+        await picture.prepare(page, width)
     await page.evaluate("document.fonts.ready")
-    whole: int = await page.evaluate("document.documentElement.scrollHeight")
-    await page.set_viewport_size({"width": width, "height": min(whole, LONGEST)})
+    full: int = await page.evaluate("document.documentElement.scrollHeight")
+    await page.set_viewport_size({"width": width, "height": min(full, MAX_HEIGHT)})
     await page.evaluate("scrollTo(0, 0)")  # what was tapped may lie far down
-    taken = await page.screenshot(animations="disabled", caret="hide")
-    save(taken, PICTURES / f"{shot.name}-{width}-{language}.png")
+    screenshot = await page.screenshot(animations="disabled", caret="hide")
+    save_picture(screenshot, PICTURES / f"{picture.name}-{width}-{language}.png")
     await context.close()
 
 
-def save(taken: bytes, file: Path) -> None:
+def save_picture(screenshot: bytes, file: Path) -> None:
     """With a palette, which holds all that a flat page needs in a third of the size."""
-    whole = Image.open(io.BytesIO(taken)).convert("RGB")
-    few = whole.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
-    few.save(file, optimize=True)
+    full = Image.open(io.BytesIO(screenshot)).convert("RGB")
+    reduced = full.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
+    reduced.save(file, optimize=True)
     print(f"{file.name}  {file.stat().st_size // 1024} KB")
 
 
@@ -116,12 +118,12 @@ async def main() -> None:
     configure_logging("ERROR")
     PICTURES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="guanjia-pictures-") as folder:
-        await live(Path(folder), SEED, SPAN, UNTIL)
-        async with served(Path(folder), UNTIL) as house, headless() as browser:
-            for shot in await shots(house):
+        await simulate_into(Path(folder), SEED, SPAN, UNTIL)
+        async with serve_simulated(Path(folder), UNTIL) as product, open_browser() as browser:
+            for picture in await list_pictures(product):
                 for width in WIDTHS:
                     for language in ("zh", "en"):
-                        await take(browser, house, shot, width, language)
+                        await take_picture(browser, product, picture, width, language)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from services.dispatch.domain.workflow.loader import load_workflows
 from services.dispatch.domain.workflow_catalog import WorkflowCatalog
 from services.dispatch.pages.localizer import Localizer
 from shared.pages.texts import load_texts
-from tests.web.conftest import House, Visit
+from tests.web.conftest import Product, Visit
 
 NOW = datetime(2026, 11, 23, 1, tzinfo=UTC)
 TEXTS = load_texts(Path(services.dispatch.app.__file__).with_name("pages") / "texts.toml")
@@ -49,8 +49,8 @@ def test_every_text_is_there_in_both_languages() -> None:
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
-async def test_the_page_counts_down_as_the_server_does(house: House, visit: Visit, language: str) -> None:
-    key = await house.key("private", "zhao", "dispatcher")
+async def test_the_page_counts_down_as_the_server_does(product: Product, visit: Visit, language: str) -> None:
+    key = await product.issue_key("private", "zhao", "dispatcher")
     page = await visit(key, "/", language=language)
     ahead = [(length + HALF).total_seconds() for length, _, _ in WORDS]
     put = """lengths => { for (const length of lengths) {

@@ -7,38 +7,40 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
-from tests.web.catalogue import foreign
-from tests.web.conftest import PHONE, SCREEN, SEEN
-from tests.web.simulated import Simulated, live, served
+from tests.web.catalogue import is_foreign
+from tests.web.conftest import FIND_UNREADABLE, PHONE, SCREEN
+from tests.web.simulated_product import SimulatedProduct, serve_simulated, simulate_into
 
 UNTIL = datetime(2026, 11, 23, 10, 10, tzinfo=UTC)
 NARROW = 320
 """The narrowest phone, or a page enlarged four times on a screen of 1280."""
-SHOWN = Path(__file__).with_name("shown.js").read_text()
+LIST_SHOWN = Path(__file__).with_name("shown.js").read_text()
 
 
 @pytest.fixture(scope="module")
-def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def simulated_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A day and a quarter until a Monday, 18:10 at the property; the day before, an elevator died."""
-    return tmp_path_factory.mktemp("lived")
+    return tmp_path_factory.mktemp("simulated")
 
 
 @pytest.fixture
-async def simulated(lived: Path) -> AsyncIterator[Simulated]:
+async def product(simulated_folder: Path) -> AsyncIterator[SimulatedProduct]:
     """That house, served."""
-    if not (lived / "kpi.db").exists():
-        await live(lived, 1, timedelta(days=1.25), UNTIL)
-    async with served(lived, UNTIL) as house:
-        yield house
+    if not (simulated_folder / "kpi.db").exists():
+        await simulate_into(simulated_folder, 1, timedelta(days=1.25), UNTIL)
+    async with serve_simulated(simulated_folder, UNTIL) as product:
+        yield product
 
 
-async def paths(house: Simulated) -> dict[str, list[str]]:
+async def list_paths_by_person(product: SimulatedProduct) -> dict[str, list[str]]:
     """Who looks at what: a case of every kind and state that there is, and rates of every way of counting."""
-    prop = house.prop.id
-    cases = (await house.get("/v1/cases", property=prop, limit=200))["items"]
+    prop = product.prop.id
+    cases = (await product.get("/v1/cases", property=prop, limit=200))["items"]
     cases = list({(case["kind"], case["state"]): case for case in cases}.values())
-    due = (await house.get("/v1/followups", property=prop, limit=200))["items"]
-    links = [(await house.get(f"/v1/followups/{one['id']}"))["link"] for one in (due[0], due[-1])]
+    due = (await product.get("/v1/followups", property=prop, limit=200))["items"]
+    links = [
+        (await product.get(f"/v1/followups/{follow_up['id']}"))["link"] for follow_up in (due[0], due[-1])
+    ]
     rates = (
         "repair_timeliness",
         "fee_collection",
@@ -48,7 +50,7 @@ async def paths(house: Simulated) -> dict[str, list[str]]:
     )
     sides = [f"/rates/{kpi}?property={prop}&window=year&side=denominator" for kpi in rates]
     return {
-        "": ["/sign-in", "/f/none", *(link.removeprefix(house.origin) for link in links)],
+        "": ["/sign-in", "/f/none", *(link.removeprefix(product.origin) for link in links)],
         "lu.jiaqi": [
             "/",
             "/?q=nothing-like-that",
@@ -63,32 +65,32 @@ async def paths(house: Simulated) -> dict[str, list[str]]:
 @pytest.mark.parametrize("language", ["zh", "en"])
 @pytest.mark.parametrize("viewport", [PHONE, SCREEN], ids=["phone", "screen"])
 async def test_every_page_fits_and_speaks_one_language(
-    simulated: Simulated, browser: Browser, viewport: ViewportSize, language: str
+    product: SimulatedProduct, browser: Browser, viewport: ViewportSize, language: str
 ) -> None:
     wrong: list[str] = []
-    for person, found in (await paths(simulated)).items():
+    for person, paths in (await list_paths_by_person(product)).items():
         context = await browser.new_context(
             viewport=viewport, locale=f"{language}-{'CN' if language == 'zh' else 'GB'}"
         )
         page = await context.new_page()
         if person:
-            await page.goto(simulated.link(person, language))
-            await page.wait_for_url(f"{simulated.origin}/")
-        for path in found:
+            await page.goto(product.make_sign_in_link(person, language))
+            await page.wait_for_url(f"{product.origin}/")
+        for path in paths:
             joined = "&" if "?" in path else "?"
-            await page.goto(f"{simulated.origin}{path}{joined}lang={language}")
-            wrong += [f"{path}: {what}" for what in await faults(page, viewport["width"], language)]
+            await page.goto(f"{product.origin}{path}{joined}lang={language}")
+            wrong += [f"{path}: {fault}" for fault in await find_faults(page, viewport["width"], language)]
         await context.close()
     assert wrong == []
 
 
 async def test_the_page_of_the_rates_renews_itself_without_taking_the_focus_away(
-    simulated: Simulated, browser: Browser
+    product: SimulatedProduct, browser: Browser
 ) -> None:
     page = await (await browser.new_context(viewport=SCREEN, locale="zh-CN")).new_page()
-    await page.goto(simulated.link("gu.weimin", "zh"))
-    await page.wait_for_url(f"{simulated.origin}/")
-    await page.goto(f"{simulated.origin}/rates")
+    await page.goto(product.make_sign_in_link("gu.weimin", "zh"))
+    await page.wait_for_url(f"{product.origin}/")
+    await page.goto(f"{product.origin}/rates")
     await page.locator("#rates").evaluate("shown => { shown.dataset.old = 'yes'; }")
     await page.locator("#evidence-repair_pass").focus()
 
@@ -108,30 +110,30 @@ def test_a_text_of_the_other_language_and_a_programs_word_are_told_apart_from_ou
         "Arrive…",
         "蒋文（Depart、Arrive）。",
     ):
-        assert foreign(text, "zh"), text
+        assert is_foreign(text, "zh"), text
     for text in ("负责人", "超时 5 秒", "on_site", "维修及时率", "截至 2026-11-20 18:10"):
-        assert foreign(text, "en"), text
+        assert is_foreign(text, "en"), text
     for text in ("English", "已派工", "17:50", "贵宾", "厨房水龙头漏水"):
-        assert not foreign(text, "zh"), text
+        assert not is_foreign(text, "zh"), text
     for text in ("中文", "Dispatched", "BX-261120-TKD4HC", "Yuan Bin", "low", "徐娜"):
-        assert not foreign(text, "en"), text
+        assert not is_foreign(text, "en"), text
 
 
-async def faults(page: Page, width: int, language: str) -> list[str]:
+async def find_faults(page: Page, width: int, language: str) -> list[str]:
     """What is wrong with the page that is shown."""
-    shown = await page.evaluate(SHOWN)
-    found = [f"foreign: {text}" for text in shown["texts"] if foreign(text, language)]
-    found += await page.evaluate(SEEN)
-    found += await too_wide(page, width)
+    shown = await page.evaluate(LIST_SHOWN)
+    faults = [f"foreign: {text}" for text in shown["texts"] if is_foreign(text, language)]
+    faults += await page.evaluate(FIND_UNREADABLE)
+    faults += await check_width(page, width)
     if width <= PHONE["width"]:
-        found += [f"small: {target}" for target in shown["small"]]
+        faults += [f"small: {target}" for target in shown["small"]]
         await page.set_viewport_size(ViewportSize(width=NARROW, height=700))
-        found += await too_wide(page, NARROW)
+        faults += await check_width(page, NARROW)
         await page.set_viewport_size(PHONE)
-    return found
+    return faults
 
 
-async def too_wide(page: Page, width: int) -> list[str]:
+async def check_width(page: Page, width: int) -> list[str]:
     """Whether one must scroll sideways."""
     needed: int = await page.evaluate("document.documentElement.scrollWidth")
     return [f"{needed} wide in a window of {width}"] if needed > width else []

@@ -11,7 +11,7 @@ import pytest
 from msgspec import Struct
 from sqlalchemy import select
 
-from guanjia.buses import make_bus
+from guanjia.process import make_bus
 from services.dispatch.app import Dispatch
 from shared.clock import ManualClock
 from shared.database.migrations import upgrade

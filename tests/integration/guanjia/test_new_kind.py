@@ -39,7 +39,7 @@ def properties(tmp_path: Path) -> Path:
     return folder
 
 
-class House:
+class KindDriver:
     """All four services in one process, on SQLite and the embedded bus, from Monday morning on."""
 
     def __init__(self, process: Process, clock: ManualClock, http: httpx.AsyncClient) -> None:
@@ -74,16 +74,16 @@ class House:
 
 
 @asynccontextmanager
-async def opened(properties: Path, data: Path) -> AsyncIterator[House]:
-    told = {"database_url": "", "amqp_url": "", "data_dir": data, "properties_dir": properties,
+async def opened(properties: Path, data: Path) -> AsyncIterator[KindDriver]:
+    fields = {"database_url": "", "amqp_url": "", "data_dir": data, "properties_dir": properties,
             "bootstrap_key": "", "public_url": ""}  # fmt: skip
     clock = ManualClock(MONDAY)
-    process = Process(list(SERVICES), Settings.model_validate(told), clock)
+    process = Process(list(SERVICES), Settings.model_validate(fields), clock)
     transport = httpx.ASGITransport(process.app())
     await process.start()
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
-            yield House(process, clock, http)
+            yield KindDriver(process, clock, http)
     finally:
         await process.stop()
 
@@ -94,9 +94,9 @@ def wrong(reply: httpx.Response) -> list[str]:
 
 
 async def test_a_new_kind_is_one_file_from_intake_to_the_rates(properties: Path, tmp_path: Path) -> None:
-    async with opened(properties, tmp_path / "data") as house:
+    async with opened(properties, tmp_path / "data") as driver:
         # What it asks for is told, and checked before it is accepted.
-        kinds = (await house.get("/v1/kinds", property="tower")).json()["items"]
+        kinds = (await driver.get("/v1/kinds", property="tower")).json()["items"]
         (laundry,) = [kind for kind in kinds if kind["kind"] == "laundry"]
         assert laundry["names"] == {"zh": "代洗衣物", "en": "Laundry service"}
         assert (laundry["perspective"], laundry["workflow"]) == (
@@ -107,64 +107,64 @@ async def test_a_new_kind_is_one_file_from_intake_to_the_rates(properties: Path,
             ("bags", "int", True), ("back_by", "timestamp", False), ("fabric", "enum", False),
         ]  # fmt: skip
         assert laundry["fields"][2]["choices"][0] == {"value": "silk", "names": {"zh": "真丝", "en": "Silk"}}
-        assert wrong(await house.raise_demand(None)) == ["data.details.bags"]
+        assert wrong(await driver.raise_demand(None)) == ["data.details.bags"]
         bad = DETAILS | {"bags": "two", "fabric": "wool", "starch": True}
-        assert wrong(await house.raise_demand(bad)) == [
+        assert wrong(await driver.raise_demand(bad)) == [
             "data.details.bags", "data.details.fabric", "data.details.starch",
         ]  # fmt: skip
-        assert wrong(await house.raise_demand(DETAILS, kind="ironing")) == ["data.kind"]
-        accepted = await house.raise_demand(DETAILS)
+        assert wrong(await driver.raise_demand(DETAILS, kind="ironing")) == ["data.kind"]
+        accepted = await driver.raise_demand(DETAILS)
         assert accepted.status_code == 202, accepted.text
         case_id = accepted.json()["demand"]
 
         # Its case runs by its own states; a step that requires a stamp is not there before the stamp is.
-        case = await eventually(lambda: house.case(case_id))
+        case = await eventually(lambda: driver.case(case_id))
         assert (case["state"], case["perspective"], case["number"][:3]) == ("asked_for", "business", "XY-")
         assert [deadline["clock"] for deadline in case["deadlines"]] == ["respond"]
         assert "wash" not in {action["action"] for action in case["actions"]}
-        assert (await house.act(case_id, "wash")).status_code == 409
-        assert (await house.act(case_id, "agree_price")).status_code == 200
+        assert (await driver.act(case_id, "wash")).status_code == 409
+        assert (await driver.act(case_id, "agree_price")).status_code == 200
 
         # Board and case page speak of it in the reader's words.
         for language, kind, state, stamp, bags, silk in (
             ("zh", "代洗衣物", "待取衣", "住户已认可价格", "袋数", "真丝"),
             ("en", "Laundry service", "To be fetched", "The price is agreed", "Bags", "Silk"),
         ):
-            board = await house.page("/", language, view="all", kind="laundry")
+            board = await driver.page("/", language, view="all", kind="laundry")
             assert f'<option value="laundry" selected>{kind}</option>' in board
             assert case["number"] in board
-            page = await house.page(f"/cases/{case_id}", language)
+            page = await driver.page(f"/cases/{case_id}", language)
             assert all(word in page for word in (kind, state, stamp, bags, silk))
             assert "price_agreed" not in page
 
         for action in ("wash", "bring_back"):
-            reply = await house.act(case_id, action)
+            reply = await driver.act(case_id, action)
             assert reply.status_code == 200, reply.text
 
         # The resident is asked by a form that names it, and the answer closes the case.
-        followup = await eventually(lambda: house.follow_up(case_id))
+        followup = await eventually(lambda: driver.follow_up(case_id))
         assert (followup["kind"], followup["line"]) == ("laundry", "customer_service")
         form = urlsplit(followup["link"]).path
-        assert "The laundry that came back on 2026-11-23" in (await house.http.get(f"{form}?lang=en")).text
-        assert "2026-11-23 送回的衣物" in (await house.http.get(f"{form}?lang=zh")).text
-        assert (await house.http.post(form, data={"rating": "5"})).status_code == 303
-        assert await eventually(lambda: house.case(case_id), lambda case: case["state"] == "closed")
+        assert "The laundry that came back on 2026-11-23" in (await driver.http.get(f"{form}?lang=en")).text
+        assert "2026-11-23 送回的衣物" in (await driver.http.get(f"{form}?lang=zh")).text
+        assert (await driver.http.post(form, data={"rating": "5"})).status_code == 303
+        assert await eventually(lambda: driver.case(case_id), lambda case: case["state"] == "closed")
 
         # It is counted, and shown behind the rate.
-        house.clock.advance(timedelta(hours=25))
+        driver.clock.advance(timedelta(hours=25))
         evidence = "/v1/kpis/follow_up/evidence"
         counted = await eventually(
-            lambda: house.get(evidence, property="tower", window="month", side="numerator"),
+            lambda: driver.get(evidence, property="tower", window="month", side="numerator"),
             lambda reply: bool(reply.json()["items"]),
         )
         (item,) = counted.json()["items"]
         assert (item["case"], item["number"], item["demand_kind"]) == (case_id, case["number"], "laundry")
         assert (counted.json()["figure"]["numerator"], counted.json()["figure"]["met"]) == ("1", True)
-        page = await house.page("/rates/follow_up", "zh", property="tower", side="numerator")
+        page = await driver.page("/rates/follow_up", "zh", property="tower", side="numerator")
         assert "代洗衣物" in page
 
     # It is drawn like the others.
-    chapter = render_workflows(load_workflows(house.process.settings.workflow_folders))
+    chapter = render_workflows(load_workflows(driver.process.settings.workflow_folders))
     assert "## laundry · 洗衣 (version 1)" in chapter
     assert "`bags`: int, `back_by`?: timestamp, `fabric`?: enum[silk,cotton]" in chapter
     assert "| `price_agreed` | 住户已认可价格 | `agree_price` |  | `wash` |" in chapter
@@ -173,18 +173,18 @@ async def test_a_new_kind_is_one_file_from_intake_to_the_rates(properties: Path,
 async def test_a_case_whose_file_is_gone_goes_on_and_new_ones_are_refused(
     properties: Path, tmp_path: Path
 ) -> None:
-    async with opened(properties, tmp_path / "data") as house:
-        case_id = (await house.raise_demand(DETAILS)).json()["demand"]
-        await eventually(lambda: house.case(case_id))
+    async with opened(properties, tmp_path / "data") as driver:
+        case_id = (await driver.raise_demand(DETAILS)).json()["demand"]
+        await eventually(lambda: driver.case(case_id))
     (properties / "workflows" / "laundry.toml").unlink()
-    async with opened(properties, tmp_path / "data") as house:
-        assert wrong(await house.raise_demand(DETAILS)) == ["data.kind"]
-        assert "laundry" in await house.page("/", "en", view="all")
+    async with opened(properties, tmp_path / "data") as driver:
+        assert wrong(await driver.raise_demand(DETAILS)) == ["data.kind"]
+        assert "laundry" in await driver.page("/", "en", view="all")
         for action in ("agree_price", "wash", "bring_back"):
-            assert (await house.act(case_id, action)).status_code == 200
-        followup = await eventually(lambda: house.follow_up(case_id))
+            assert (await driver.act(case_id, action)).status_code == 200
+        followup = await eventually(lambda: driver.follow_up(case_id))
         form = urlsplit(followup["link"]).path
-        assert (await house.http.get(f"{form}?lang=en")).status_code == 200
+        assert (await driver.http.get(f"{form}?lang=en")).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -203,9 +203,9 @@ def test_a_mistake_in_the_installations_own_file_stops_the_start(
     text = file.read_text(encoding="utf-8")
     assert old in text
     file.write_text(text.replace(old, new, 1), encoding="utf-8")
-    told = {"data_dir": tmp_path / "data", "properties_dir": properties, "database_url": "", "amqp_url": ""}
+    fields = {"data_dir": tmp_path / "data", "properties_dir": properties, "database_url": "", "amqp_url": ""}
     with pytest.raises(WorkflowRefused, match=rf"workflows/laundry\.toml: .*{reason}"):
-        Process(list(SERVICES), Settings.model_validate(told))
+        Process(list(SERVICES), Settings.model_validate(fields))
     monkeypatch.setenv("GUANJIA_PROPERTIES_DIR", str(properties))
     checked = CliRunner().invoke(app, ["workflow", "check"])
     assert checked.exit_code == 1

@@ -31,7 +31,7 @@ class Desk:
         assert isinstance(service, Intake)
         assert isinstance(clock, ManualClock)
         self.house, self.service, self.clock, self.http = house, service, clock, house.http
-        self.headers = house.key("source", properties=["tower"])
+        self.headers = house.make_key_headers("source", properties=["tower"])
 
     async def post(
         self, path: str, body: Any, kind: str = "application/json", **headers: str
@@ -59,7 +59,7 @@ class Desk:
 
     async def said(self) -> list[Event]:
         """All that the outbox holds, in its order."""
-        rows = await self.house.rows(self.service.messaging_tables.outbox)
+        rows = await self.house.list_rows(self.service.messaging_tables.outbox)
         return [decode(row["body"]) for row in sorted(rows, key=lambda row: int(row["id"]))]
 
     async def told(self, kind: type[Struct]) -> list[Any]:
@@ -68,7 +68,7 @@ class Desk:
 
     async def number_accepted(self) -> tuple[int, int]:
         """How many events and how many demands are on record."""
-        return len(await self.house.rows(events)), len(await self.house.rows(demands))
+        return len(await self.house.list_rows(events)), len(await self.house.list_rows(demands))
 
 
 def event(

@@ -111,14 +111,14 @@ async def test_a_closed_case_has_no_next_deadline(desk: Desk) -> None:
 
 async def test_a_demand_is_told_to_its_property_and_its_sender_and_to_nobody_else(desk: Desk) -> None:
     demand = await posted(desk)
-    annex = desk.house.key("source", properties=["annex"])
+    annex = desk.house.make_key_headers("source", properties=["annex"])
     annex_of_another = desk.service.keyring.issue("another", ["manager"], ["annex"], None)[1]
     tower_of_another = desk.service.keyring.issue("another", ["manager"], ["tower"], None)[1]
     for headers, status in (
         (annex, 200),  # the sender by its name
         ({"Authorization": f"Bearer {tower_of_another}"}, 200),
         ({"Authorization": f"Bearer {annex_of_another}"}, 404),
-        (desk.house.key("engineer"), 403),
+        (desk.house.make_key_headers("engineer"), 403),
         ({"Authorization": "Bearer x"}, 401),
     ):
         assert (await desk.get(f"/v1/demands/{demand}", headers)).status_code == status

@@ -77,7 +77,7 @@ async def test_an_alert_that_fires_is_an_alarm_and_resolved_its_all_clear_once_e
 async def test_the_property_of_an_alert_is_a_label_or_the_query_or_the_keys_only_one(desk: Desk) -> None:
     bare = alert(labels={"alertname": "a", "equipment": "lift-1"})
     assert await alarmed(desk, bare) == ["accepted"]
-    desk.headers = desk.house.key("source")
+    desk.headers = desk.house.make_key_headers("source")
     answer = await desk.post("/v1/alertmanager", webhook(bare))
     assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "alerts[0].labels.property")
     assert await alarmed(desk, bare, path="/v1/alertmanager?property=annex") == ["rejected"]
@@ -122,7 +122,7 @@ async def test_over_its_rate_a_source_is_told_when_to_come_again(store: Store, t
             desk.post("/v1/alertmanager", webhook(alert())),
         ):
             assert (await refused).status_code == 429
-        desk.headers = desk.house.key("source")
+        desk.headers = desk.house.make_key_headers("source")
         assert (await desk.post_event(fee("f-5"))).status_code == 202, "another key has a rate of its own"
 
 
@@ -138,7 +138,7 @@ async def test_malformed_events_from_rabbitmq_are_kept_with_their_reason_and_rep
     good = json.dumps(event()).encode()
     await desk.house.deliver(INBOUND, *bad[:2], good, *bad[2:], good)
     assert await desk.number_accepted() == (1, 1)
-    letters = {letter["body"]: letter["reason"] for letter in await desk.house.letters()}
+    letters = {letter["body"]: letter["reason"] for letter in await desk.house.list_letters()}
     assert set(letters) == set(bad)
     assert letters[unknown].startswith("not-valid: data.property")
     assert letters[b"x" * 70_000].startswith("too-large")
@@ -146,7 +146,7 @@ async def test_malformed_events_from_rabbitmq_are_kept_with_their_reason_and_rep
     desk.service.properties["later"] = desk.service.properties["tower"]  # type: ignore[index]
     assert await replay_dead_letters(desk.service, INBOUND, "data.property") == 1
     assert await desk.number_accepted() == (2, 2)
-    assert len(await desk.house.letters()) == 4
+    assert len(await desk.house.list_letters()) == 4
 
 
 @pytest.fixture
@@ -181,14 +181,14 @@ async def test_events_published_to_rabbitmq_are_accepted_once_and_bad_ones_burie
             await exchange.publish(message, "guanjia.demand.raised.v1")
         message = aio_pika.Message(json.dumps(fee()).encode(), content_type="text/csv")
         await exchange.publish(message, "guanjia.fee.paid.v1")
-    await eventually(house.letters, lambda letters: len(letters) == 3)
-    reasons = sorted(letter["reason"].partition(":")[0] for letter in await house.letters())
+    await eventually(house.list_letters, lambda letters: len(letters) == 3)
+    reasons = sorted(letter["reason"].partition(":")[0] for letter in await house.list_letters())
     assert reasons == ["not-valid", "unreadable", "wrong-media-type"]
-    await eventually(lambda: house.rows(events), lambda rows: len(rows) == 1)
+    await eventually(lambda: house.list_rows(events), lambda rows: len(rows) == 1)
 
 
 async def test_a_key_is_shown_once_listed_without_its_word_and_revoked_at_once(desk: Desk) -> None:
-    desk.headers = admin = desk.house.key("admin")
+    desk.headers = admin = desk.house.make_key_headers("admin")
     asked = {"name": "owner app", "roles": ["source"], "properties": ["tower"]}
     issued = await desk.post("/v1/keys", asked)
     assert issued.status_code == 201
@@ -196,7 +196,7 @@ async def test_a_key_is_shown_once_listed_without_its_word_and_revoked_at_once(d
     assert len(key) > 40
     listed = (await desk.get("/v1/keys")).json()
     assert [item["name"] for item in listed["items"]] == ["owner app"]
-    assert key not in str(listed) + str(await desk.house.rows(api_keys))
+    assert key not in str(listed) + str(await desk.house.list_rows(api_keys))
     owner = {"Authorization": f"Bearer {key}"}
     desk.headers = owner
     assert (await desk.post_event(event())).status_code == 202
@@ -210,7 +210,7 @@ async def test_a_key_is_shown_once_listed_without_its_word_and_revoked_at_once(d
 
 
 async def test_keys_are_listed_in_pages(desk: Desk) -> None:
-    desk.headers = desk.house.key("admin")
+    desk.headers = desk.house.make_key_headers("admin")
     for number in range(5):
         await desk.post("/v1/keys", {"name": f"k{number}", "roles": ["source"]})
     seen, cursor = [], ""
@@ -237,18 +237,18 @@ async def test_keys_are_listed_in_pages(desk: Desk) -> None:
     ],
 )
 async def test_a_key_that_makes_no_sense_is_not_issued(desk: Desk, asked: Any, path: str) -> None:
-    desk.headers = desk.house.key("admin")
+    desk.headers = desk.house.make_key_headers("admin")
     answer = await desk.post("/v1/keys", asked)
     assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, path)
 
 
 async def test_an_administrator_of_one_property_gives_away_sees_and_revokes_no_more(desk: Desk) -> None:
-    desk.headers = everything = desk.house.key("admin")
+    desk.headers = everything = desk.house.make_key_headers("admin")
     ids = {}
     for name, properties in (("all", None), ("annex", ["annex"]), ("tower", ["tower"])):
         asked = {"name": name, "roles": ["source"], "properties": properties}
         ids[name] = (await desk.post("/v1/keys", asked)).json()["id"]
-    desk.headers = desk.house.key("admin", properties=["tower"])
+    desk.headers = desk.house.make_key_headers("admin", properties=["tower"])
     assert [item["name"] for item in (await desk.get("/v1/keys")).json()["items"]] == ["tower"]
     for properties in (None, ["annex"]):
         asked = {"name": "more", "roles": ["source"], "properties": properties}
@@ -260,7 +260,7 @@ async def test_an_administrator_of_one_property_gives_away_sees_and_revokes_no_m
 
 
 async def test_the_people_of_a_property_are_listed_by_role_to_those_who_work_there(desk: Desk) -> None:
-    headers = desk.house.key("dispatcher", properties=["tower"])
+    headers = desk.house.make_key_headers("dispatcher", properties=["tower"])
     page = (await desk.get("/v1/people?property=tower&role=engineer", headers)).json()
     assert [person["id"] for person in page["items"]] == ["li", "wang"]
     assert page["items"][0] == {"id": "li", "name": "Li Na", "roles": ["engineer"], "skills": ["*"]}
@@ -269,8 +269,12 @@ async def test_the_people_of_a_property_are_listed_by_role_to_those_who_work_the
     everybody = desk.service.properties["tower"].people
     assert [p["id"] for p in first["items"] + rest["items"]] == sorted(person.id for person in everybody)
     assert (await desk.get("/v1/people?property=annex", headers)).status_code == 403
-    assert (await desk.get("/v1/people?property=nowhere", desk.house.key("manager"))).status_code == 404
-    assert (await desk.get("/v1/people?property=tower", desk.house.key("source"))).status_code == 403
+    assert (
+        await desk.get("/v1/people?property=nowhere", desk.house.make_key_headers("manager"))
+    ).status_code == 404
+    assert (
+        await desk.get("/v1/people?property=tower", desk.house.make_key_headers("source"))
+    ).status_code == 403
 
 
 async def test_a_database_that_is_away_is_told_and_nothing_is_accepted(desk: Desk) -> None:
@@ -297,7 +301,9 @@ async def test_kinds_are_listed_page_by_page_to_every_key_of_the_property(desk: 
         "kind": "repair", "names": {"zh": "报修", "en": "Repair"}, "perspective": "management", "fields": [],
         "workflow": {"name": "repair", "version": 2},
     }  # fmt: skip
-    assert (await desk.get("/v1/kinds?property=tower", desk.house.key("engineer"))).status_code == 200
+    assert (
+        await desk.get("/v1/kinds?property=tower", desk.house.make_key_headers("engineer"))
+    ).status_code == 200
     for query, status in (
         ("nowhere", 404),
         ("annex", 403),

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from guanjia.buses import make_bus
+from guanjia.process import make_bus
 from services.kpi.app import Kpi
 from shared.clock import ManualClock
 from shared.database.migrations import upgrade

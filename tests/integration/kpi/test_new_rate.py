@@ -17,7 +17,7 @@ from tests.unit.kpi.facts import answered, on
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # the kit would have us use its newest kind of board
-    from guanjia.dashboards.documents import dashboards
+    from guanjia.dashboards.documents import build_dashboards
 
 KPI = "help_follow_up"
 MONTH = {"property": "tower", "window": "month"}
@@ -91,7 +91,7 @@ async def test_it_is_on_the_page_with_a_page_of_its_own(desk: KpiDesk, language:
 
 
 async def test_it_is_on_the_dashboard(desk: KpiDesk) -> None:
-    panels = json.loads(dashboards()["rates.json"])["panels"]
+    panels = json.loads(build_dashboards()["rates.json"])["panels"]
     titled = [panel for panel in panels if panel.get("title") == "其他回访率 · Other follow-ups done"]
     assert [f'kpi="{KPI}"' in target["expr"] for target in titled[0]["targets"]] == [True, True]
     table = next(panel for panel in panels if panel["type"] == "table")

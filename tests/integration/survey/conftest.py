@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 from starlette.applications import Starlette
 
-from guanjia.buses import make_bus
+from guanjia.process import make_bus
 from services.survey.app import Survey
 from shared.clock import ManualClock
 from shared.database.migrations import upgrade

@@ -9,7 +9,7 @@ import uvicorn
 from playwright.async_api import Page
 
 from tests.integration.survey.conftest import SurveyDesk
-from tests.support.browser import headless
+from tests.support.browser import open_browser
 from tests.support.children import free_port
 from tests.support.waiting import eventually
 
@@ -36,7 +36,7 @@ async def served(desk: SurveyDesk) -> AsyncIterator[str]:
 @asynccontextmanager
 async def phone() -> AsyncIterator[tuple[Page, list[str]]]:
     """A page, and what it complained about."""
-    async with headless() as browser:
+    async with open_browser() as browser:
         context = await browser.new_context(viewport={"width": 390, "height": 844}, java_script_enabled=False)
         page = await context.new_page()
         complaints: list[str] = []

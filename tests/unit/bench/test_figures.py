@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from bench.cpu_meter import CLIENT, Meter
+from bench.cpu_meter import CLIENT, CpuMeter
 from bench.peers.workload import percentiles
 from bench.report import Report
-from bench.results import Outcome, typical
-from bench.rounds import interleaved
-from bench.wrk import _script
+from bench.results import Outcome, pick_median_outcome
+from bench.rounds import run_interleaved
+from bench.wrk import _make_script
 
 
 def _round(rate: float, others: float, **cpu: float) -> Outcome:
@@ -20,8 +20,8 @@ def _round(rate: float, others: float, **cpu: float) -> Outcome:
 
 def test_noisy_rounds_count_only_where_no_calm_one_is_there() -> None:
     calm, noisy = _round(100, 0.1, own=10), _round(20, 1.2, own=12)
-    assert typical([noisy, calm, noisy]).rate == 100
-    assert typical([noisy, noisy]).rate == 20
+    assert pick_median_outcome([noisy, calm, noisy]).rate == 100
+    assert pick_median_outcome([noisy, noisy]).rate == 20
 
 
 def test_what_the_load_costs_is_no_part_of_an_operations_cost() -> None:
@@ -29,7 +29,7 @@ def test_what_the_load_costs_is_no_part_of_an_operations_cost() -> None:
 
 
 def test_the_cpu_of_this_very_process_is_seen() -> None:
-    with Meter({"own": [os.getpid()]}) as meter:
+    with CpuMeter({"own": [os.getpid()]}) as meter:
         until = time.process_time() + 0.2
         while time.process_time() < until:
             pass
@@ -38,28 +38,28 @@ def test_the_cpu_of_this_very_process_is_seen() -> None:
 
 
 def test_percentiles_are_milliseconds_of_what_was_taken() -> None:
-    found = percentiles([number / 1000 for number in range(100)])
-    assert (round(found["p50"]), round(found["p99"])) == (50, 99)
+    outcomes = percentiles([number / 1000 for number in range(100)])
+    assert (round(outcomes["p50"]), round(outcomes["p99"])) == (50, 99)
 
 
 async def test_every_other_round_runs_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_PATIENCE", "0")
-    ran: list[str] = []
+    order: list[str] = []
 
     def contender(name: str) -> Callable[[], Awaitable[int]]:
         async def run() -> int:
-            ran.append(name)
-            return len(ran)
+            order.append(name)
+            return len(order)
 
         return run
 
-    found = await interleaved({name: contender(name) for name in "ABC"}, 2)
-    assert "".join(ran) == "ABCCBA"
-    assert found == {"A": [1, 6], "B": [2, 5], "C": [3, 4]}
+    outcomes = await run_interleaved({name: contender(name) for name in "ABC"}, 2)
+    assert "".join(order) == "ABCCBA"
+    assert outcomes == {"A": [1, 6], "B": [2, 5], "C": [3, 4]}
 
 
 def test_a_load_script_puts_a_number_wherever_one_belongs() -> None:
-    script = _script('{"id":"%NUMBER%","of":"%NUMBER%"}', {"A": "b"}, "/x", 80)
+    script = _make_script('{"id":"%NUMBER%","of":"%NUMBER%"}', {"A": "b"}, "/x", 80)
     assert 'parts = "POST /x HTTP/1.1' in script
     assert '{[==[{"id":"]==],[==[","of":"]==],[==["}]==]}' in script
 

@@ -1,6 +1,5 @@
 """The command `guanjia import`."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -8,15 +7,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from guanjia.cli.terminal import fail, run
 from guanjia.importer.client import ImportStopped
-from guanjia.importer.log_import import BAD_ROWS, Counts, import_log
+from guanjia.importer.log_import import BAD_ROWS, ImportCounts, import_log
 from guanjia.importer.mapping import MappingUnusable
 
-app = typer.Typer()
 
-
-@app.command("import")
-def import_(
+def import_event_log(
     data: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV file | CSV 文件")],
     mapping: Annotated[
         Path, typer.Option(exists=True, dir_okay=False, help="what its columns mean (TOML) | 列的含义")
@@ -36,52 +33,47 @@ def import_(
     从 CSV 事件日志导入其他系统的工单；中断后重新运行同一命令即可继续，不会重复。
     """
     folder = out or Path(f"import-{data.stem}")
-    console = Console(stderr=True)
     try:
-        with _progress(console) as progress:
+        with _progress() as progress:
             task = progress.add_task("", total=None, actions=0, bad=0)
 
-            def show(counts: Counts) -> None:
+            def show(counts: ImportCounts) -> None:
+                completed = counts.done + counts.skipped
                 progress.update(
-                    task,
-                    total=counts.cases,
-                    completed=counts.done + counts.skipped,
-                    actions=counts.actions,
-                    bad=counts.bad,
+                    task, total=counts.cases, completed=completed, actions=counts.actions, bad=counts.bad
                 )
 
-            work = import_log(
-                mapping,
-                data,
-                url=url,
-                key=key,
-                out=folder,
-                report=show,
-                dispatch_url=dispatch_url,
-                at_once=at_once,
+            counts = run(
+                import_log(
+                    mapping,
+                    data,
+                    url=url,
+                    key=key,
+                    out=folder,
+                    report=show,
+                    dispatch_url=dispatch_url,
+                    at_once=at_once,
+                )
             )
-            counts = asyncio.run(work)
-    except (MappingUnusable, ImportStopped) as trouble:
-        console.print(str(trouble), style="red", markup=False)
-        raise typer.Exit(1) from trouble
-    except ExceptionGroup as troubles:
-        console.print(str(troubles.exceptions[0]), style="red", markup=False)
-        raise typer.Exit(1) from troubles
-    typer.echo(_summary(counts, folder))
+    except (MappingUnusable, ImportStopped) as failure:
+        fail(failure)
+    except ExceptionGroup as failures:
+        fail(failures.exceptions[0])
+    typer.echo(_summarize(counts, folder))
 
 
-def _progress(console: Console) -> Progress:
+def _progress() -> Progress:
     return Progress(
         TextColumn("cases 工单"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("actions 动作 {task.fields[actions]}  bad rows 坏行 {task.fields[bad]}"),
         TimeRemainingColumn(),
-        console=console,
+        console=Console(stderr=True),
     )
 
 
-def _summary(counts: Counts, folder: Path) -> str:
+def _summarize(counts: ImportCounts, folder: Path) -> str:
     return (
         f"rows 行 {counts.rows}  cases 工单 {counts.cases}  taken in 导入 {counts.done}  "
         f"earlier 先前已导入 {counts.skipped}  actions 动作 {counts.actions}  "

@@ -1,4 +1,4 @@
-"""A simulated house to look at: lived with a seed, then served for real with its clock standing still."""
+"""A simulated property to look at: made from a seed, then served for real with its clock standing still."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,9 +11,10 @@ from typing import Any
 import httpx
 import uvicorn
 
-from guanjia.process import SERVICES, Process, listening
+from guanjia.http_server import open_socket
+from guanjia.process import SERVICES, Process
 from guanjia.simulation.simulated_property import PROPERTY
-from guanjia.simulation.span import lived
+from guanjia.simulation.span import simulate_span
 from shared.clock import ManualClock
 from shared.properties.property import Property
 from shared.settings import Settings
@@ -23,7 +24,7 @@ from tests.support.waiting import eventually
 
 
 @dataclass(frozen=True)
-class Simulated:
+class SimulatedProduct:
     """The running services after a simulated span, and what a visitor asks of them."""
 
     process: Process
@@ -41,40 +42,40 @@ class Simulated:
 
     async def get(self, path: str, **query: str | int) -> Any:
         """What the API tells an administrator."""
-        answer = await self.http.get(path, params=query)
-        answer.raise_for_status()
-        return answer.json()
+        reply = await self.http.get(path, params=query)
+        reply.raise_for_status()
+        return reply.json()
 
-    def link(self, person: str, language: str) -> str:
+    def make_sign_in_link(self, person: str, language: str) -> str:
         """A sign-in link of somebody who works there, by their own name."""
-        found = self.prop.people_by_id[person]
-        name = (found.name_en or found.name) if language == "en" else found.name
-        identity, _ = self.process.keyring.issue(name, list(found.roles), [PROPERTY], person)
+        staff = self.prop.people_by_id[person]
+        name = (staff.name_en or staff.name) if language == "en" else staff.name
+        identity, _ = self.process.keyring.issue(name, list(staff.roles), [PROPERTY], person)
         return f"{self.origin}/sign-in#{self.process.keyring.code(identity)}"
 
 
-async def live(folder: Path, seed: int, span: timedelta, until: datetime) -> None:
-    """Live `span` until `until` in the empty `folder`."""
-    async with lived(folder, seed, until - span, until, lambda _: None):
+async def simulate_into(folder: Path, seed: int, span: timedelta, until: datetime) -> None:
+    """Simulate `span` until `until` in the empty `folder`."""
+    async with simulate_span(folder, seed, until - span, until, lambda _: None):
         pass
 
 
 @asynccontextmanager
-async def served(folder: Path, at: datetime) -> AsyncIterator[Simulated]:
-    """What was lived in `folder`, served on a free port; for the services it stays `at`."""
-    told = {"data_dir": folder, "properties_dir": folder / "properties", "database_url": "", "amqp_url": "",
+async def serve_simulated(folder: Path, at: datetime) -> AsyncIterator[SimulatedProduct]:
+    """What was simulated into `folder`, served on a free port; for the services it stays `at`."""
+    fields = {"data_dir": folder, "properties_dir": folder / "properties", "database_url": "", "amqp_url": "",
             "bootstrap_key": KEY, "host": "127.0.0.1", "port": free_port(), "public_url": ""}  # fmt: skip
-    process = Process(list(SERVICES), Settings.model_validate(told), ManualClock(at))
+    process = Process(list(SERVICES), Settings.model_validate(fields), ManualClock(at))
     config = uvicorn.Config(process.app(), log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
-    server, door = uvicorn.Server(config), listening(process.settings)
+    server, listener = uvicorn.Server(config), open_socket(process.settings)
     await process.start()
-    serving = asyncio.create_task(server.serve([door]))
+    serving = asyncio.create_task(server.serve([listener]))
     try:
         await eventually(lambda: _started(server))
         headers = {"Authorization": f"Bearer {KEY}"}
         origin = process.settings.origin
         async with httpx.AsyncClient(base_url=origin, headers=headers, timeout=20, trust_env=False) as http:
-            yield Simulated(process, http)
+            yield SimulatedProduct(process, http)
     finally:
         server.should_exit = True
         await serving
