@@ -76,7 +76,9 @@ async def test_every_page_fits_and_speaks_one_language(
             await page.wait_for_url(f"{simulated.origin}/")
         for path in found:
             joined = "&" if "?" in path else "?"
-            await page.goto(f"{simulated.origin}{path}{joined}lang={language}")
+            reply = await page.goto(f"{simulated.origin}{path}{joined}lang={language}")
+            if reply is None or reply.status >= 500:
+                wrong.append(f"{path}: failed")
             wrong += [f"{path}: {what}" for what in await faults(page, viewport["width"], language)]
         await context.close()
     assert wrong == []
