@@ -14,6 +14,8 @@ from tests.web.simulated import Simulated, live, served
 UNTIL = datetime(2026, 11, 23, 10, 10, tzinfo=UTC)
 NARROW = 320
 """The narrowest phone, or a page enlarged four times on a screen of 1280."""
+SPACED = "* { letter-spacing: .12em !important; word-spacing: .16em !important; line-height: 1.5 !important }"
+"""What a reader may ask for (WCAG 2, 1.4.12); as wide as the widest fonts that a phone may have."""
 SHOWN = Path(__file__).with_name("shown.js").read_text()
 
 
@@ -128,6 +130,8 @@ async def faults(page: Page, width: int, language: str) -> list[str]:
     if width <= PHONE["width"]:
         found += [f"small: {target}" for target in shown["small"]]
         await page.set_viewport_size(ViewportSize(width=NARROW, height=700))
+        found += await too_wide(page, NARROW)
+        await page.evaluate("rule => document.styleSheets[0].insertRule(rule)", SPACED)
         found += await too_wide(page, NARROW)
         await page.set_viewport_size(PHONE)
     return found
