@@ -12,22 +12,21 @@
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL := deploy/install.py
 TARGETS := shared services guanjia tests bench examples deploy
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "guanjia needs Python 3.11 or newer, and none was found" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
+	@echo "making .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv
 
 .venv/run.stamp: requirements.lock pyproject.toml | $(BIN)/python
-	@echo "installing what guanjia runs on ..."
-	@$(PIP) --require-hashes -r requirements.lock
-	@$(PIP) --no-deps --no-build-isolation -e .
+	@$(BIN)/python $(INSTALL) requirements.lock "what guanjia runs on"
+	@$(BIN)/python -m pip --quiet --disable-pip-version-check install --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv/dev.stamp: requirements-dev.lock .venv/run.stamp
-	@echo "installing what tests and checks need ..."
-	@$(PIP) --require-hashes -r requirements-dev.lock
+	@$(BIN)/python $(INSTALL) requirements-dev.lock "what tests and checks need"
 	@touch $@
 
 run: .venv/run.stamp
@@ -47,9 +46,8 @@ check: .venv/dev.stamp
 
 # The peers live in an environment of their own: nothing of theirs is ever beside the product's own.
 .venv/bench.stamp: requirements-bench.lock .venv/dev.stamp
-	@echo "installing the peers that guanjia is measured beside ..."
 	@$(PYTHON) -m venv .venv/peers
-	@.venv/peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	@.venv/peers/bin/python $(INSTALL) requirements-bench.lock "the peers that guanjia is measured beside"
 	@touch $@
 
 bench: .venv/bench.stamp
