@@ -1,12 +1,13 @@
 # make run    everything in one process on http://127.0.0.1:8000, nothing but Python >= 3.11 needed
 # make test   every test, those against a real RabbitMQ and PostgreSQL included
 # make check  style, types, import rules, generated files
+# make fresh  `make run` and `make test` as a new machine would run them, in a bare Debian of its own; as root
 # make bench  the product beside its floor and its peers; `make bench BENCH="intake --quick"` a part of it
 # make screenshots  the pictures in docs/pictures anew, of a simulated month, with headless Chromium
 # make lock   exact versions anew
 
 .DEFAULT_GOAL := run
-.PHONY: run test check bench screenshots lock clean
+.PHONY: run test check fresh bench screenshots lock clean
 
 # The first interpreter that runs and is new enough; `make run PYTHON=/path/to/python` names another.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -49,6 +50,9 @@ check: .venv/dev.stamp
 	@$(PYTHON) -m venv .venv/peers
 	@.venv/peers/bin/python $(INSTALL) requirements-bench.lock "the peers that guanjia is measured beside"
 	@touch $@
+
+fresh: .venv/dev.stamp
+	$(BIN)/python -m tests.deploy.fresh $(TESTS)
 
 bench: .venv/bench.stamp
 	$(BIN)/python -m bench $(BENCH)
