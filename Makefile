@@ -1,33 +1,33 @@
 # make run    everything in one process on http://127.0.0.1:8000, nothing but Python >= 3.11 needed
 # make test   every test, those against a real RabbitMQ and PostgreSQL included
 # make check  style, types, import rules, generated files
+# make fresh  `make run` and `make test` as a new machine would run them, in a bare Debian of its own; as root
 # make bench  the product beside its floor and its peers; `make bench BENCH="intake --quick"` a part of it
 # make screenshots  the pictures in docs/pictures anew, of a simulated month, with headless Chromium
 # make lock   exact versions anew
 
 .DEFAULT_GOAL := run
-.PHONY: run test check bench screenshots lock clean
+.PHONY: run test check fresh bench screenshots lock clean
 
 # The first interpreter that runs and is new enough; `make run PYTHON=/path/to/python` names another.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL := deploy/install.py
 TARGETS := shared services guanjia tests bench examples deploy
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "guanjia needs Python 3.11 or newer, and none was found" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
+	@echo "making .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv
 
 .venv/run.stamp: requirements.lock pyproject.toml | $(BIN)/python
-	@echo "installing what guanjia runs on ..."
-	@$(PIP) --require-hashes -r requirements.lock
-	@$(PIP) --no-deps --no-build-isolation -e .
+	@$(BIN)/python $(INSTALL) requirements.lock "what guanjia runs on"
+	@$(BIN)/python -m pip --quiet --disable-pip-version-check install --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv/dev.stamp: requirements-dev.lock .venv/run.stamp
-	@echo "installing what tests and checks need ..."
-	@$(PIP) --require-hashes -r requirements-dev.lock
+	@$(BIN)/python $(INSTALL) requirements-dev.lock "what tests and checks need"
 	@touch $@
 
 run: .venv/run.stamp
@@ -47,10 +47,12 @@ check: .venv/dev.stamp
 
 # The peers live in an environment of their own: nothing of theirs is ever beside the product's own.
 .venv/bench.stamp: requirements-bench.lock .venv/dev.stamp
-	@echo "installing the peers that guanjia is measured beside ..."
 	@$(PYTHON) -m venv .venv/peers
-	@.venv/peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	@.venv/peers/bin/python $(INSTALL) requirements-bench.lock "the peers that guanjia is measured beside"
 	@touch $@
+
+fresh: .venv/dev.stamp
+	$(BIN)/python -m tests.deploy.fresh $(TESTS)
 
 bench: .venv/bench.stamp
 	$(BIN)/python -m bench $(BENCH)

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from playwright._impl._driver import compute_driver_executable
 from playwright.async_api import Browser, async_playwright
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
@@ -13,6 +14,12 @@ NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chro
 def find_chromium() -> str | None:
     """The path of an installed Chromium, or None."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+def driver_runs() -> bool:
+    """Whether the driver's own node, which comes with playwright, has the libraries that it needs."""
+    node, _ = compute_driver_executable()
+    return subprocess.run([node, "--version"], capture_output=True, check=False).returncode == 0
 
 
 def has_chinese_font() -> bool:

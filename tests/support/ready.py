@@ -7,17 +7,24 @@ are installed without their system services being started. Exit code 1 with one 
 """
 
 import contextlib
+import functools
 import os
+import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from deploy.install import Stages, follow_installation
 from tests.support import browser, postgres, rabbitmq, servers
 
 BROWSER = "chromium-headless-shell"
 SERVICE_POLICY = Path("/usr/sbin/policy-rc.d")
+APT_STAGES: Stages = {
+    "{count} fetched, now {package}": re.compile(r"Get:\d+ \S+ \S+ \S+ (\S+) \S+ \S+ \["),
+    "{count} unpacked, now {package}": re.compile(r"Unpacking ([^\s:]+)"),
+    "{count} set up, now {package}": re.compile(r"Setting up ([^\s:]+)"),
+}
 
 
 def missing(pictures: bool = False) -> list[str]:
@@ -42,7 +49,9 @@ def for_tests() -> dict[str, object]:
         "rabbitmq-server": rabbitmq.find_scripts() or servers.find_configured_broker(),
         "postgresql": postgres.find_binaries() or servers.find_configured_postgres(),
         BROWSER: browser.find_chromium(),
+        "libatomic1": browser.driver_runs(),
         "nginx": shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"),
+        "openssl": shutil.which("openssl"),
         "prometheus": shutil.which("prometheus") and shutil.which("promtool"),
     }
 
@@ -51,12 +60,13 @@ def install(packages: list[str]) -> bool:
     """Install with apt. False where that is not possible."""
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         return False
-    print(f"installing {' '.join(packages)} ...", flush=True)
-    quiet, env = ["-qq", "-o=Dpkg::Use-Pty=0"], os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    print(f"installing {', '.join(packages)} and what they need", flush=True)
+    env = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+    apt = functools.partial(follow_installation, stages=APT_STAGES, env=env)
+    quiet = ["-q", "-o=Dpkg::Use-Pty=0"]
     with _no_services_started():
-        subprocess.run(["apt-get", "update", *quiet], env=env, stdout=subprocess.DEVNULL)
-        argv = ["apt-get", "install", "-y", "--no-install-recommends", *quiet, *packages]
-        return subprocess.run(argv, env=env, stdout=subprocess.DEVNULL).returncode == 0
+        apt(["apt-get", "update", *quiet])
+        return apt(["apt-get", "install", "-y", "--no-install-recommends", *quiet, *packages]) == 0
 
 
 @contextlib.contextmanager
@@ -79,7 +89,8 @@ def main() -> int:
     if lacking and install(lacking):
         lacking = missing(pictures)
     if lacking:
-        print(f"{', '.join(lacking)} missing: install, or name running servers", file=sys.stderr)
+        hint = "install them, run this as root on Debian or Ubuntu, or name running servers by the settings"
+        print(f"missing (Debian's names): {', '.join(lacking)}: {hint}", file=sys.stderr)
         return 1
     return 0
 

@@ -14,6 +14,8 @@ from tests.web.simulated_product import SimulatedProduct, serve_simulated, simul
 UNTIL = datetime(2026, 11, 23, 10, 10, tzinfo=UTC)
 NARROW = 320
 """The narrowest phone, or a page enlarged four times on a screen of 1280."""
+SPACED = "* { letter-spacing: .12em !important; word-spacing: .16em !important; line-height: 1.5 !important }"
+"""What a reader may ask for (WCAG 2, 1.4.12); as wide as the widest fonts that a phone may have."""
 LIST_SHOWN = Path(__file__).with_name("shown.js").read_text()
 
 
@@ -78,7 +80,9 @@ async def test_every_page_fits_and_speaks_one_language(
             await page.wait_for_url(f"{product.origin}/")
         for path in paths:
             joined = "&" if "?" in path else "?"
-            await page.goto(f"{product.origin}{path}{joined}lang={language}")
+            reply = await page.goto(f"{product.origin}{path}{joined}lang={language}")
+            if reply is None or reply.status >= 500:
+                wrong.append(f"{path}: failed")
             wrong += [f"{path}: {fault}" for fault in await find_faults(page, viewport["width"], language)]
         await context.close()
     assert wrong == []
@@ -128,6 +132,8 @@ async def find_faults(page: Page, width: int, language: str) -> list[str]:
     if width <= PHONE["width"]:
         faults += [f"small: {target}" for target in shown["small"]]
         await page.set_viewport_size(ViewportSize(width=NARROW, height=700))
+        faults += await check_width(page, NARROW)
+        await page.evaluate("rule => document.styleSheets[0].insertRule(rule)", SPACED)
         faults += await check_width(page, NARROW)
         await page.set_viewport_size(PHONE)
     return faults
