@@ -1,6 +1,6 @@
 """The people of a property, what they can do, and who is on shift when."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
@@ -65,6 +65,13 @@ class Shift(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
         if self.from_ < self.to:
             return today in self.days and self.from_ <= minute < self.to
         return (today in self.days and minute >= self.from_) or (yesterday in self.days and minute < self.to)
+
+
+def able_people(people: Iterable[Person], roles: Collection[str], subject: str | None) -> list[Person]:
+    """Those of `people` who have one of `roles` and know the subject, in their order."""
+    return [
+        person for person in people if person.can(subject) and any(role in roles for role in person.roles)
+    ]
 
 
 def people_on_shift(

@@ -6,7 +6,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from shared.properties.property import Property
-from shared.properties.roster import Person
+from shared.properties.roster import Person, able_people
 
 
 class JobRequirements(Struct, frozen=True, kw_only=True):
@@ -27,11 +27,8 @@ def choose_assignee(
     prop: Property, requirements: JobRequirements, loads: Mapping[str, int], at: datetime
 ) -> str | None:
     """The person who gets it at `at`, None where nobody can; `loads` is how many open jobs each one has."""
-    candidates = [
-        person
-        for person in prop.on_shift(at)
-        if meets_requirements(person, requirements) and person.id not in requirements.excluded
-    ]
+    able = able_people(prop.on_shift(at), requirements.roles, requirements.subject)
+    candidates = [person for person in able if person.id not in requirements.excluded]
     if not candidates:
         return None
     return min(candidates, key=lambda person: _rank(person, requirements, loads)).id
@@ -48,20 +45,13 @@ def _rank(
     )
 
 
-def meets_requirements(person: Person, requirements: JobRequirements) -> bool:
-    """Whether the person has one of the roles, and the skill."""
-    return any(role in requirements.roles for role in person.roles) and person.can(requirements.subject)
-
-
 def workers_to_exclude(
     prop: Property, requirements: JobRequirements, workers: Iterable[str]
 ) -> tuple[str, ...]:
     """All `workers` where somebody else of the property meets the requirements too, else nobody."""
     excluded = tuple(workers)
-    others = any(
-        meets_requirements(person, requirements) for person in prop.people if person.id not in excluded
-    )
-    return excluded if others else ()
+    able = able_people(prop.people, requirements.roles, requirements.subject)
+    return excluded if any(person.id not in excluded for person in able) else ()
 
 
 def _rung_distance(person: Person, requirements: JobRequirements) -> tuple[int, int]:

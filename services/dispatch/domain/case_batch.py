@@ -16,23 +16,28 @@ from services.dispatch.domain.case import SYSTEM, Actor, Case, ReportedAction, T
 from services.dispatch.domain.commands import CaseRequest
 from services.dispatch.domain.deadlines import Deadline
 from services.dispatch.domain.transition import advance
-from services.dispatch.domain.workflow.definition import End
+from services.dispatch.domain.workflow.definition import End, Workflow
 from services.dispatch.domain.workflow_catalog import WorkflowCatalog
 
 
 class TrackedCase(Struct, frozen=True):
-    """A case as it is now, as it was loaded (None: new), and its request. `checked`: its timers were due."""
+    """A case as it is now, as it was loaded (None: new), its request, and the definition that it runs by.
+
+    `checked`: its timers were due.
+    """
 
     case: Case
     loaded: Case | None
     request: CaseRequest
+    workflow: Workflow
     checked: bool = False
 
 
 class DecidedStep(Struct, frozen=True):
-    """A transition, and the trace that it belongs to."""
+    """A transition, the definition that it went by, and the trace that it belongs to."""
 
     transition: Transition
+    workflow: Workflow
     trace: str | None
 
 
@@ -65,7 +70,7 @@ class CaseBatch:
 
     def load(self, case: Case, request: CaseRequest) -> None:
         """Add a stored case; the loads count it already."""
-        self.tracked[case.id] = TrackedCase(case, case, request)
+        self.tracked[case.id] = TrackedCase(case, case, request, self.catalog.workflow_of(case))
 
     def track(self, tracked: TrackedCase) -> None:
         """Put `tracked` in the place of what is there of this case."""
@@ -80,11 +85,11 @@ class CaseBatch:
 
     def take_step(self, case: Case, action: ReportedAction) -> Case:
         """The case after `action`. Raises what `advance` raises."""
-        workflow, terms = self.catalog.workflow_of(case), self.catalog.terms_for(case)
+        workflow, terms = self.tracked[case.id].workflow, self.catalog.terms_for(case)
         transition = advance(workflow, case, action, terms, self.now)
         self.update_case(transition.after)
-        self.add_step(transition)
-        self._record_end(transition)
+        self.add_step(transition, workflow)
+        self._record_end(transition, workflow)
         return transition.after
 
     def take_system_step(
@@ -95,9 +100,9 @@ class CaseBatch:
         moment = None if at is None else min(max(at, case.at), max(self.now, case.at))
         return self.take_step(case, ReportedAction(action=action, actor=actor, at=moment, data=data))
 
-    def add_step(self, transition: Transition) -> None:
+    def add_step(self, transition: Transition, workflow: Workflow) -> None:
         """Keep a transition for the history and for publication."""
-        self.steps.append(DecidedStep(transition, self._trace))
+        self.steps.append(DecidedStep(transition, workflow, self._trace))
 
     def add_notice(self, case: Case, deadline: Deadline, outcome: Literal["warned", "missed"]) -> None:
         """Keep for publication that a deadline is near or was missed."""
@@ -123,10 +128,9 @@ class CaseBatch:
             self.reworked, self.ended = reworked, ended
             raise
 
-    def _record_end(self, transition: Transition) -> None:
+    def _record_end(self, transition: Transition, workflow: Workflow) -> None:
         """A case ends for those folded into it once: when its work is finished, or when it is over."""
         before, after = transition.before, transition.after
-        workflow = self.catalog.workflow_of(after)
         if before is None or before.state in (after.state, workflow.follow_up.state):
             return
         end = "done" if after.state == workflow.follow_up.state else workflow.states[after.state].final
@@ -142,6 +146,7 @@ class CaseBatch:
             self.tracked[case_id] = new
 
     def _change_load(self, tracked: TrackedCase | None, by: int) -> None:
-        if tracked is None or tracked.case.assignee is None or not self.catalog.is_busy(tracked.case):
+        if tracked is None or tracked.case.assignee is None:
             return
-        self.loads_in(tracked.case.property)[tracked.case.assignee] += by
+        if tracked.workflow.states[tracked.case.state].busy:
+            self.loads_in(tracked.case.property)[tracked.case.assignee] += by

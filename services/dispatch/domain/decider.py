@@ -51,8 +51,8 @@ class CaseDecider(CaseBatch):
             return
         workflow = self.catalog.workflow_for_kind(new.kind)
         transition = open_case(workflow, new, self.catalog.get_property(new.property), self.now)
-        self.track(TrackedCase(transition.after, None, request))
-        self.add_step(transition)
+        self.track(TrackedCase(transition.after, None, request, workflow))
+        self.add_step(transition, workflow)
         assign_if_due(self, new.id, new.raised_at)
 
     def _perform_action(self, command: PerformAction) -> None:
@@ -77,7 +77,7 @@ class CaseDecider(CaseBatch):
 
     def _record_system_action(self, command: RecordSystemAction) -> None:
         tracked = self.tracked.get(command.case)
-        if tracked is None or not self.catalog.workflow_of(tracked.case).is_open(tracked.case.state):
+        if tracked is None or tracked.case.state not in tracked.workflow.open_states:
             return
         self.take_system_step(tracked.case, command.action, command.at, **command.data)
 
@@ -85,22 +85,22 @@ class CaseDecider(CaseBatch):
         tracked = self.tracked.get(command.case)
         if tracked is None:
             return
-        workflow = self.catalog.workflow_of(tracked.case)
+        workflow = tracked.workflow
         actor = Actor(person=command.by, recorded_by="system", system=True)
         data = {"reason": command.reason} if command.reason else {}
         try:
             self.take_system_step(tracked.case, workflow.withdraw, command.at, actor, **data)
         except ActionNotAllowed:
-            if workflow.is_open(tracked.case.state):
+            if tracked.case.state in workflow.open_states:
                 self.take_system_step(tracked.case, "withdrawn_late", command.at, actor)
 
     def _conclude_follow_up(self, command: ConcludeFollowUp) -> None:
         tracked = self.tracked.get(command.case)
         if tracked is None:
             raise NotFound()
-        case, workflow = tracked.case, self.catalog.workflow_of(tracked.case)
+        case, workflow = tracked.case, tracked.workflow
         if case.state == workflow.follow_up.state:
             case = self.take_system_step(case, workflow.close, command.done.done_at)
-        if command.dissatisfied and case.id not in self.reworked and not workflow.is_open(case.state):
+        if command.dissatisfied and case.id not in self.reworked and case.state not in workflow.open_states:
             self.reworked.add(case.id)
             self._open_case(plan_rework(self.catalog, case, command), tracked.request)

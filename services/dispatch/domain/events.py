@@ -5,7 +5,6 @@ from datetime import datetime
 from services.dispatch.domain.case import Case, Transition
 from services.dispatch.domain.case_batch import DeadlineNotice, DecidedStep
 from services.dispatch.domain.deadlines import Deadline, deadline_at
-from services.dispatch.domain.workflow_catalog import WorkflowCatalog
 from shared.messages.cloudevents import Event
 from shared.messages.events import (
     CaseChanged,
@@ -23,10 +22,10 @@ from shared.messages.events import (
 SOURCE = "guanjia/dispatch"
 
 
-def case_event(catalog: WorkflowCatalog, step: DecidedStep) -> Event:
+def case_event(step: DecidedStep) -> Event:
     """The event of a step."""
     case, entry = step.transition.after, step.transition.entry
-    is_open = catalog.workflow_of(case).is_open(case.state)
+    is_open = case.state in step.workflow.open_states
     event_data = CaseOpened if step.transition.before is None else CaseChanged if is_open else CaseClosed
     data = event_data(
         case=case.id,

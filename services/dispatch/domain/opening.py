@@ -90,7 +90,7 @@ def _start_deadlines(
             rule.name, new.raised_at, target, level.warn_at, prop.calendar(target.calendar)
         )
         for rule in workflow.deadline_rules
-        if (target := level.target(rule.name)) is not None
+        if (target := level.clocks.get(rule.name)) is not None
     )
     return tuple(deadline for deadline in begun if deadline is not None)
 

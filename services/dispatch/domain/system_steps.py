@@ -22,7 +22,7 @@ def check_timers(batch: CaseBatch, case_id: str) -> None:
         return
     batch.track(replace(tracked, checked=True))
     case = _check_deadlines(batch, tracked.case)
-    lease = batch.catalog.workflow_of(case).lease
+    lease = tracked.workflow.lease
     if lease is not None and case.lease_until is not None and case.lease_until <= batch.now:
         batch.take_system_step(case, lease.action)
     assign_if_due(batch, case_id)
@@ -33,8 +33,8 @@ def assign_if_due(batch: CaseBatch, case_id: str, at: datetime | None = None) ->
 
     The first assignment belongs to the demand, so that what an offline phone did since can follow it.
     """
-    case = batch.tracked[case_id].case
-    rule = batch.catalog.workflow_of(case).assignment
+    tracked = batch.tracked[case_id]
+    case, rule = tracked.case, tracked.workflow.assignment
     if rule is None or case.retry_at is None or case.retry_at > batch.now or case.state != rule.state:
         return
     prop, requirements = batch.catalog.get_property(case.property), batch.catalog.requirements_for(case)

@@ -27,7 +27,7 @@ def _needed_timers(workflow: Workflow, case: Case) -> Iterator[Timer]:
         yield Timer("lease", case.lease_until)
     if case.retry_at is not None:
         yield Timer("assign", case.retry_at)
-    if workflow.is_open(case.state) and case.state != workflow.follow_up.state:
+    if case.state in workflow.open_states and case.state != workflow.follow_up.state:
         for deadline in case.deadlines:
             due_at = next_check(deadline)
             if due_at is not None:

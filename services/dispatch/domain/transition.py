@@ -73,10 +73,8 @@ def _action(workflow: Workflow, case: Case, act: ReportedAction) -> Action:
     action = workflow.actions.get(act.action)
     if action is None or not (action.roles or act.actor.system):
         raise _refused(workflow, case, act)
-    if not act.actor.rules_all and not action.roles & act.actor.roles:
-        raise NotAllowed()
     if not _may_act(action, case, act.actor):
-        raise NotYours()
+        raise NotYours() if action.roles & act.actor.roles else NotAllowed()
     ways = [step for step in workflow.by_state[case.state] if step.action == act.action]
     if not any(case_guards_hold(step, case) for step in ways):
         raise _refused(workflow, case, act)
@@ -148,20 +146,20 @@ def _advance_deadlines(
     workflow: Workflow, action: str, state: str, case: Case, terms: CaseTerms
 ) -> tuple[deadlines.Deadline, ...]:
     rules = {rule.name: rule for rule in workflow.deadline_rules}
-    over = not workflow.is_open(state) or state == workflow.follow_up.state
-    ticking = []
+    over = state not in workflow.open_states or state == workflow.follow_up.state
+    advanced = []
     for deadline in case.deadlines:
-        rule, calendar = rules[deadline.name], terms.prop.calendar(deadline.calendar)
+        rule = rules[deadline.name]
         if action in rule.ends:
-            deadline = deadlines.meet_deadline(deadline, case.at, calendar)
+            deadline = deadlines.meet_deadline(deadline, case.at, terms.prop.calendar(deadline.calendar))
         elif over:
             deadline = deadlines.stop_deadline(deadline, case.at)
         elif state == FOLDED or state in rule.pauses:
             deadline = deadlines.pause_deadline(deadline, case.at)
-        else:
-            deadline = deadlines.resume_deadline(deadline, case.at, calendar)
-        ticking.append(deadline)
-    return tuple(ticking)
+        elif deadline.paused_since is not None:
+            deadline = deadlines.resume_deadline(deadline, case.at, terms.prop.calendar(deadline.calendar))
+        advanced.append(deadline)
+    return tuple(advanced)
 
 
 def _lease(workflow: Workflow, case: Case, terms: CaseTerms, now: datetime) -> datetime | None:

@@ -79,8 +79,8 @@ async def decide_and_save(
             if child.case.id not in decider.tracked:
                 decider.load(child.case, child.request)
         end_children(decider)
-    await save_decisions(connection, host.catalog, decider)
-    await host.record(connection, *_events(host.catalog, decider))
+    await save_decisions(connection, decider)
+    await host.record(connection, *_events(decider))
     host.metrics.count_decisions(decider)
     return outcomes
 
@@ -117,8 +117,8 @@ def _execute_command(decider: CaseDecider, command: Command) -> Outcome:
     return None
 
 
-def _events(catalog: WorkflowCatalog, decider: CaseDecider) -> list[Event]:
+def _events(decider: CaseDecider) -> list[Event]:
     return [
-        *(case_event(catalog, step) for step in decider.steps),
+        *(case_event(step) for step in decider.steps),
         *(deadline_event(notice) for notice in decider.notices),
     ]

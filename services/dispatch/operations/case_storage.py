@@ -10,8 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.dispatch.domain.case import Case
 from services.dispatch.domain.case_batch import CaseBatch, DecidedStep, TrackedCase
 from services.dispatch.domain.commands import CaseRequest
-from services.dispatch.domain.timers import timers_for
-from services.dispatch.domain.workflow_catalog import WorkflowCatalog
+from services.dispatch.domain.timers import Timer, timers_for
 from services.dispatch.models import case_history, cases, timers
 from shared.database.bulk import BulkDelete, BulkInsert, BulkUpdate, any_of
 
@@ -33,7 +32,7 @@ _UPSERT_TIMERS = BulkInsert(
 )
 
 
-async def save_decisions(connection: AsyncConnection, catalog: WorkflowCatalog, batch: CaseBatch) -> None:
+async def save_decisions(connection: AsyncConnection, batch: CaseBatch) -> None:
     """Write the cases of the batch that are not as they were loaded, their steps and their timers."""
     changed = [
         tracked for tracked in batch.tracked.values() if tracked.checked or tracked.case is not tracked.loaded
@@ -42,10 +41,10 @@ async def save_decisions(connection: AsyncConnection, catalog: WorkflowCatalog, 
     old = [
         tracked for tracked in changed if tracked.loaded is not None and tracked.case is not tracked.loaded
     ]
-    await _execute_bulk(connection, _INSERT_CASES, [_case_row(catalog, tracked) for tracked in new])
-    await _execute_bulk(connection, _UPDATE_CASES, [_columns(catalog, tracked.case) for tracked in old])
+    await _execute_bulk(connection, _INSERT_CASES, [_case_row(tracked) for tracked in new])
+    await _execute_bulk(connection, _UPDATE_CASES, [_columns(tracked) for tracked in old])
     await _execute_bulk(connection, _INSERT_STEPS, [_history_row(step) for step in batch.steps])
-    await _save_timers(connection, catalog, changed)
+    await _save_timers(connection, changed)
 
 
 async def _execute_bulk(
@@ -57,19 +56,16 @@ async def _execute_bulk(
         await statement.run(connection, rows)
 
 
-async def _save_timers(
-    connection: AsyncConnection, catalog: WorkflowCatalog, changed: Iterable[TrackedCase]
-) -> None:
+async def _save_timers(connection: AsyncConnection, changed: Iterable[TrackedCase]) -> None:
     """Timers follow from the case: obsolete ones are deleted, those that it needs now are written."""
     checked, obsolete, needed = [], [], []
     for tracked in changed:
-        after = timers_for(catalog.workflow_of(tracked.case), tracked.case)
-        before = (
-            timers_for(catalog.workflow_of(tracked.loaded), tracked.loaded) if tracked.loaded else frozenset()
-        )
+        after = timers_for(tracked.workflow, tracked.case)
+        before = frozenset[Timer]()
         if tracked.checked:
             checked.append(tracked.case.id)
-            before = frozenset()
+        elif tracked.loaded:
+            before = timers_for(tracked.workflow, tracked.loaded)
         names = {timer.name for timer in after}
         obsolete += [{"case_id": tracked.case.id, "name": t.name} for t in before if t.name not in names]
         needed += [{"case_id": tracked.case.id, "name": t.name, "due_at": t.due_at} for t in after - before]
@@ -79,9 +75,9 @@ async def _save_timers(
     await _execute_bulk(connection, _UPSERT_TIMERS, needed)
 
 
-def _case_row(catalog: WorkflowCatalog, tracked: TrackedCase) -> dict[str, Any]:
+def _case_row(tracked: TrackedCase) -> dict[str, Any]:
     case, request = tracked.case, tracked.request
-    return _columns(catalog, case) | {
+    return _columns(tracked) | {
         "number": case.number,
         "property": case.property,
         "kind": case.kind,
@@ -93,12 +89,13 @@ def _case_row(catalog: WorkflowCatalog, tracked: TrackedCase) -> dict[str, Any]:
     }
 
 
-def _columns(catalog: WorkflowCatalog, case: Case) -> dict[str, Any]:
+def _columns(tracked: TrackedCase) -> dict[str, Any]:
+    case, workflow = tracked.case, tracked.workflow
     return {
         "id": case.id,
         "state": case.state,
-        "is_open": catalog.workflow_of(case).is_open(case.state),
-        "is_busy": catalog.is_busy(case),
+        "is_open": case.state in workflow.open_states,
+        "is_busy": case.assignee is not None and workflow.states[case.state].busy,
         "assignee": case.assignee,
         "version": case.version,
         "parent": case.parent,

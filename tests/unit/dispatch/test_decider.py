@@ -154,7 +154,7 @@ def test_loads_are_those_of_the_cases_themselves(chosen: list[tuple[int, int, in
 def test_every_step_can_be_told_and_read_again(chosen: list[tuple[int, int, int, str]]) -> None:
     decider, _ = play(chosen)
     for step in decider.steps:
-        event = case_event(CATALOG, step)
+        event = case_event(step)
         read = decode(encode(event)).data
         assert isinstance(read, CaseState)
         assert read == event.data

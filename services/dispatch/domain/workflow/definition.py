@@ -168,9 +168,14 @@ class Workflow(LocalizedName, frozen=True, kw_only=True, dict=True):
             return None
         return search.step
 
+    @cached_property
+    def open_states(self) -> frozenset[str]:
+        """The states in which a case is open."""
+        return frozenset(name for name, state in self.states.items() if state.final is None)
+
     def is_open(self, state: str) -> bool:
         """Whether a case in `state` is still open."""
-        return self.states[state].final is None
+        return state in self.open_states
 
 
 def _data_condition(step: Step) -> Callable[[StepSearch], bool]:
