@@ -57,7 +57,7 @@ class VirtualProcess:
             raise TypeError("a world needs a process on its own clock and the embedded bus")
         self._bus, self._heard, self._slow = bus, dict(heard or {}), frozenset(slow)
         for database in (bus.database, *(service.database for service in process.services)):
-            database.drive_by_hand()
+            database.use_in_single_task()
         self._consumers: dict[str, Consumer] = {}
         self._filled: set[str] = set()
         self._later: list[tuple[datetime, str]] = []

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, Table, Text
 
-from shared.database.engine import Identifier, Json, Key, UtcDateTime, metadata_for
+from shared.database.types import Identifier, Json, Key, UtcDateTime, metadata_for
 from shared.messaging.tables import define_messaging_tables
 
 metadata = metadata_for("intake")

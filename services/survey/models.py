@@ -2,7 +2,7 @@
 
 from sqlalchemy import Column, Index, Integer, Table, Text
 
-from shared.database.engine import Json, Key, UtcDateTime, metadata_for
+from shared.database.types import Json, Key, UtcDateTime, metadata_for
 from shared.messaging.tables import define_messaging_tables
 
 metadata = metadata_for("survey")

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import Table, select
 
 from shared.clock import ManualClock
-from shared.database.engine import Database, metadata_for
+from shared.database.engine import Database
+from shared.database.types import metadata_for
 from shared.messages.cloudevents import Event
 from shared.messages.facts import FeeReversed
 from shared.messaging.bus import Bus, BusDown, Delivery, Message

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import Column, Integer, Table, Text, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError, StatementError
 
-from shared.database.engine import Database, Json, Key, UtcDateTime, is_transient, metadata_for
+from shared.database.engine import Database, is_transient
+from shared.database.types import Json, Key, UtcDateTime, metadata_for
 from tests.conftest import MakeDatabase
 from tests.support.stores import Store
 
