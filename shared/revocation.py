@@ -30,7 +30,7 @@ class RevokedKeys:
     async def revoke(self, connection: AsyncConnection, keys: Sequence[str]) -> None:
         """These keys hold no longer, here and in every copy."""
         now = self._clock.now()
-        await self._insert.run(connection, [{"key": key, "revoked_at": now} for key in sorted(set(keys))])
+        await self._insert.execute(connection, [{"key": key, "revoked_at": now} for key in sorted(set(keys))])
         self._keyring.revoked.update(keys)
 
     async def load(self) -> None:

@@ -31,7 +31,8 @@ from sqlalchemy.schema import CreateSchema
 
 from shared.clock import Clock
 from shared.database.bulk import BulkInsert, any_of
-from shared.database.engine import Database, UtcDateTime, is_transient, metadata_for
+from shared.database.engine import Database, is_transient
+from shared.database.types import UtcDateTime, metadata_for
 from shared.messaging.bus import BusDown, Consumer, Delivery, Message
 from shared.messaging.topology import AUDIENCES
 from shared.run_forever import run_forever
@@ -54,7 +55,7 @@ messages = Table(
     Column("available_at", UtcDateTime, nullable=False),
     Index("ix_messages_queue", "queue", "id"),
 )
-_INSERTION = BulkInsert(messages, without=("id",))
+_INSERTION = BulkInsert(messages, omit=("id",))
 
 
 class EmbeddedBus:
@@ -111,7 +112,7 @@ class EmbeddedBus:
         values = [{"queue": q, "body": b, "attempt": attempt, "available_at": available_at} for q, b in rows]
         try:
             async with self.database.transaction() as connection:
-                await _INSERTION.run(connection, values)
+                await _INSERTION.execute(connection, values)
         except Exception as error:
             if is_transient(error):
                 raise BusDown("the bus's database does not answer") from error

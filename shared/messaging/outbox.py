@@ -19,7 +19,7 @@ class Outbox:
         self.table = table
         self.recorded = 0
         self._clock = clock
-        self._insertion = BulkInsert(table, without=("id", "attempts", "sent_at"))
+        self._insertion = BulkInsert(table, omit=("id", "attempts", "sent_at"))
 
     async def record(self, connection: AsyncConnection, *events: Event) -> None:
         """Write `events` to be sent; one statement, whatever their number."""
@@ -36,7 +36,7 @@ class Outbox:
             }
             for event in events
         ]
-        await self._insertion.run(connection, rows)
+        await self._insertion.execute(connection, rows)
         self.recorded += len(rows)
 
 

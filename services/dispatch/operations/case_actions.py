@@ -195,7 +195,7 @@ async def _save_results(
         if action.key is not None
     ]
     if rows:
-        await _INSERT_KEYS.run(connection, rows)
+        await _INSERT_KEYS.execute(connection, rows)
 
 
 async def delete_old_keys(connection: AsyncConnection, before: datetime) -> None:

@@ -21,7 +21,7 @@ _INSERT_CASES = BulkInsert(cases)
 _UPDATE_CASES = BulkUpdate(cases, ("id",), _UPDATED_COLUMNS)
 _INSERT_STEPS = BulkInsert(
     case_history,
-    without=("position",),
+    omit=("position",),
     computed={"xid": literal_column("(pg_current_xact_id()::text)::bigint")},
 )
 _DELETE_TIMERS = BulkDelete(timers, ("case_id", "name"))

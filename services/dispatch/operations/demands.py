@@ -150,7 +150,7 @@ async def _save_withdrawals(
         }
         for event in events
     ]
-    await _INSERT_WITHDRAWALS.run(connection, rows)
+    await _INSERT_WITHDRAWALS.execute(connection, rows)
 
 
 async def _delete_withdrawals(connection: AsyncConnection, matched: Iterable[Withdrawal]) -> None:

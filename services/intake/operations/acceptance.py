@@ -25,7 +25,7 @@ _INSERT_EVENTS = BulkInsert(
     events,
     lambda insert: insert.on_conflict_do_nothing().returning(events.c.source, events.c.id),
 )
-_INSERT_DEMANDS = BulkInsert(demands, without=("opened_at",))
+_INSERT_DEMANDS = BulkInsert(demands, omit=("opened_at",))
 
 
 class Acceptance(Struct, frozen=True, omit_defaults=True):
@@ -96,13 +96,13 @@ async def _insert_events(
         }
         for event in batch
     ]
-    return {(source, id_) for source, id_ in await _INSERT_EVENTS.run(connection, rows)}
+    return {(source, id_) for source, id_ in await _INSERT_EVENTS.execute(connection, rows)}
 
 
 async def _insert_demands(connection: AsyncConnection, batch: Sequence[IncomingEvent], now: datetime) -> None:
     rows = [_demand_row(event, event.data, now) for event in batch if isinstance(event.data, DemandRaised)]
     if rows:
-        await _INSERT_DEMANDS.run(connection, rows)
+        await _INSERT_DEMANDS.execute(connection, rows)
 
 
 def _demand_row(event: IncomingEvent, raised: DemandRaised, now: datetime) -> dict[str, Any]:

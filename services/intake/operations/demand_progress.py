@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.intake import queries
 from services.intake.models import case_states, demands
 from services.intake.operations.acceptance import demand_event
-from shared.database.bulk import BulkInsert
+from shared.database.bulk import BulkInsert, any_of
 from shared.messages.events import CaseState
 from shared.messaging.outbox import Outbox
 
@@ -44,8 +44,8 @@ async def save_case_states(connection: AsyncConnection, states: Sequence[CaseSta
         }
         for case in ids
     ]
-    await _SAVE_STATES.run(connection, rows)
-    opened = update(demands).where(demands.c.id.in_(ids), demands.c.opened_at.is_(None))
+    await _SAVE_STATES.execute(connection, rows)
+    opened = update(demands).where(any_of(connection, demands.c.id, ids), demands.c.opened_at.is_(None))
     await connection.execute(opened.values(opened_at=now))
 
 
@@ -59,6 +59,6 @@ async def republish_lost_demands(
     await outbox.record(
         connection, *(demand_event(d.raised, d.id, d.source, d.raised_at, d.accepted_at) for d in lost)
     )
-    published = update(demands).where(demands.c.id.in_([d.id for d in lost]))
+    published = update(demands).where(any_of(connection, demands.c.id, [demand.id for demand in lost]))
     await connection.execute(published.values(asked_at=now))
     return len(lost)

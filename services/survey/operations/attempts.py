@@ -14,6 +14,7 @@ from services.survey.domain.followup import Actor, AttemptReport, FollowUp, reco
 from services.survey.models import attempts, followups
 from services.survey.operations.property_rules import SOURCE, property_rules
 from shared.auth import Identity
+from shared.database.bulk import any_of
 from shared.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from shared.host import Host
 from shared.http.idempotency import IdempotencyConflict, request_digest
@@ -130,7 +131,9 @@ async def save_attempts(connection: AsyncConnection, book: AttemptBatch) -> None
         await connection.execute(insert(attempts), book.rows)
     if book.done:
         ids = sorted(book.done)
-        await connection.execute(update(followups).where(followups.c.id.in_(ids)).values(state="done"))
+        await connection.execute(
+            update(followups).where(any_of(connection, followups.c.id, ids)).values(state="done")
+        )
 
 
 def actor_for(host: Host, followup: FollowUp, asked: SubmittedAttempt) -> Actor:

@@ -45,7 +45,7 @@ async def plan_followups(host: Host, connection: AsyncConnection, cases: Iterabl
 
 async def save_plans(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> dict[str, str]:
     """The ids of the follow-ups that are new or planned anew, by case."""
-    return {row.case_id: row.id for row in await _PLANS.run(connection, rows)}
+    return {row.case_id: row.id for row in await _PLANS.execute(connection, rows)}
 
 
 def plan_row(host: Host, case: CaseState) -> dict[str, Any]:

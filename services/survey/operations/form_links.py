@@ -34,4 +34,4 @@ async def save_links(host: Host, connection: AsyncConnection, ids: Iterable[str]
     """Let the tokens of these follow-ups open their forms."""
     rows = [{"token_hash": hash_token(form_token(host, id_)), "followup_id": id_} for id_ in sorted(ids)]
     if rows:
-        await _LINKS.run(connection, rows)
+        await _LINKS.execute(connection, rows)
