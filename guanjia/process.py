@@ -26,9 +26,10 @@ from shared.http.health import Origin
 from shared.http.problems import respond_not_found
 from shared.http.router import Router
 from shared.messaging.bus import Bus
-from shared.pages.layout import PageRenderer, sign_in_routes
+from shared.pages.layout import PageRenderer
+from shared.pages.sign_in import sign_in_routes
 from shared.properties.kind_files import load_kinds
-from shared.service import VERSION, Service, ServiceContext, secret_and_keyring
+from shared.service import VERSION, Service, ServiceContext, make_secret_and_keyring
 from shared.settings import Settings
 from shared.telemetry import configure_logging, configure_tracing
 
@@ -49,7 +50,7 @@ class Process:
     def __init__(self, names: Sequence[str], settings: Settings, clock: Clock | None = None) -> None:
         self.settings = settings
         self.clock = clock or SystemClock()
-        self.secret, self.keyring = secret_and_keyring(settings)
+        self.secret, self.keyring = make_secret_and_keyring(settings)
         properties = load_all_properties(settings)
         kinds = load_kinds(settings.workflow_folders)
         embedded = None if settings.amqp_url else make_bus(settings, self.clock)
@@ -108,9 +109,9 @@ class Process:
 
     async def _metrics(self, _: Request) -> Response:
         for service in self.services:
-            await service.scrape()
+            await service.update_metrics()
         text = generate_latest(_Merged([s.registry for s in self.services]))
-        text += b"".join(service.written_metrics() for service in self.services)
+        text += b"".join(service.render_metrics() for service in self.services)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
@@ -225,4 +226,4 @@ def _leave(server: uvicorn.Server, process: Process, starting: asyncio.Task[None
     server.should_exit = True
     for service in process.services:
         service.ready = False
-        service.leaving.set()
+        service.stopping.set()

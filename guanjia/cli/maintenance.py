@@ -1,14 +1,10 @@
 """What an operator does to a service's data from the command line, beside the services that run."""
 
-from collections.abc import Sequence
-from typing import Any
-
-from sqlalchemy import Row
-
 from guanjia.process import Process
 from services.kpi.operations.items import rebuild_items
 from shared.database.migrations import upgrade
 from shared.messaging import replay
+from shared.messaging.dead_letters import DeadLetter
 from shared.service import Service
 from shared.settings import Settings
 
@@ -31,7 +27,7 @@ async def rebuild_rates(settings: Settings) -> int:
 
 async def list_dead_letters(
     settings: Settings, name: str, queue: str | None, reason: str | None, limit: int
-) -> Sequence[Row[Any]]:
+) -> list[DeadLetter]:
     """A service's dead letters."""
     service = await open_service(settings, name)
     try:

@@ -5,7 +5,7 @@ from typing import Any
 from rich.console import Console
 
 from shared.auth import admin_identity
-from shared.service import secret_and_keyring
+from shared.service import make_secret_and_keyring
 from shared.settings import Settings
 
 _console = Console(highlight=False)
@@ -13,8 +13,8 @@ _console = Console(highlight=False)
 
 def sign_in_link(settings: Settings) -> str:
     """A link for the administrator; the code is behind `#`, so that no server sees it in a URL."""
-    _, keyring = secret_and_keyring(settings)
-    return f"{settings.origin}/sign-in#{keyring.code(admin_identity('sign-in'))}"
+    _, keyring = make_secret_and_keyring(settings)
+    return f"{settings.origin}/sign-in#{keyring.issue_sign_in_code(admin_identity('sign-in'))}"
 
 
 async def greet(process: Any) -> None:
@@ -25,9 +25,9 @@ async def greet(process: Any) -> None:
     if len(process.services) > 1:
         _console.print(f"  看板 board    {settings.origin}/")
         _console.print(f"  指标 rates    {settings.origin}/rates")
-        link = f"{settings.origin}/sign-in#{process.keyring.code(admin_identity('sign-in'))}"
+        link = f"{settings.origin}/sign-in#{process.keyring.issue_sign_in_code(admin_identity('sign-in'))}"
         _console.print(f"  登录 sign in  {link}", soft_wrap=True)
-    if process.secret.made_now:
-        _, key = process.keyring.issue("admin", ["admin"], None, None)
+    if process.secret.is_new:
+        _, key = process.keyring.issue_key("admin", ["admin"], None, None)
         _console.print(f"  管理员密钥（仅显示一次） admin key, shown once:\n  {key}", soft_wrap=True)
     _console.print("  Ctrl-C 结束 ends it\n")

@@ -59,7 +59,7 @@ class TimerWatch:
                 raise
             for case_id in ids:  # one that can't be checked must not stand in the way of the others
                 await self._check_alone(case_id, now)
-        self._host.committed()
+        self._host.notify_commit()
         return len(ids)
 
     async def _check_and_rest(self) -> None:
@@ -105,7 +105,7 @@ async def match_withdrawals_forever(host: CommandHost) -> None:
         async with host.database.transaction() as connection:
             matched = await match_withdrawals(connection, host, host.clock.now())
         if matched:
-            host.committed()
+            host.notify_commit()
 
     await run_forever("withdrawals", match, every=_MATCH_SECONDS, is_temporary=is_transient)
 

@@ -1,4 +1,4 @@
-"""intake's tables: what was accepted, for ever; what became of each demand; the keys that were issued."""
+"""intake's tables: accepted events, for ever; demands and the states of their cases; issued keys."""
 
 from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, Table, Text
 

@@ -1,4 +1,4 @@
-"""Places where a bus keeps its queues, and consumers that remember what they took."""
+"""Backends where a bus keeps its queues, and consumers that record their batches."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -25,58 +25,58 @@ ACCEPTED = "guanjia.demand.accepted.v1"
 
 
 @dataclass
-class Place:
+class BusBackend:
     """Where the queues are; every bus made here is another copy on the same ones."""
 
     kind: str
     url: str
     folder: Path
-    made: list[Bus] = field(default_factory=list)
+    buses: list[Bus] = field(default_factory=list)
 
     def bus(self) -> Bus:
-        """Another copy, not started yet."""
+        """Another copy of the bus, not started yet."""
         if self.kind == "rabbitmq":
             bus: Bus = RabbitBus(self.url)
         else:
             bus = EmbeddedBus(Database("bus", self.url, self.folder), SystemClock())
-        self.made.append(bus)
+        self.buses.append(bus)
         return bus
 
-    async def started(self, consumers: Mapping[str, Consumer] | None = None) -> Bus:
-        """Another copy that consumes those queues; it is connected."""
+    async def start_bus(self, consumers: Mapping[str, Consumer] | None = None) -> Bus:
+        """Another copy of the bus that consumes those queues; it is connected."""
         bus = self.bus()
         await bus.start(consumers or {})
-        await eventually(lambda: pings(bus), within=30)
+        await eventually(lambda: answers_ping(bus), within=30)
         return bus
 
     @asynccontextmanager
-    async def behind_a_proxy(self) -> AsyncIterator[tuple["Place", FaultProxy]]:
-        """The same place by a way that can be cut."""
+    async def behind_proxy(self) -> AsyncIterator[tuple["BusBackend", FaultProxy]]:
+        """The same backend through a proxy that can be cut."""
         parts = urlsplit(self.url)
         assert parts.hostname and parts.port
         async with FaultProxy(parts.hostname, parts.port) as proxy:
             login = parts.netloc.rpartition("@")[0]
             url = urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{proxy.port}"))
-            there = Place(self.kind, url, self.folder)
+            proxied = BusBackend(self.kind, url, self.folder)
             try:
-                yield there, proxy
+                yield proxied, proxy
             finally:
-                await there.close()
+                await proxied.close()
 
     async def close(self) -> None:
         """Stop every copy that was made."""
-        await asyncio.gather(*(bus.stop() for bus in self.made))
+        await asyncio.gather(*(bus.stop() for bus in self.buses))
 
 
 @pytest.fixture(scope="module")
 def urls() -> Iterator[dict[str, str]]:
-    """Kind → where the places of a module's tests are; RabbitMQ's queues take seconds to be declared."""
+    """Kind → the URL for the tests of a module; RabbitMQ's queues take seconds to be declared."""
     with ExitStack() as stack:
-        yield Urls(stack)
+        yield BackendUrls(stack)
 
 
-class Urls(dict[str, str]):
-    """Made when they are first asked for."""
+class BackendUrls(dict[str, str]):
+    """Made when they are first used."""
 
     def __init__(self, stack: ExitStack) -> None:
         super().__init__(sqlite="")
@@ -88,21 +88,23 @@ class Urls(dict[str, str]):
 
 
 @pytest.fixture
-async def place(request: pytest.FixtureRequest, urls: dict[str, str], tmp_path: Path) -> AsyncIterator[Place]:
-    """An empty place for queues, of the kind that the test asks for."""
+async def backend(
+    request: pytest.FixtureRequest, urls: dict[str, str], tmp_path: Path
+) -> AsyncIterator[BusBackend]:
+    """An empty backend of the test's kind."""
     kind: str = request.param
-    found = Place(kind, urls[kind], tmp_path)
-    yield found
-    await found.close()
-    await emptied(found)
+    backend = BusBackend(kind, urls[kind], tmp_path)
+    yield backend
+    await backend.close()
+    await empty_queues(backend)
 
 
-async def emptied(place: Place) -> None:
+async def empty_queues(backend: BusBackend) -> None:
     """Leave nothing for the next test."""
-    if place.kind == "postgresql":
-        await rows(place.url, "DROP SCHEMA IF EXISTS bus CASCADE")
-    if place.kind == "rabbitmq":
-        connection = await aio_pika.connect(place.url)
+    if backend.kind == "postgresql":
+        await rows(backend.url, "DROP SCHEMA IF EXISTS bus CASCADE")
+    if backend.kind == "rabbitmq":
+        connection = await aio_pika.connect(backend.url)
         async with connection, connection.channel() as channel:
             for name in (*QUEUES, INBOUND_QUEUE):
                 for suffix in ("", ".dead", *(f".retry.{seconds}" for seconds in RETRY_SECONDS)):
@@ -110,25 +112,25 @@ async def emptied(place: Place) -> None:
                     await queue.purge()
 
 
-async def pings(bus: Bus) -> bool:
+async def answers_ping(bus: Bus) -> bool:
     """That its broker answers, for waiting."""
     await bus.ping()
     return True
 
 
-class Taker:
-    """A consumer that remembers its sets, and can be held or made to fail."""
+class RecordingConsumer:
+    """A consumer that records its batches, and can be blocked or made to fail."""
 
-    def __init__(self, *, failures: int = 0, held: bool = False) -> None:
-        self.sets: list[list[Delivery]] = []
+    def __init__(self, *, failures: int = 0, blocked: bool = False) -> None:
+        self.batches: list[list[Delivery]] = []
         self.settled: list[bytes] = []
         self.failures = failures
         self.released = asyncio.Event()
-        if not held:
+        if not blocked:
             self.released.set()
 
     async def __call__(self, deliveries: Sequence[Delivery]) -> None:
-        self.sets.append(list(deliveries))
+        self.batches.append(list(deliveries))
         await self.released.wait()
         if self.failures:
             self.failures -= 1
@@ -138,9 +140,9 @@ class Taker:
     @property
     def deliveries(self) -> list[Delivery]:
         """All that came, in its order."""
-        return [delivery for taken in self.sets for delivery in taken]
+        return [delivery for batch in self.batches for delivery in batch]
 
-    async def has_settled(self, count: int, within: float = 10) -> None:
+    async def wait_until_settled(self, count: int, within: float = 10) -> None:
         """Wait until so many were settled."""
 
         async def number() -> int:
@@ -148,16 +150,16 @@ class Taker:
 
         await eventually(number, lambda seen: seen == count, within=within)
 
-    async def number_of_sets(self) -> int:
-        """How many sets came, for waiting."""
-        return len(self.sets)
+    async def count_batches(self) -> int:
+        """How many batches came, for waiting."""
+        return len(self.batches)
 
 
-def messages(*bodies: bytes, key: str = ACCEPTED) -> list[Message]:
+def make_messages(*bodies: bytes, key: str = ACCEPTED) -> list[Message]:
     """A message for each body."""
     return [Message(key=key, body=body, packed=False) for body in bodies]
 
 
-def numbered(count: int) -> list[bytes]:
-    """Bodies that can be told apart."""
+def numbered_bodies(count: int) -> list[bytes]:
+    """Bodies that can be values apart."""
     return [b"%d" % number for number in range(count)]

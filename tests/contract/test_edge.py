@@ -12,13 +12,13 @@ import pytest
 
 from guanjia.process import SERVICES, Process
 from shared.clock import ManualClock
-from shared.http.pagination import MOST, Cursor
+from shared.http.pagination import MAX_LIMIT, Cursor
 from shared.ids import new_id
 from shared.messages.cloudevents import Event, encode
 from shared.messages.facts import FeeBilled
 from shared.messaging.bus import Delivery
 from shared.settings import Settings
-from tests.contract.samples import BEFORE, HEARD, NOW, demand
+from tests.contract.samples import BEFORE, NOW, SAMPLES, demand
 from tests.support.properties import write_property
 
 Json = dict[str, Any]
@@ -29,7 +29,7 @@ NEEDED = {"kpi": "fee_collection"}
 
 @dataclass
 class Origin:
-    """All four services on one origin, driven by hand: nothing happens but what a test does."""
+    """All four services on one origin, without background work: nothing happens but what a test does."""
 
     process: Process
     http: httpx.AsyncClient
@@ -39,7 +39,7 @@ class Origin:
 
     def headers(self, *roles: str, properties: list[str] | None = None) -> dict[str, str]:
         """Headers of somebody with these roles."""
-        _, key = self.process.keyring.issue("tester", list(roles), properties, None)
+        _, key = self.process.keyring.issue_key("tester", list(roles), properties, None)
         return {"Authorization": f"Bearer {key}", "Accept-Language": "en"}
 
     async def deliver(self, queue: str, *events: Event) -> None:
@@ -50,14 +50,14 @@ class Origin:
     def lists(self) -> dict[str, list[Json]]:
         """Path → parameters of every GET whose reply holds `items` and `next`."""
         schemas = self.document["components"]["schemas"]
-        found = {}
+        lists = {}
         for path, methods in self.document["paths"].items():
             get = methods.get("get", {})
             reply = get.get("responses", {}).get("200", {}).get("content", {}).get("application/json")
             name = (reply or {}).get("schema", {}).get("$ref", "").rpartition("/")[2]
             if {"items", "next"} <= schemas.get(name, {}).get("properties", {}).keys():
-                found[path] = get["parameters"]
-        return found
+                lists[path] = get["parameters"]
+        return lists
 
     def keyed_posts(self) -> list[str]:
         """The paths whose POST takes an `Idempotency-Key`."""
@@ -71,13 +71,13 @@ def _takes_key(operation: Json) -> bool:
 
 
 @asynccontextmanager
-async def opened(folder: Path, properties: Path) -> AsyncIterator[Origin]:
+async def open_origin(folder: Path, properties: Path) -> AsyncIterator[Origin]:
     settings = Settings(
         database_url="", amqp_url="", bootstrap_key="", data_dir=folder, properties_dir=properties
     )
     process = Process(list(SERVICES), settings, ManualClock(NOW))
     for service in process.services:
-        await service.make_ready()
+        await service.migrate_and_prepare()
         await service.bus.start({})
         service.ready = True
     transport = httpx.ASGITransport(process.app())
@@ -92,33 +92,33 @@ async def opened(folder: Path, properties: Path) -> AsyncIterator[Origin]:
 async def origin(tmp_path: Path, properties_folder: Path) -> AsyncIterator[Origin]:
     """With three cases, followed up, three bills, and three keys: every list has more than one page."""
     write_property(properties_folder, "annex")
-    async with opened(tmp_path / "data", properties_folder) as found:
-        marks = [new_id() for _ in range(CASES)]
-        found.case_id = marks[0]
-        for mark in marks:
-            await found.deliver("dispatch.demands", Event.of(demand(mark), source="test", time=BEFORE))
+    async with open_origin(tmp_path / "data", properties_folder) as origin:
+        ids = [new_id() for _ in range(CASES)]
+        origin.case_id = ids[0]
+        for id_ in ids:
+            await origin.deliver("dispatch.demands", Event.of(demand(id_), source="test", time=BEFORE))
             for queue in ("survey.cases", "kpi.cases"):
-                await found.deliver(queue, Event.of(HEARD[queue](mark), source="test", time=BEFORE))
-            bill = FeeBilled(property="tower", bill=mark, amount="12.50", due_at=BEFORE)
-            await found.deliver("kpi.facts", Event.of(bill, source="test", time=BEFORE))
-            key = {"name": f"key {mark}", "roles": ["source"]}
-            posted = await found.http.post("/v1/keys", json=key, headers=found.headers("admin"))
+                await origin.deliver(queue, Event.of(SAMPLES[queue](id_), source="test", time=BEFORE))
+            bill = FeeBilled(property="tower", bill=id_, amount="12.50", due_at=BEFORE)
+            await origin.deliver("kpi.facts", Event.of(bill, source="test", time=BEFORE))
+            key = {"name": f"key {id_}", "roles": ["source"]}
+            posted = await origin.http.post("/v1/keys", json=key, headers=origin.headers("admin"))
             assert posted.status_code == 201
-        followups = await found.http.get("/v1/followups", headers=found.headers("admin"))
-        found.followup_id = followups.json()["items"][0]["id"]
-        yield found
+        followups = await origin.http.get("/v1/followups", headers=origin.headers("admin"))
+        origin.followup_id = followups.json()["items"][0]["id"]
+        yield origin
 
 
 def address(path: str, parameters: list[Json], **query: str) -> str:
     """A path with its parts filled in, asking for the tower where a property can be named."""
     named = {parameter["name"] for parameter in parameters}
-    asked = {"property": "tower"} if "property" in named else {}
-    return f"{path.format(**NEEDED)}?{urlencode(asked | query, safe=':+')}"
+    query_property = {"property": "tower"} if "property" in named else {}
+    return f"{path.format(**NEEDED)}?{urlencode(query_property | query, safe=':+')}"
 
 
-def paths_of(answer: httpx.Response) -> list[str]:
+def paths_of(reply: httpx.Response) -> list[str]:
     """The fields that a problem names."""
-    return [error["path"] for error in answer.json().get("errors", [])]
+    return [error["path"] for error in reply.json().get("errors", [])]
 
 
 async def test_there_are_lists_in_every_service(origin: Origin) -> None:
@@ -131,18 +131,20 @@ async def test_there_are_lists_in_every_service(origin: Origin) -> None:
 async def test_every_list_is_walked_page_by_page_without_a_gap_or_a_repetition(origin: Origin) -> None:
     headers = origin.headers("admin")
     for path, parameters in origin.lists().items():
-        whole = (await origin.http.get(address(path, parameters, limit=str(MOST)), headers=headers)).json()
-        assert len(whole["items"]) > 1 and whole["next"] is None, path
+        complete = (
+            await origin.http.get(address(path, parameters, limit=str(MAX_LIMIT)), headers=headers)
+        ).json()
+        assert len(complete["items"]) > 1 and complete["next"] is None, path
         walked, cursor = [], None
         while True:
             more = {"limit": "1"} | ({"cursor": cursor} if cursor else {})
-            answer = await origin.http.get(address(path, parameters, **more), headers=headers)
-            assert answer.status_code == 200, (path, answer.text)
-            walked += answer.json()["items"]
-            cursor = answer.json()["next"]
+            reply = await origin.http.get(address(path, parameters, **more), headers=headers)
+            assert reply.status_code == 200, (path, reply.text)
+            walked += reply.json()["items"]
+            cursor = reply.json()["next"]
             if cursor is None:
                 break
-        assert walked == whole["items"], path
+        assert walked == complete["items"], path
 
 
 async def test_every_list_refuses_a_limit_or_a_cursor_that_is_none(origin: Origin) -> None:
@@ -152,9 +154,9 @@ async def test_every_list_refuses_a_limit_or_a_cursor_that_is_none(origin: Origi
     wrong += [("cursor", foreign), ("cursor", "x" * 3000), ("cursor", "\x00")]
     for path, parameters in origin.lists().items():
         for name, value in wrong:
-            answer = await origin.http.get(address(path, parameters, **{name: value}), headers=headers)
-            assert answer.status_code == 422, (path, name, value, answer.text)
-            assert paths_of(answer) in ([name], ["query"]), (path, answer.text)
+            reply = await origin.http.get(address(path, parameters, **{name: value}), headers=headers)
+            assert reply.status_code == 422, (path, name, value, reply.text)
+            assert paths_of(reply) in ([name], ["query"]), (path, reply.text)
 
 
 async def test_no_list_takes_the_cursor_of_another(origin: Origin) -> None:
@@ -176,8 +178,8 @@ async def test_an_unknown_property_is_404_and_one_of_others_403_in_every_list(or
     for path, parameters in origin.lists().items():
         if any(parameter["name"] == "property" for parameter in parameters):
             for name, status in (("nowhere", 404), ("annex", 403), ("tower", 200)):
-                answer = await origin.http.get(address(path, parameters, property=name), headers=mine)
-                assert answer.status_code == status, (path, name, answer.text)
+                reply = await origin.http.get(address(path, parameters, property=name), headers=mine)
+                assert reply.status_code == status, (path, name, reply.text)
 
 
 async def test_every_time_of_a_query_takes_a_raw_plus_and_is_bounded(origin: Origin) -> None:
@@ -192,9 +194,9 @@ async def test_every_time_of_a_query_takes_a_raw_plus_and_is_bounded(origin: Ori
                 ("2101-01-01T00:00:00Z", 422),
                 ("yesterday", 422),
             ):
-                answer = await origin.http.get(address(path, parameters, **{name: value}), headers=headers)
-                assert answer.status_code == status, (path, name, value, answer.text)
-                assert status == 200 or paths_of(answer) == [name], (path, answer.text)
+                reply = await origin.http.get(address(path, parameters, **{name: value}), headers=headers)
+                assert reply.status_code == status, (path, name, value, reply.text)
+                assert status == 200 or paths_of(reply) == [name], (path, reply.text)
     assert {name for _, name in seen} >= {"at", "due_before"}
 
 
@@ -204,10 +206,10 @@ def _is_time(schema: Json) -> bool:
 
 async def test_no_list_takes_a_parameter_that_it_does_not_know(origin: Origin) -> None:
     for path, parameters in origin.lists().items():
-        answer = await origin.http.get(
+        reply = await origin.http.get(
             address(path, parameters, colour="red"), headers=origin.headers("admin")
         )
-        assert answer.status_code == 422, (path, answer.text)
+        assert reply.status_code == 422, (path, reply.text)
 
 
 Bodies = Callable[[Origin], Awaitable[tuple[str, Json, Json]]]
@@ -248,7 +250,7 @@ async def test_a_key_again_is_harmless_and_with_another_request_refused(origin: 
     again = await origin.http.post(target, json=body, headers=keyed)
     assert first.status_code == again.status_code and first.is_success, (first.text, again.text)
     one, two = first.json(), again.json()
-    assert {**one, "status": None} == {**two, "status": None}, "the same answer but for `duplicate`"
+    assert {**one, "status": None} == {**two, "status": None}, "the same reply but for `duplicate`"
     refused = await origin.http.post(target, json=other, headers=keyed)
     assert refused.status_code == 409, refused.text
 
@@ -258,5 +260,5 @@ async def test_a_key_again_is_harmless_and_with_another_request_refused(origin: 
 async def test_a_key_that_is_none_is_refused(origin: Origin, path: str, key: str) -> None:
     target, body, _ = await KEYED[path](origin)
     keyed = origin.headers("admin") | {"Idempotency-Key": key}
-    answer = await origin.http.post(target, json=body, headers=keyed)
-    assert (answer.status_code, paths_of(answer)) == (422, ["Idempotency-Key"]), answer.text
+    reply = await origin.http.post(target, json=body, headers=keyed)
+    assert (reply.status_code, paths_of(reply)) == (422, ["Idempotency-Key"]), reply.text

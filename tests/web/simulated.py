@@ -49,8 +49,8 @@ class Simulated:
         """A sign-in link of somebody who works there, by their own name."""
         found = self.prop.people_by_id[person]
         name = (found.name_en or found.name) if language == "en" else found.name
-        identity, _ = self.process.keyring.issue(name, list(found.roles), [PROPERTY], person)
-        return f"{self.origin}/sign-in#{self.process.keyring.code(identity)}"
+        identity, _ = self.process.keyring.issue_key(name, list(found.roles), [PROPERTY], person)
+        return f"{self.origin}/sign-in#{self.process.keyring.issue_sign_in_code(identity)}"
 
 
 async def live(folder: Path, seed: int, span: timedelta, until: datetime) -> None:

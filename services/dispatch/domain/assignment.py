@@ -50,7 +50,7 @@ def _rank(
 
 def meets_requirements(person: Person, requirements: JobRequirements) -> bool:
     """Whether the person has one of the roles, and the skill."""
-    return any(role in requirements.roles for role in person.roles) and person.can(requirements.subject)
+    return any(role in requirements.roles for role in person.roles) and person.has_skill(requirements.subject)
 
 
 def workers_to_exclude(

@@ -54,7 +54,7 @@ async def _execute_bulk(
     rows: Sequence[dict[str, Any]],
 ) -> None:
     if rows:
-        await statement.run(connection, rows)
+        await statement.execute(connection, rows)
 
 
 async def _save_timers(

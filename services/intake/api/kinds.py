@@ -51,12 +51,14 @@ class KindsQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 @endpoints.add(
     "GET", "/v1/kinds", roles=ROLES, summary=("需求类型", "Kinds of demands, and what each asks for")
 )
-async def list_kinds(call: Call[IntakeContext, KindsQuery, None]) -> Page[KindSummary]:
+async def get_kinds(call: Call[IntakeContext, KindsQuery, None]) -> Page[KindSummary]:
     query, catalog = call.query, call.context.kinds
     require_property(call.context.properties, call.identity, query.property)
     after = CURSOR.decode(query.cursor) or ("",)
     names = sorted(name for name in catalog.entries if name > after[0])
-    return CURSOR.page(names, query.limit, lambda name: (name,), lambda name: summarize_kind(catalog, name))
+    return CURSOR.make_page(
+        names, query.limit, lambda name: (name,), lambda name: summarize_kind(catalog, name)
+    )
 
 
 def summarize_kind(catalog: KindCatalog, kind: str) -> KindSummary:
