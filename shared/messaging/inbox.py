@@ -1,6 +1,7 @@
 """Events that a consumer has handled before are left out, in the transaction of its effects."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -9,8 +10,12 @@ from shared.clock import Clock
 from shared.database.bulk import BulkInsert
 from shared.messages.cloudevents import Event
 
-EventName = tuple[str, str]
-"""Source and id, which name an event for ever."""
+
+class EventName(NamedTuple):
+    """What names an event for ever."""
+
+    source: str
+    id: str
 
 
 class Inbox:
@@ -28,14 +33,14 @@ class Inbox:
         """Those of `events` that `consumer` has not handled, in their order; from now on they are handled."""
         unique: dict[EventName, Event] = {}
         for event in events:
-            unique.setdefault((event.source, event.id), event)
+            unique.setdefault(EventName(event.source, event.id), event)
         if not unique:
             return []
         now = self._clock.now()
         rows = [
-            {"consumer": consumer, "source": source, "id": id_, "received_at": now}
-            for source, id_ in sorted(unique)  # one order for all copies: no deadlocks
+            {"consumer": consumer, "source": name.source, "id": name.id, "received_at": now}
+            for name in sorted(unique)  # one order for all copies: no deadlocks
         ]
         inserted = await self._insert.execute(connection, rows)
-        fresh = {(source, id_) for source, id_ in inserted}
+        fresh = {EventName(*row) for row in inserted}
         return [event for name, event in unique.items() if name in fresh]

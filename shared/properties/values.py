@@ -32,7 +32,7 @@ class Floors(tuple[tuple[int, int], ...]):
 
 def parse_duration(text: str) -> Duration:
     """Raises ValueError where `text` is no duration."""
-    parts = re.findall(r"([0-9]{1,6})([smhdw])", text)
+    parts: list[tuple[str, str]] = re.findall(r"([0-9]{1,6})([smhdw])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError('expected a duration such as "15m", "4h" or "2d"')
     return Duration(seconds=sum(int(number) * UNITS[unit] for number, unit in parts))

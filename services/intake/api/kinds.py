@@ -51,7 +51,7 @@ class KindsQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 @endpoints.add(
     "GET", "/v1/kinds", roles=ROLES, summary=("需求类型", "Kinds of demands, and what each asks for")
 )
-async def get_kinds(call: Call[IntakeContext, KindsQuery, None]) -> Page[KindSummary]:
+async def list_kinds(call: Call[IntakeContext, KindsQuery, None]) -> Page[KindSummary]:
     query, catalog = call.query, call.context.kinds
     require_property(call.context.properties, call.identity, query.property)
     after = CURSOR.decode(query.cursor) or ("",)
