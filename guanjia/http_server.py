@@ -116,7 +116,7 @@ def _leave_on_signals(server: uvicorn.Server, process: Process, starting: asynci
         server.should_exit = True
         for service in process.services:
             service.ready = False
-            service.leaving.set()
+            service.stopping.set()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -22,9 +22,10 @@ from shared.http.router import Router
 from shared.messaging.bus import Bus
 from shared.messaging.embedded import EmbeddedBus
 from shared.messaging.topology import QUEUES
-from shared.pages.layout import PageRenderer, sign_in_routes
+from shared.pages.layout import PageRenderer
+from shared.pages.sign_in import sign_in_routes
 from shared.properties.kind_files import load_kinds
-from shared.service import VERSION, Service, ServiceContext, secret_and_keyring
+from shared.service import VERSION, Service, ServiceContext, make_secret_and_keyring
 from shared.settings import Settings
 
 SERVICES = ("intake", "dispatch", "survey", "kpi")
@@ -55,7 +56,7 @@ class Process:
     def __init__(self, names: Sequence[str], settings: Settings, clock: Clock | None = None) -> None:
         self.settings = settings
         self.clock = clock or SystemClock()
-        self.secret, self.keyring = secret_and_keyring(settings)
+        self.secret, self.keyring = make_secret_and_keyring(settings)
         properties = load_all_properties(settings)
         kinds = load_kinds(settings.workflow_folders)
         embedded = None if settings.amqp_url else make_bus(settings, self.clock)
@@ -114,10 +115,10 @@ class Process:
 
     async def _metrics(self, _: Request) -> Response:
         for service in self.services:
-            await service.scrape()
+            await service.update_metrics()
         collectors = [*(service.registry for service in self.services), PROCESS_COLLECTOR]
         text = generate_latest(_MergedCollector(collectors))
-        text += b"".join(service.written_metrics() for service in self.services)
+        text += b"".join(service.render_metrics() for service in self.services)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Group work: concurrent requests share a transaction; what is queued is taken at once, be it one or many."""
+"""Group commit: concurrent requests share a transaction; all that is queued makes the next batch."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,40 +9,40 @@ R = TypeVar("R")
 
 
 class Batcher(Generic[T, R]):
-    """Runs `work` on sets of what is handed to `submit`; never two at a time, never waiting for more members.
+    """Runs `work` on batches of the submitted items: never two at a time, never waiting for more items.
 
-    `work` returns a result or an exception for each member, in order; when it raises, all of them get that.
+    `work` returns a result or an exception for each item, in order; when it raises, all of them get that.
     """
 
     def __init__(
-        self, work: Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]], most: int = 256
+        self, work: Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]], max_batch: int = 256
     ) -> None:
         self._work = work
-        self._most = most
-        self._waiting: list[tuple[T, asyncio.Future[R]]] = []
+        self._max_batch = max_batch
+        self._queue: list[tuple[T, asyncio.Future[R]]] = []
         self._worker: asyncio.Task[None] | None = None
 
     async def submit(self, item: T) -> R:
-        """`item`'s result once its set is committed. The work goes on where the caller gives up."""
+        """`item`'s result once its batch is committed. The work goes on where the caller gives up."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future))
+        self._queue.append((item, future))
         if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._run(), name="set")
+            self._worker = asyncio.create_task(self._run(), name="batcher")
         return await future
 
     async def _run(self) -> None:
-        while self._waiting:
-            taken, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+        while self._queue:
+            batch, self._queue = self._queue[: self._max_batch], self._queue[self._max_batch :]
             try:
-                results: Sequence[R | Exception] = await self._work([item for item, _ in taken])
+                results: Sequence[R | Exception] = await self._work([item for item, _ in batch])
             except Exception as error:
-                results = [error] * len(taken)
+                results = [error] * len(batch)
             except BaseException:
-                for _, future in taken + self._waiting:
+                for _, future in batch + self._queue:
                     future.cancel()
-                self._waiting = []
+                self._queue = []
                 raise
-            for (_, future), result in zip(taken, results, strict=True):
+            for (_, future), result in zip(batch, results, strict=True):
                 if future.done():
                     continue
                 if isinstance(result, Exception):
@@ -51,6 +51,6 @@ class Batcher(Generic[T, R]):
                     future.set_result(result)
 
     async def finish(self) -> None:
-        """Wait for what is in hand."""
+        """Wait until everything submitted is done."""
         if self._worker is not None and not self._worker.done():
             await asyncio.wait([self._worker])

@@ -1,4 +1,4 @@
-"""The one clock of a process: every decision that depends on time asks it, so that tests can turn it."""
+"""The wall clock of a process: every decision that depends on time reads it, so that tests can set it."""
 
 import asyncio
 import heapq
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time in UTC and waits."""
+    """Gives the time in UTC, and waits."""
 
     def now(self) -> datetime:
         """The present instant, aware, in UTC."""

@@ -1,4 +1,4 @@
-"""What the parts of a service may know of it: the face that operations, handlers, jobs and endpoints see."""
+"""The interface of a service that its operations, handlers, jobs and endpoints see."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -16,7 +16,7 @@ from shared.settings import Settings
 
 
 class Host(Protocol):
-    """A service as its parts see it; each service adds what it has beside."""
+    """A service as its parts see it; each service adds its own."""
 
     settings: Settings
     clock: Clock
@@ -31,6 +31,6 @@ class Host(Protocol):
         """Write `events` to be published, in the caller's transaction."""
         ...
 
-    def committed(self) -> None:
-        """Something was committed: to be published, and perhaps more."""
+    def notify_commit(self) -> None:
+        """After a commit: what was recorded is to be published, and perhaps more."""
         ...

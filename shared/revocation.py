@@ -1,4 +1,4 @@
-"""Keys that were revoked: kept by every service, so that a key ends everywhere without asking anybody."""
+"""Revoked keys: every service keeps them, so that a key ends everywhere without a call to another service."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from shared.messages.events import KeyRevoked
 
 
 class RevokedKeys:
-    """A service's memory of revoked keys, in its table and in the keyring of its process."""
+    """The revoked keys in a service's table and in the keyring of its process."""
 
     def __init__(self, database: Database, table: Table, keyring: Keyring, clock: Clock) -> None:
         self._database, self._table = database, table
@@ -28,13 +28,13 @@ class RevokedKeys:
         await self.revoke(connection, [event.data.key for event in events])
 
     async def revoke(self, connection: AsyncConnection, keys: Sequence[str]) -> None:
-        """These keys hold no longer, here and in every copy."""
+        """These keys are no longer valid, here and in every copy."""
         now = self._clock.now()
-        await self._insert.run(connection, [{"key": key, "revoked_at": now} for key in sorted(set(keys))])
-        self._keyring.revoked.update(keys)
+        await self._insert.execute(connection, [{"key": key, "revoked_at": now} for key in sorted(set(keys))])
+        self._keyring.revoked_keys.update(keys)
 
     async def load(self) -> None:
-        """Take over what other copies have revoked."""
+        """Put what other copies have revoked into the keyring."""
         async with self._database.snapshot() as connection:
             keys = await connection.execute(select(self._table.c.key))
-            self._keyring.revoked.update(keys.scalars())
+            self._keyring.revoked_keys.update(keys.scalars())

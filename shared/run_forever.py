@@ -1,4 +1,4 @@
-"""The one runner of everything that goes on for as long as a service does."""
+"""Runs what goes on for as long as a service does: repeated, backed off and logged in one place."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -27,8 +27,9 @@ async def run_forever(
         try:
             await work()
         except Exception as error:
-            known = is_temporary(error)
-            _log.warning("work failed", work=name, error=type(error).__name__, exc_info=not known)
+            _log.warning(
+                "work failed", work=name, error=type(error).__name__, exc_info=not is_temporary(error)
+            )
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
             continue

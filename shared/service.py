@@ -39,7 +39,7 @@ from shared.settings import Settings
 
 VERSION = "0.1.0"
 _log = structlog.stdlib.get_logger(__name__)
-_CLEAN_SECONDS = 60
+_HOUSEKEEPING_SECONDS = 60
 _KEYS_SECONDS = 1.0
 
 Job = Callable[[], Coroutine[Any, Any, None]]
@@ -60,7 +60,7 @@ class ServiceContext:
 
 
 class Service:
-    """Base of the four services. A subclass names itself and its tables, and adds what is its own."""
+    """Base of the four services. A subclass names itself and its tables, and overrides what it adds."""
 
     name: ClassVar[str]
     metadata: ClassVar[MetaData]
@@ -82,20 +82,21 @@ class Service:
         self.relay = Relay(self.database, self.outbox, context.bus, context.clock)
         self.revoked_keys = RevokedKeys(self.database, tables.revoked_keys, context.keyring, context.clock)
         self.housekeeping = Housekeeping(self.database, self.relay, tables.inbox, context.clock)
+        self.wakeups = [self.relay.wakeup]
         self.registry = CollectorRegistry()
         self._messaging_metrics = MessagingMetrics(self.registry)
         self._tasks: list[asyncio.Task[None]] = []
-        self.leaving = asyncio.Event()
+        self.stopping = asyncio.Event()
         self.ready = False
 
     # What a subclass adds.
 
     def subscriptions(self) -> Sequence[Subscription[Any]]:
-        """What it listens to."""
+        """The queues whose events it handles."""
         return ()
 
     def endpoints(self) -> Sequence[Endpoint]:
-        """What it answers over HTTP."""
+        """Its endpoints."""
         return ()
 
     def pages(self) -> Sequence[BaseRoute]:
@@ -111,57 +112,57 @@ class Service:
         return {}
 
     async def prepare(self) -> None:
-        """Make ready, after the migrations and before anything is taken."""
+        """Prepare what the service needs, after the migrations and before anything is consumed."""
 
-    async def finish(self) -> None:
-        """Let go of what `prepare` and the jobs hold."""
+    async def release(self) -> None:
+        """Release what `prepare` and the jobs hold."""
 
-    async def measure(self) -> None:
+    async def update_gauges(self) -> None:
         """Bring the service's own gauges up to date, before a scrape."""
 
-    def written_metrics(self) -> bytes:
+    def render_metrics(self) -> bytes:
         """Metrics beside the registry's that are kept as the text a scrape gets."""
         return b""
 
     # Its life.
 
     async def start(self) -> None:
-        """Migrate, make ready, begin to listen, relay and work; waits for a database that is away."""
-        await retry_while_unavailable(self.name, self.make_ready)
+        """Migrate, prepare, then consume, relay and run the jobs; waits for a database that is away."""
+        await retry_while_unavailable(self.name, self.migrate_and_prepare)
         await self.bus.start(self.consumers())
-        for job in (self.relay.run, self._keep_clean, self._watch_keys, *self.jobs()):
+        for job in (self.relay.run, self._run_housekeeping, self._load_revoked_keys, *self.jobs()):
             self._tasks.append(asyncio.create_task(job(), name=f"{self.name} job"))
         self.ready = True
         _log.info("service started", service=self.name)
 
-    async def make_ready(self) -> None:
-        """Migrate and prepare, without beginning to work: all there is to do where it is driven by hand."""
+    async def migrate_and_prepare(self) -> None:
+        """Migrate and prepare, without beginning to work: enough where nothing runs in the background."""
         await upgrade(self.database, self.metadata)
         await self.revoked_keys.load()
         await self.prepare()
 
     async def drain(self) -> None:
-        """Stop working: jobs end, what is in hand is finished."""
+        """Stop working: jobs end."""
         self.ready = False
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def close(self) -> None:
-        """Let go of everything."""
-        await self.finish()
+        """Release everything."""
+        await self.release()
         await self.database.dispose()
         _log.info("service stopped", service=self.name)
 
-    async def _keep_clean(self) -> None:
+    async def _run_housekeeping(self) -> None:
         await run_forever(
             f"{self.name} housekeeping",
-            self.housekeeping.clean,
-            every=_CLEAN_SECONDS,
+            self.housekeeping.delete_expired,
+            every=_HOUSEKEEPING_SECONDS,
             is_temporary=is_transient,
         )
 
-    async def _watch_keys(self) -> None:
+    async def _load_revoked_keys(self) -> None:
         await run_forever(
             f"{self.name} revoked keys",
             self.revoked_keys.load,
@@ -169,7 +170,7 @@ class Service:
             is_temporary=is_transient,
         )
 
-    # What it hears and says.
+    # Messaging.
 
     @property
     def queues(self) -> list[str]:
@@ -179,12 +180,13 @@ class Service:
     def consumers(self) -> dict[str, Consumer]:
         """The queues it consumes."""
         subscriptions = [*self.subscriptions(), *self._key_subscriptions()]
-        live: dict[str, Consumer] = {s.queue: EventConsumer(self, s).take for s in subscriptions}
-        live |= self.raw_consumers()
+        consumers: dict[str, Consumer] = {s.queue: EventConsumer(self, s).consume for s in subscriptions}
+        consumers |= self.raw_consumers()
         if not self.settings.amqp_url:
-            return live
-        return live | {
-            f"{queue}.dead": DeadQueueConsumer(self.database, self.dead_letters, queue).take for queue in live
+            return consumers
+        return consumers | {
+            f"{queue}.dead": DeadQueueConsumer(self.database, self.dead_letters, queue).consume
+            for queue in consumers
         }
 
     def _key_subscriptions(self) -> list[Subscription[Any]]:
@@ -192,23 +194,24 @@ class Service:
         return [Subscription(queue, self.revoked_keys.handle_key_revoked)] if queue in QUEUES else []
 
     async def record(self, connection: AsyncConnection, *events: Event) -> None:
-        """Speak: see `Outbox.record`; call `committed` after the commit."""
+        """See `Outbox.record`; call `notify_commit` after the commit."""
         await self.outbox.record(connection, *events)
 
-    def committed(self) -> None:
-        """Something was committed: the outbox may hold rows to relay."""
-        self.relay.wake()
+    def notify_commit(self) -> None:
+        """After a commit: the outbox may hold rows to relay."""
+        for wakeup in self.wakeups:
+            wakeup.set()
 
     # Metrics and health.
 
-    async def scrape(self) -> None:
+    async def update_metrics(self) -> None:
         """Bring all gauges up to date."""
-        pending, oldest = await self.relay.backlog()
+        pending, oldest = await self.relay.measure_backlog()
         async with self.database.snapshot() as connection:
             dead = await self.dead_letters.count_by_queue(connection)
         by_queue = {queue: dead.get(queue, 0) for queue in self.queues}
         self._messaging_metrics.update(self.name, pending, oldest, by_queue)
-        await self.measure()
+        await self.update_gauges()
 
     def origin(self) -> Origin:
         """This service as an origin of its own."""
@@ -230,7 +233,7 @@ class Service:
             raise Unavailable("The bus does not answer.", "消息总线无响应。") from error
 
 
-def secret_and_keyring(settings: Settings) -> tuple[Secret, Keyring]:
+def make_secret_and_keyring(settings: Settings) -> tuple[Secret, Keyring]:
     """The installation's secret and the keyring that rests on it."""
     secret = Secret(settings.bootstrap_key, settings.data_dir)
     return secret, Keyring(secret)

@@ -15,7 +15,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind
 
 _current: ContextVar[str | None] = ContextVar("traceparent", default=None)
-_FORM = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _tracer = trace.get_tracer("guanjia")
 _exporting = False
 
@@ -84,18 +84,18 @@ def current_trace() -> str | None:
     return _current.get()
 
 
-def trace_or_new(offered: str | None) -> str:
-    """`offered` where it is well formed, else a new trace."""
-    if offered and _FORM.fullmatch(offered):
-        return offered
-    drawn = secrets.token_hex(24)
-    return f"00-{drawn[:32]}-{drawn[32:]}-01"
+def traceparent_or_new(traceparent: str | None) -> str:
+    """`traceparent` where it is well formed, else that of a new trace."""
+    if traceparent and _TRACEPARENT.fullmatch(traceparent):
+        return traceparent
+    digits = secrets.token_hex(24)
+    return f"00-{digits[:32]}-{digits[32:]}-01"
 
 
 @contextmanager
-def traced(name: str, offered: str | None, kind: SpanKind = SpanKind.SERVER) -> Iterator[str]:
-    """Do something within the trace `offered` (a `traceparent`), as a span where spans are exported."""
-    parent = trace_or_new(offered)
+def trace_work(name: str, traceparent: str | None, kind: SpanKind = SpanKind.SERVER) -> Iterator[str]:
+    """Work within the trace of `traceparent`, as the span `name` where spans are exported."""
+    parent = traceparent_or_new(traceparent)
     token = _current.set(parent)
     try:
         if _exporting:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def build_sign_in_link(settings: Settings, keyring: Keyring) -> str:
     """A link for the administrator; the code is behind `#`, so that no server sees it in a URL."""
-    return f"{settings.origin}/sign-in#{keyring.code(admin_identity('sign-in'))}"
+    return f"{settings.origin}/sign-in#{keyring.issue_sign_in_code(admin_identity('sign-in'))}"
 
 
 async def greet(process: "Process") -> None:
@@ -25,7 +25,7 @@ async def greet(process: "Process") -> None:
         console.print(f"  指标 rates    {origin}/rates")
         link = build_sign_in_link(process.settings, process.keyring)
         console.print(f"  登录 sign in  {link}", soft_wrap=True)
-    if process.secret.made_now:
-        _, key = process.keyring.issue("admin", ["admin"], None, None)
+    if process.secret.is_new:
+        _, key = process.keyring.issue_key("admin", ["admin"], None, None)
         console.print(f"  管理员密钥（仅显示一次） admin key, shown once:\n  {key}", soft_wrap=True)
     console.print("  Ctrl-C 结束 ends it\n")

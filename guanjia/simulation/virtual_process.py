@@ -16,14 +16,14 @@ from services.dispatch.app import Dispatch
 from services.dispatch.operations.demands import match_withdrawals
 from services.dispatch.queries.timers import next_due_at
 from services.intake.app import Intake
-from services.intake.jobs import reconcile_once
+from services.intake.jobs import republish_once
 from services.intake.queries import count_unaccounted_demands
 from services.kpi.app import Kpi
 from services.kpi.jobs import refresh_gauges
 from shared.clock import ManualClock
 from shared.messages.cloudevents import Event, decode_events
 from shared.messaging.bus import Consumer
-from shared.messaging.embedded import SET, EmbeddedBus
+from shared.messaging.embedded import MAX_BATCH, EmbeddedBus
 from shared.service import Service
 
 MAX_TURNS = 10_000
@@ -50,7 +50,7 @@ class VirtualProcess:
         self._bus, self._slow_queues = bus, frozenset(slow_queues)
         self._listeners: dict[str, QueueListener] = {}
         for database in (bus.database, *(service.database for service in process.services)):
-            database.drive_by_hand()
+            database.use_in_single_task()
         self._consumers: dict[str, Consumer] = {}
         self._filled_queues: set[str] = set()
         self._delayed: list[tuple[datetime, str]] = []
@@ -63,11 +63,11 @@ class VirtualProcess:
     async def __aenter__(self) -> Self:
         await self._bus.start({})
         for service in self.process.services:
-            await service.make_ready()
+            await service.migrate_and_prepare()
             service.ready = True
             self._consumers |= service.consumers()
-        self._filled_queues.update(await self._bus.waiting())
-        self._bus.listen(self._note_message)
+        self._filled_queues.update(await self._bus.list_filled_queues())
+        self._bus.add_listener(self._note_message)
         await self.settle()
         return self
 
@@ -112,7 +112,7 @@ class VirtualProcess:
             self._filled_queues.add(heapq.heappop(self._delayed)[1])
         for queue in sorted((self._filled_queues - skipped_queues) & self._consumers.keys()):
             self._filled_queues.discard(queue)
-            while await self._bus.take(queue, self._consumers[queue]) == SET:
+            while await self._bus.deliver_batch(queue, self._consumers[queue]) == MAX_BATCH:
                 pass
             done += 1
         return await self._fire_due_timers() or done > 0
@@ -154,7 +154,7 @@ class VirtualProcess:
         await self.settle()
         intake, kpi = self._find_service(Intake), self._find_service(Kpi)
         if intake is not None:
-            await reconcile_once(intake)
+            await republish_once(intake)
         if self._dispatch is not None:
             async with self._dispatch.database.transaction() as connection:
                 await match_withdrawals(connection, self._dispatch, self.clock.now())
@@ -164,9 +164,9 @@ class VirtualProcess:
 
     async def count_unsettled(self) -> dict[str, int]:
         """What is not settled: in outboxes and on the bus, dead letters, demands without a case."""
-        counts = {"bus": await self._bus.pending()}
+        counts = {"bus": await self._bus.count_messages()}
         for service in self.process.services:
-            counts[f"outbox of {service.name}"] = (await service.relay.backlog())[0]
+            counts[f"outbox of {service.name}"] = (await service.relay.measure_backlog())[0]
             async with service.database.snapshot() as connection:
                 dead = await service.dead_letters.count_by_queue(connection)
                 counts[f"dead letters of {service.name}"] = sum(dead.values())

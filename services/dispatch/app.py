@@ -42,7 +42,8 @@ class Dispatch(Service):
         self.metrics = DispatchMetrics(self.registry)
         self.case_actions = CaseActions(self)
         self.timer_watch = TimerWatch(self)
-        self.change_stream = ChangeStream(self.database, lambda: self.catalog, self.clock.now, self.leaving)
+        self.change_stream = ChangeStream(self.database, lambda: self.catalog, self.clock.now, self.stopping)
+        self.wakeups += [self.change_stream.wakeup, self.timer_watch.wakeup]
 
     def subscriptions(self) -> Sequence[Subscription[Any]]:
         return handlers.subscriptions(self)
@@ -62,22 +63,16 @@ class Dispatch(Service):
             partial(clean_keys_forever, self),
         )
 
-    def committed(self) -> None:
-        """Something was committed: to be relayed, to be told on the stream, and perhaps due soon."""
-        super().committed()
-        self.change_stream.wake()
-        self.timer_watch.wake()
-
     async def prepare(self) -> None:
         async with self.database.transaction() as connection:
             self.catalog = await load_catalog(
                 connection, self.properties, self.clock.now(), self.settings.workflow_folders
             )
 
-    async def finish(self) -> None:
+    async def release(self) -> None:
         await self.case_actions.finish()
 
-    async def measure(self) -> None:
+    async def update_gauges(self) -> None:
         async with self.database.snapshot() as connection:
             counts = await count_open_cases(connection)
         self.metrics.set_open_cases(counts)

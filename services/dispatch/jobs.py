@@ -31,15 +31,11 @@ _KEEP_KEYS = timedelta(days=7)
 
 
 class TimerWatch:
-    """Checks cases when something of them is due; `wake` it after a commit."""
+    """Checks cases when something of them is due; set `wakeup` after a commit."""
 
     def __init__(self, host: CommandHost) -> None:
         self._host = host
-        self._wake = asyncio.Event()
-
-    def wake(self) -> None:
-        """Something was committed."""
-        self._wake.set()
+        self.wakeup = asyncio.Event()
 
     async def run(self) -> None:
         """Check what is due, for ever."""
@@ -59,11 +55,11 @@ class TimerWatch:
                 raise
             for case_id in ids:  # one that can't be checked must not stand in the way of the others
                 await self._check_alone(case_id, now)
-        self._host.committed()
+        self._host.notify_commit()
         return len(ids)
 
     async def _check_and_rest(self) -> None:
-        self._wake.clear()
+        self.wakeup.clear()
         async with self._host.database.autocommit() as connection:
             due_at = await next_due_at(connection)
         is_due = due_at is not None and due_at <= self._host.clock.now()
@@ -90,7 +86,7 @@ class TimerWatch:
         if due_at is not None:
             left = (due_at - clock.now()).total_seconds()
             seconds = min(max(left, _SHORTEST_SLEEP), _LONGEST_SLEEP)
-        waits = [asyncio.ensure_future(self._wake.wait()), asyncio.ensure_future(clock.sleep(seconds))]
+        waits = [asyncio.ensure_future(self.wakeup.wait()), asyncio.ensure_future(clock.sleep(seconds))]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -105,7 +101,7 @@ async def match_withdrawals_forever(host: CommandHost) -> None:
         async with host.database.transaction() as connection:
             matched = await match_withdrawals(connection, host, host.clock.now())
         if matched:
-            host.committed()
+            host.notify_commit()
 
     await run_forever("withdrawals", match, every=_MATCH_SECONDS, is_temporary=is_transient)
 

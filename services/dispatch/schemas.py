@@ -140,7 +140,9 @@ def available_actions(catalog: WorkflowCatalog, case: Case, identity: Identity) 
 
 def may_see_contacts(case: Case, identity: Identity) -> bool:
     """Whether the reader may see the requester and what came with the demand."""
-    return identity.may(*CONTACT_ROLES) or (identity.person is not None and case.assignee == identity.person)
+    return identity.has_role(*CONTACT_ROLES) or (
+        identity.person is not None and case.assignee == identity.person
+    )
 
 
 def _summary_fields(

@@ -1,1 +1,1 @@
-"""intake: takes demands and facts, makes them durable, and publishes them."""
+"""intake: accepts demands and facts, makes them durable, and publishes them."""

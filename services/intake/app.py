@@ -17,7 +17,7 @@ from shared.service import Job, Service, ServiceContext
 
 
 class Intake(Service):
-    """Takes demands and facts and publishes them."""
+    """Accepts demands and facts and publishes them."""
 
     name = "intake"
     metadata = metadata
@@ -25,7 +25,7 @@ class Intake(Service):
 
     def __init__(self, context: ServiceContext) -> None:
         super().__init__(context)
-        self.acceptor = Acceptor(self.database, self.outbox, self.clock, self.committed)
+        self.acceptor = Acceptor(self.database, self.outbox, self.clock, self.notify_commit)
         self.rate_limiter = RateLimiter(self.settings.rate_limit)
         self._inbound = handlers.InboundConsumer(self, self.dead_letters)
         self._metrics = IntakeMetrics(self.registry)
@@ -34,18 +34,18 @@ class Intake(Service):
         return handlers.subscriptions(self)
 
     def raw_consumers(self) -> dict[str, Consumer]:
-        return {INBOUND_QUEUE: self._inbound.take}
+        return {INBOUND_QUEUE: self._inbound.consume}
 
     def endpoints(self) -> Sequence[Endpoint]:
         return api.endpoints
 
     def jobs(self) -> Sequence[Job]:
-        return [partial(jobs.reconcile, self)]
+        return [partial(jobs.republish_for_ever, self)]
 
-    async def finish(self) -> None:
+    async def release(self) -> None:
         await self.acceptor.finish()
 
-    async def measure(self) -> None:
+    async def update_gauges(self) -> None:
         async with self.database.snapshot() as connection:
             count = await queries.count_unaccounted_demands(connection, self.clock.now())
         self._metrics.unaccounted.set(count)

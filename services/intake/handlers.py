@@ -1,4 +1,4 @@
-"""What intake hears: events from RabbitMQ, as strictly as over HTTP, and what became of its demands."""
+"""Handles events from RabbitMQ, checked as strictly as over HTTP, and the states of the cases of demands."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,8 +17,8 @@ from shared.messages.cloudevents import Event
 from shared.messages.events import CaseState
 from shared.messaging.availability import retry_while_unavailable
 from shared.messaging.bus import Delivery
-from shared.messaging.consumer import DeadLetter, Subscription, reason_for
-from shared.messaging.dead_letters import DeadLetters
+from shared.messaging.consumer import Subscription, reason_for
+from shared.messaging.dead_letters import DeadLetters, RejectedDelivery
 from shared.messaging.topology import INBOUND_QUEUE
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -41,28 +41,28 @@ class InboundConsumer:
         self._context = context
         self._dead_letters = dead_letters
 
-    async def take(self, deliveries: Sequence[Delivery]) -> None:
-        """Accept what can be taken, keep the rest with the reason."""
-        await retry_while_unavailable(INBOUND_QUEUE, lambda: self._take(deliveries))
+    async def consume(self, deliveries: Sequence[Delivery]) -> None:
+        """Accept what is valid, store the rest as dead letters with the reason."""
+        await retry_while_unavailable(INBOUND_QUEUE, lambda: self._accept(deliveries))
 
-    async def _take(self, deliveries: Sequence[Delivery]) -> None:
-        letters: list[DeadLetter] = []
-        readable: list[tuple[Delivery, IncomingEvent]] = []
+    async def _accept(self, deliveries: Sequence[Delivery]) -> None:
+        rejected: list[RejectedDelivery] = []
+        incoming: list[tuple[Delivery, IncomingEvent]] = []
         for delivery in deliveries:
             try:
-                readable.append((delivery, self._read(delivery)))
+                incoming.append((delivery, self._decode(delivery)))
             except Problem as problem:
-                letters.append((delivery, reason_for(problem)))
-        results = await self._context.acceptor.accept_all([event for _, event in readable])
-        for (delivery, _), result in zip(readable, results, strict=True):
+                rejected.append((delivery, reason_for(problem)))
+        results = await self._context.acceptor.accept_batch([event for _, event in incoming])
+        for (delivery, _), result in zip(incoming, results, strict=True):
             if isinstance(result, Exception):
-                letters.append((delivery, reason_for(result)))
-        if letters:
-            _log.warning("events set aside", count=len(letters), queue=INBOUND_QUEUE)
+                rejected.append((delivery, reason_for(result)))
+        if rejected:
+            _log.warning("events set aside", count=len(rejected), queue=INBOUND_QUEUE)
             async with self._context.database.transaction() as connection:
-                await self._dead_letters.store(connection, letters)
+                await self._dead_letters.store(connection, rejected)
 
-    def _read(self, delivery: Delivery) -> IncomingEvent:
+    def _decode(self, delivery: Delivery) -> IncomingEvent:
         kind = delivery.headers.get("content-type", STRUCTURED).partition(";")[0].strip().lower()
         if kind not in (STRUCTURED, "application/json"):
             raise WrongMediaType

@@ -1,4 +1,4 @@
-"""What intake does by itself: it publishes demands again that nobody knows of."""
+"""What intake does by itself: it publishes demands that have no case once more."""
 
 from functools import partial
 
@@ -13,17 +13,17 @@ _log = structlog.stdlib.get_logger(__name__)
 _EVERY_SECONDS = 10
 
 
-async def reconcile_once(host: Host) -> int:
+async def republish_once(host: Host) -> int:
     """Publish demands without a case once more; how many."""
     async with host.database.transaction() as connection:
         count = await republish_lost_demands(connection, host.outbox, host.clock.now())
     if count:
         _log.warning("demands without a case are published again", count=count)
-        host.committed()
+        host.notify_commit()
     return count
 
 
-async def reconcile(host: Host) -> None:
-    """Look for such demands for ever."""
-    work = partial(reconcile_once, host)
+async def republish_for_ever(host: Host) -> None:
+    """Do so for ever."""
+    work = partial(republish_once, host)
     await run_forever("reconcile demands", work, every=_EVERY_SECONDS, is_temporary=is_transient)

@@ -4,7 +4,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 
 class IntakeMetrics:
-    """What intake shows to the scraper beside the gauges of messaging."""
+    """The gauges of intake beside those of messaging."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.unaccounted = Gauge(

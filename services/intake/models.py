@@ -1,8 +1,8 @@
-"""intake's tables: what was accepted, for ever; what became of each demand; the keys that were issued."""
+"""intake's tables: accepted events, for ever; demands and the states of their cases; issued keys."""
 
 from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, Table, Text
 
-from shared.database.engine import Identifier, Json, Key, UtcDateTime, metadata_for
+from shared.database.types import Identifier, Json, Key, UtcDateTime, metadata_for
 from shared.messaging.tables import define_messaging_tables
 
 metadata = metadata_for("intake")

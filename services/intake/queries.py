@@ -1,4 +1,4 @@
-"""What intake reads: accepted events, demands and what became of them, the keys that were issued."""
+"""What intake reads: accepted events, demands and their cases, the keys that were issued."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -13,19 +13,21 @@ from shared.messages.events import DeadlineStatus
 from shared.messages.facts import DemandRaised
 
 UNACCOUNTED_AFTER = timedelta(seconds=30)
-"""After so long a demand without a case is published again, and counted as unaccounted for."""
+"""After so long a demand without a case is published once more, and counted as unaccounted for."""
 _raised = msgspec.json.Decoder(DemandRaised)
 
 
 class AcceptedEvent(NamedTuple):
-    """What was accepted under a name."""
+    """An event that was accepted under its name, with the demand that it raised."""
 
+    source: str
+    id: str
     digest: bytes
     demand: str | None
 
 
 class DemandCase(NamedTuple):
-    """The state of a demand's case, as far as it was heard of."""
+    """The latest state of a demand's case that intake has received."""
 
     number: str
     state: str
@@ -34,7 +36,7 @@ class DemandCase(NamedTuple):
 
 
 class StoredDemand(NamedTuple):
-    """A demand with what was said in it; `case` None until one is heard of."""
+    """A demand as it was accepted."""
 
     id: str
     property: str
@@ -43,8 +45,11 @@ class StoredDemand(NamedTuple):
     accepted_by: str
     raised_at: datetime
     accepted_at: datetime
-    raised: DemandRaised
-    case: DemandCase | None
+    data: bytes
+
+    def decode_data(self) -> DemandRaised:
+        """What was posted."""
+        return _raised.decode(self.data)
 
 
 class LostDemand(NamedTuple):
@@ -54,7 +59,11 @@ class LostDemand(NamedTuple):
     source: str
     raised_at: datetime
     accepted_at: datetime
-    raised: DemandRaised
+    data: bytes
+
+    def decode_data(self) -> DemandRaised:
+        """What was posted."""
+        return _raised.decode(self.data)
 
 
 class IssuedKey(NamedTuple):
@@ -69,75 +78,70 @@ class IssuedKey(NamedTuple):
     revoked_at: datetime | None
 
 
-async def accepted_events(
+async def get_accepted_events(
     connection: AsyncConnection, names: Sequence[tuple[str, str]]
 ) -> dict[tuple[str, str], AcceptedEvent]:
-    """What was accepted under each of `names`."""
+    """The events accepted under these names."""
     if not names:
         return {}
-    query = select(events.c.source, events.c.id, events.c.digest, events.c.demand)
+    query = select(*(events.c[name] for name in AcceptedEvent._fields))
     rows = await connection.execute(query.where(tuple_(events.c.source, events.c.id).in_(names)))
-    return {(row.source, row.id): AcceptedEvent(row.digest, row.demand) for row in rows}
+    accepted = [AcceptedEvent(*row) for row in rows]
+    return {(event.source, event.id): event for event in accepted}
+
+
+_EVENT_OF_DEMAND = (events.c.source == demands.c.source) & (events.c.id == demands.c.event)
 
 
 async def get_demand(connection: AsyncConnection, demand_id: str) -> StoredDemand | None:
-    """The demand with its event and the state of its case."""
-    query = (
-        select(demands, events.c.data, *(case_states.c[name] for name in DemandCase._fields))
-        .join(events, (events.c.source == demands.c.source) & (events.c.id == demands.c.event))
-        .outerjoin(case_states, case_states.c.case == demands.c.id)
-        .where(demands.c.id == demand_id)
-    )
+    """The demand with what was posted."""
+    columns = [*(demands.c[name] for name in StoredDemand._fields[:-1]), events.c.data]
+    query = select(*columns).join(events, _EVENT_OF_DEMAND).where(demands.c.id == demand_id)
     row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        return None
-    case = None
-    if row.number is not None:
-        deadlines = msgspec.convert(row.deadlines, list[DeadlineStatus])
-        case = DemandCase(row.number, row.state, row.open, deadlines)
-    return StoredDemand(
-        row.id, row.property, row.source, row.event, row.accepted_by, row.raised_at, row.accepted_at,
-        _raised.decode(row.data), case,
-    )  # fmt: skip
+    return None if row is None else StoredDemand(*row)
 
 
-async def lock_lost_demands(connection: AsyncConnection, now: datetime, most: int) -> list[LostDemand]:
+async def get_case(connection: AsyncConnection, demand_id: str) -> DemandCase | None:
+    """The case of a demand; None until its first event has come."""
+    columns = (case_states.c[name] for name in DemandCase._fields)
+    row = (await connection.execute(select(*columns).where(case_states.c.case == demand_id))).one_or_none()
+    return None if row is None else msgspec.convert(tuple(row), DemandCase)
+
+
+async def lock_lost_demands(connection: AsyncConnection, now: datetime, limit: int) -> list[LostDemand]:
     """Demands without a case that were not published for a while, locked; those of other copies left out."""
+    columns = [*(demands.c[name] for name in LostDemand._fields[:-1]), events.c.data]
     query = (
-        select(demands.c.id, demands.c.source, demands.c.raised_at, demands.c.accepted_at, events.c.data)
-        .join(events, (events.c.source == demands.c.source) & (events.c.id == demands.c.event))
+        select(*columns)
+        .join(events, _EVENT_OF_DEMAND)
         .where(demands.c.opened_at.is_(None), demands.c.asked_at < now - UNACCOUNTED_AFTER)
         .order_by(demands.c.asked_at)
-        .limit(most)
+        .limit(limit)
         .with_for_update(skip_locked=True, of=demands)
     )
-    rows = await connection.execute(query)
-    return [
-        LostDemand(row.id, row.source, row.raised_at, row.accepted_at, _raised.decode(row.data))
-        for row in rows
-    ]
+    return [LostDemand(*row) for row in await connection.execute(query)]
 
 
 async def count_unaccounted_demands(
     connection: AsyncConnection, now: datetime, after: timedelta = UNACCOUNTED_AFTER
 ) -> int:
     """How many demands were accepted longer than `after` ago and have no case."""
-    waiting = demands.c.opened_at.is_(None) & (demands.c.accepted_at < now - after)
-    return int((await connection.execute(select(func.count()).where(waiting))).scalar_one())
+    unaccounted = demands.c.opened_at.is_(None) & (demands.c.accepted_at < now - after)
+    return int((await connection.execute(select(func.count()).where(unaccounted))).scalar_one())
 
 
-_KEY = tuple(api_keys.c[name] for name in IssuedKey._fields)
+_KEY_COLUMNS = tuple(api_keys.c[name] for name in IssuedKey._fields)
 
 
 async def get_key(connection: AsyncConnection, key_id: str) -> IssuedKey | None:
     """A key that was issued."""
-    row = (await connection.execute(select(*_KEY).where(api_keys.c.id == key_id))).one_or_none()
+    row = (await connection.execute(select(*_KEY_COLUMNS).where(api_keys.c.id == key_id))).one_or_none()
     return None if row is None else IssuedKey(*row)
 
 
 async def list_keys(connection: AsyncConnection, after: str | None) -> list[IssuedKey]:
     """Issued keys in the order of their issue, those after `after`."""
-    query = select(*_KEY).order_by(api_keys.c.id)
+    query = select(*_KEY_COLUMNS).order_by(api_keys.c.id)
     if after:
         query = query.where(api_keys.c.id > after)
     return [IssuedKey(*row) for row in await connection.execute(query)]

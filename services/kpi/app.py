@@ -48,7 +48,7 @@ class Kpi(Service):
         """The gauges are kept fresh."""
         return (self.keep_gauges_fresh,)
 
-    def written_metrics(self) -> bytes:
+    def render_metrics(self) -> bytes:
         """The rates as they were last refreshed."""
         return self.gauges.text
 

@@ -4,7 +4,7 @@ All text that names something compares by code points; instants are whole micros
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, Table
 
-from shared.database.engine import Key, metadata_for
+from shared.database.types import Key, metadata_for
 from shared.messaging.tables import define_messaging_tables
 
 metadata = metadata_for("kpi")

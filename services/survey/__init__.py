@@ -1,1 +1,1 @@
-"""Follow-ups: everybody who was served is asked how it was."""
+"""Follow-ups: every resident who was served is asked to rate it."""

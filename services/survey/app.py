@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 
 
 class Survey(Service):
-    """Asks everybody who was served how it was."""
+    """Plans a follow-up of every finished case and records the attempts at it."""
 
     name = "survey"
     metadata = metadata
@@ -48,10 +48,10 @@ class Survey(Service):
         """The resident's form."""
         return FormPages(self, PageRenderer(Authenticator(self.keyring), HERE / "pages")).routes()
 
-    async def finish(self) -> None:
-        """Attempts in hand are recorded."""
+    async def release(self) -> None:
+        """Submitted attempts are recorded."""
         await self.attempts.finish()
 
-    async def measure(self) -> None:
-        """The gauges are read anew."""
+    async def update_gauges(self) -> None:
+        """Read the gauges anew."""
         await self.gauges.refresh(self)

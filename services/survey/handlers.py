@@ -1,4 +1,4 @@
-"""What survey listens to: cases, in batches, within the transaction that marks them as taken."""
+"""Handles events of cases, in batches, within the transaction that puts them into the inbox."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -22,6 +22,6 @@ class SurveyMetrics:
             counts = await queries.count_open_followups(connection, host.clock.now())
         self.open.clear()
         self.overdue.clear()
-        for property_id, kind, count, overdue in counts:
-            self.open.labels(property_id, kind).set(count)
+        for property_id, kind, number, overdue in counts:
+            self.open.labels(property_id, kind).set(number)
             self.overdue.labels(property_id, kind).set(overdue)

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Column, Index, Integer, Table, Text
 
-from shared.database.engine import Json, Key, UtcDateTime, metadata_for
+from shared.database.types import Json, Key, UtcDateTime, metadata_for
 from shared.messaging.tables import define_messaging_tables
 
 metadata = metadata_for("survey")
@@ -27,7 +27,7 @@ followups = Table(
     Index("uq_followups_case_id", "case_id", unique=True),
     Index("ix_followups_due_at", "due_at", "id"),
 )
-"""One for every case that is owed one; `case_version` is the case's version that told the plan."""
+"""One for every case that is owed one; `case_version` is the version of the case that the plan is from."""
 Index("ix_followups_open", followups.c.property, followups.c.due_at, followups.c.id,
       postgresql_where=followups.c.state == "due", sqlite_where=followups.c.state == "due")  # fmt: skip
 
@@ -50,7 +50,7 @@ attempts = Table(
     Column("idempotency_key", Key),
     Column("body_hash", Text),
 )
-"""Every try, in order, with how the follow-up stood after it and the request that told it."""
+"""Every attempt, in order, with the state of the follow-up after it and the request that reported it."""
 Index("uq_attempts_caller", attempts.c.caller, attempts.c.idempotency_key, unique=True,
       postgresql_where=attempts.c.idempotency_key.is_not(None),
       sqlite_where=attempts.c.idempotency_key.is_not(None))  # fmt: skip

@@ -1,4 +1,4 @@
-"""A service's database: PostgreSQL (a schema of its own) or SQLite (a file of its own), behind one face.
+"""A service's database: PostgreSQL (a schema of its own) or SQLite (a file of its own), behind one interface.
 
 Writing transactions are `transaction()`. On SQLite there is one writer connection per process and readers
 beside it: the driver's own defaults lose concurrent updates, `BEGIN IMMEDIATE` on a single writer loses none.
@@ -7,69 +7,22 @@ beside it: the driver's own defaults lose concurrent updates, `BEGIN IMMEDIATE` 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
-from sqlalchemy import JSON, DateTime, MetaData, String, Uuid, event, text
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy import Connection, event, text
+from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_connection
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.types import TypeDecorator
 
-from shared.database.sqlite import WRITING, connect_on_caller_thread
+from shared.database.sqlite import BEGIN_WRITING, connect_on_caller_thread
 
 STATEMENT_SECONDS = 30
 CONNECT_SECONDS = 5
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An instant: stored in UTC, always aware in Python."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("an instant needs an offset")
-        value = value.astimezone(UTC)
-        return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-Identifier = Uuid(as_uuid=False)
-"""A UUID as text in Python, 16 bytes on PostgreSQL."""
-
-Json = JSON().with_variant(JSONB(), "postgresql")
-"""A JSON document; encoded and decoded by msgspec."""
-
-Key = String().with_variant(String(collation="C"), "postgresql")
-"""Text that is compared by code points on every database."""
-
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
-
-
-def metadata_for(service: str) -> MetaData:
-    """The metadata of a service's tables; `service` is also its schema on PostgreSQL."""
-    metadata = MetaData(schema=service)
-    metadata.naming_convention = {
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-    return metadata
 
 
 def asyncpg_url(url: str) -> str:
@@ -89,26 +42,26 @@ class Database:
         if self.is_postgres:
             self._writer = _postgres_engine(asyncpg_url(url), pool)
             self._engine = self._writer.execution_options(isolation_level="REPEATABLE READ")
-            self._plain = self._writer.execution_options(isolation_level="AUTOCOMMIT")
+            self._autocommit = self._writer.execution_options(isolation_level="AUTOCOMMIT")
         else:
             folder.mkdir(parents=True, exist_ok=True)
             self.path = folder / f"{service}.db"
             self._open_sqlite()
         self._lock = asyncio.Lock()
 
-    def _open_sqlite(self, *, by_hand: bool = False) -> None:
+    def _open_sqlite(self, *, single_task: bool = False) -> None:
         translate: dict[str | None, str | None] = {self.service: None}
-        self._writer = _sqlite_engine(self.path, translate, pool=1, writes=True, by_hand=by_hand)
-        self._engine = _sqlite_engine(self.path, translate, pool=4, writes=False, by_hand=by_hand)
-        self._plain = self._engine
+        self._writer = _sqlite_engine(self.path, translate, pool=1, writes=True, single_task=single_task)
+        self._engine = _sqlite_engine(self.path, translate, pool=4, writes=False, single_task=single_task)
+        self._autocommit = self._engine
 
-    def drive_by_hand(self) -> None:
-        """Before anything is connected, where nothing runs beside: all on this thread, none synced.
+    def use_in_single_task(self) -> None:
+        """Before anything is connected, in a process of a single task: all on this thread, none synced.
 
-        What is committed outlives the process, not the machine.
+        What is committed outlives the process, not a failure of the machine.
         """
         if not self.is_postgres:
-            self._open_sqlite(by_hand=True)
+            self._open_sqlite(single_task=True)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -132,7 +85,7 @@ class Database:
 
         On PostgreSQL it saves two of three round trips.
         """
-        async with self._plain.connect() as connection:
+        async with self._autocommit.connect() as connection:
             yield connection
 
     async def ping(self) -> None:
@@ -147,7 +100,7 @@ class Database:
             await self._engine.dispose()
 
 
-def _dumps(value: Any) -> str:
+def _encode_json(value: object) -> str:
     return _encoder.encode(value).decode()
 
 
@@ -158,7 +111,7 @@ def _postgres_engine(url: str, pool: int) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=10,
         hide_parameters=True,  # they may be personal data, and errors end in logs
-        json_serializer=_dumps,
+        json_serializer=_encode_json,
         json_deserializer=_decoder.decode,
         connect_args={
             "timeout": CONNECT_SECONDS,
@@ -174,7 +127,7 @@ def _postgres_engine(url: str, pool: int) -> AsyncEngine:
 
 
 def _sqlite_engine(
-    path: Path, translate: dict[str | None, str | None], *, pool: int, writes: bool, by_hand: bool
+    path: Path, translate: dict[str | None, str | None], *, pool: int, writes: bool, single_task: bool
 ) -> AsyncEngine:
     engine = create_async_engine(
         f"sqlite+aiosqlite:///{path}",
@@ -182,34 +135,36 @@ def _sqlite_engine(
         max_overflow=0,
         pool_timeout=10,
         hide_parameters=True,
-        json_serializer=_dumps,
+        json_serializer=_encode_json,
         json_deserializer=_decoder.decode,
         connect_args={
             "timeout": 10,
-            "async_creator_fn": partial(connect_on_caller_thread, writes=writes, alone=by_hand),
+            "async_creator_fn": partial(connect_on_caller_thread, writes=writes, single_task=single_task),
         },
         execution_options={"schema_translate_map": translate},
     )
 
     @event.listens_for(engine.sync_engine, "connect")
-    def _prepare(connection: Any, _: Any) -> None:
+    def _configure(connection: AsyncAdapt_aiosqlite_connection, _: object) -> None:
         connection.isolation_level = None  # the driver's own BEGIN is deferred and loses the lock race
         cursor = connection.cursor()
-        synchronous = "synchronous=OFF" if by_hand else "synchronous=FULL"
-        patience = "busy_timeout=0" if writes else "busy_timeout=10000"  # who writes asks again by himself
-        for pragma in ("journal_mode=WAL", synchronous, "foreign_keys=ON", patience):
+        synchronous = "synchronous=OFF" if single_task else "synchronous=FULL"
+        busy_timeout = (
+            "busy_timeout=0" if writes else "busy_timeout=10000"
+        )  # BEGIN_WRITING is repeated instead
+        for pragma in ("journal_mode=WAL", synchronous, "foreign_keys=ON", busy_timeout):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
-    def _begin(connection: Any) -> None:
-        connection.exec_driver_sql(WRITING if writes else "BEGIN")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(BEGIN_WRITING if writes else "BEGIN")
 
     return engine
 
 
 # connection, rollback, resources, lock, operator intervention
-_PASSING_STATES = ("08", "40", "53", "55P03", "57")
+_TRANSIENT_STATES = ("08", "40", "53", "55P03", "57")
 
 
 def is_transient(error: BaseException) -> bool:
@@ -219,5 +174,5 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     # while it connects, the driver's errors come as they are
-    state = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None)
-    return isinstance(state, str) and state.startswith(_PASSING_STATES)
+    state: object = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None)
+    return isinstance(state, str) and state.startswith(_TRANSIENT_STATES)

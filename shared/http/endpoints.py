@@ -1,12 +1,12 @@
 """The table of endpoints: from one row follow route, rights, checks and the OpenAPI document.
 
 What an endpoint reads and replies with stands in its own signature: `Call[context, query, body]` and the type
-that it returns. Nothing of it is said twice.
+that it returns. Nothing of it is written twice.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Generic, TypeVar, cast, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from msgspec import Struct
@@ -26,9 +26,9 @@ Content = TypeVar("Content")
 
 @dataclass(frozen=True)
 class Call(Generic[Context, Query, Body]):
-    """One request to an endpoint, checked: who calls, the path's parts, the query and the body.
+    """One request to an endpoint, checked: the caller, the path's parts, the query and the body.
 
-    `query` and `body` are None where the signature says so; a body of `bytes` is taken as it came.
+    `query` and `body` are None where the signature says so; a body of `bytes` is passed on as it came.
     """
 
     context: Context
@@ -62,7 +62,7 @@ class Reply(Generic[Content]):
 
 AnyCall = Call[Any, Any, Any]
 Handler = Callable[[AnyCall], Awaitable[object]]
-SomeHandler = TypeVar("SomeHandler", bound=Handler)
+HandlerType = TypeVar("HandlerType", bound=Handler)
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,10 @@ class Endpoint:
     roles: tuple[Role, ...] | None
     summary: tuple[str, str]
     query: type[Struct] | None = None
-    body: Any = None
-    reply: Any = None
+    body: object = None
+    reply: object = None
     status: int = 200
-    other_replies: Mapping[int, Any] = field(default_factory=dict)
+    other_replies: Mapping[int, object] = field(default_factory=dict)
     keyed: bool = False
     body_limit: int = BODY_LIMIT
     media_types: tuple[str, ...] = (JSON,)
@@ -98,18 +98,18 @@ class Endpoints(list[Endpoint]):
         *,
         roles: tuple[Role, ...] | None,
         summary: tuple[str, str],
-        reply: Any = None,
+        reply: object = None,
         status: int = 200,
-        other_replies: Mapping[int, Any] | None = None,
+        other_replies: Mapping[int, object] | None = None,
         keyed: bool = False,
         body_limit: int = BODY_LIMIT,
         media_types: tuple[str, ...] = (JSON,),
-    ) -> Callable[[SomeHandler], SomeHandler]:
+    ) -> Callable[[HandlerType], HandlerType]:
         """Register the decorated coroutine; `reply` only where its return type does not say it."""
 
-        def register(handle: SomeHandler) -> SomeHandler:
-            hints = get_type_hints(handle)
-            _, query, body = get_args(hints["call"])
+        def register(handle: HandlerType) -> HandlerType:
+            hints: dict[str, object] = get_type_hints(handle)
+            _, query, body = cast(tuple[object, type[Struct] | type[None], object], get_args(hints["call"]))
             self.append(
                 Endpoint(
                     method=method,
@@ -117,7 +117,7 @@ class Endpoints(list[Endpoint]):
                     handle=handle,
                     roles=roles,
                     summary=summary,
-                    query=_unless_none(query),
+                    query=query if issubclass(query, Struct) else None,
                     body=_unless_none(body),
                     reply=reply or _content_of(hints["return"]),
                     status=status,
@@ -132,14 +132,14 @@ class Endpoints(list[Endpoint]):
         return register
 
 
-def _unless_none(schema: Any) -> Any:
+def _unless_none(schema: object) -> object:
     return None if schema is type(None) else schema
 
 
-def _content_of(returned: Any) -> Any:
+def _content_of(returned: object) -> object:
     """The schema of the content in a return type: none of a bare response of the framework."""
     if get_origin(returned) is Reply:
-        (returned,) = get_args(returned)
+        (returned,) = cast(tuple[object], get_args(returned))
     if isinstance(returned, type) and issubclass(returned, Response | bytes):
         return None
     return _unless_none(returned)

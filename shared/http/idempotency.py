@@ -28,5 +28,5 @@ def read_key(request: Request) -> str | None:
 
 
 def request_digest(*parts: object) -> str:
-    """A digest (SHA-256, hexadecimal) of everything that a request asks for, to compare a repetition with."""
+    """A digest (SHA-256, hexadecimal) of everything that a request contains, to compare a repetition with."""
     return hashlib.sha256(_encoder.encode(parts)).hexdigest()

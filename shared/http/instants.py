@@ -3,10 +3,9 @@
 What a database, a calendar or a page can't hold is refused where it is read, whichever way it came.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 from msgspec import Struct, inspect
@@ -27,10 +26,12 @@ def check_instants(value: object, path: str = "") -> None:
             raise InvalidInput.of(path, "Expected a day from 1900 to 2100", "日期应在 1900 至 2100 年")
     elif isinstance(value, Struct):
         for attribute, name in timed_fields(type(value)):
-            check_instants(getattr(value, attribute), f"{path}.{name}" if path else name)
+            member: object = getattr(value, attribute)
+            check_instants(member, f"{path}.{name}" if path else name)
     elif isinstance(value, list | tuple):
-        for index, member in enumerate(value):
-            check_instants(member, f"{path}[{index}]")
+        members: Sequence[object] = value
+        for index, item in enumerate(members):
+            check_instants(item, f"{path}[{index}]")
 
 
 @lru_cache(maxsize=512)
@@ -45,7 +46,7 @@ def timed_fields(schema: type[Struct]) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _may_hold_time(kind: Any) -> bool:
+def _may_hold_time(kind: inspect.Type) -> bool:
     if isinstance(kind, inspect.DateTimeType | inspect.DateType):
         return True
     if isinstance(kind, inspect.StructType):
@@ -53,7 +54,7 @@ def _may_hold_time(kind: Any) -> bool:
     return any(_may_hold_time(part) for part in _parts_of(kind))
 
 
-def _parts_of(kind: Any) -> Iterator[Any]:
+def _parts_of(kind: inspect.Type) -> Iterator[inspect.Type]:
     if isinstance(kind, inspect.Metadata):
         yield kind.type
     elif isinstance(kind, inspect.UnionType):

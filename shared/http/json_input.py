@@ -1,9 +1,9 @@
-"""Reads what comes from outside: refuses what is hostile, tells which field is wrong and never echoes it."""
+"""Reads JSON from outside: refuses what is hostile, names the wrong field and never echoes its value."""
 
 import json
 import re
 import unicodedata
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -38,11 +38,11 @@ _CHINESE_MESSAGES: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 def field_error(error: msgspec.ValidationError, prefix: str = "") -> FieldError:
-    """What msgspec found: a field's path below `prefix` and a message in both languages; never the value."""
+    """What msgspec refused: a field's path below `prefix`, a message in both languages; never the value."""
     text = str(error)
-    found = _PATH.search(text)
-    path = prefix + (found.group(1) if found else "")
-    message = text[: found.start()] if found else text
+    position = _PATH.search(text)
+    path = prefix + (position.group(1) if position else "")
+    message = text[: position.start()] if position else text
     for pattern, chinese in _CHINESE_MESSAGES:
         if match := pattern.match(message):
             name = match.groupdict().get("name")
@@ -55,12 +55,12 @@ def field_error(error: msgspec.ValidationError, prefix: str = "") -> FieldError:
             if message.startswith("Invalid enum value"):
                 message = "This value is not among those allowed"
             elif "matching regex" in message:
-                return FieldError(path.lstrip("."), *_form_of(message))
+                return FieldError(path.lstrip("."), *_describe_form(message))
             return FieldError(path.lstrip("."), message, match.expand(chinese))
     return FieldError(path.lstrip("."), message, "无效")
 
 
-def _form_of(message: str) -> tuple[str, str]:
+def _describe_form(message: str) -> tuple[str, str]:
     """What the pattern in `message` asks for, in English and in Chinese."""
     for pattern, form in FORMS.items():
         if repr(pattern)[1:-1] in message:
@@ -71,13 +71,13 @@ def _form_of(message: str) -> tuple[str, str]:
 def sanitize(raw: bytes) -> bytes:
     """`raw` JSON as UTF-8 in NFC. Raises `Unreadable`, or `InvalidInput` where a text holds NUL.
 
-    Refused are lone surrogates, keys told twice, nesting beyond `MAX_DEPTH` and numbers out of any range.
+    Refused are lone surrogates, repeated keys, nesting beyond `MAX_DEPTH` and numbers out of any range.
     """
     try:
         _check_depth(raw)
         document = _decode(raw)
         written = _encode(document)
-        if not _each_key_once(raw, written):
+        if not _has_each_key_once(raw, written):
             _check_keys(raw)
         if b"\\u" in raw:
             raw = written
@@ -99,8 +99,8 @@ def _normalize(raw: bytes) -> bytes:
     return raw
 
 
-def _each_key_once(raw: bytes, written: bytes) -> bool:
-    """Whether surely no object tells a key twice: it has as many as written anew. No only means perhaps."""
+def _has_each_key_once(raw: bytes, written: bytes) -> bool:
+    """Whether surely no object has a key twice: it has as many as written anew. No only means perhaps."""
     odd = b" :" in raw or b"\n" in raw or b"\t" in raw or b"\r" in raw or b"\\u00" in raw
     return not odd and raw.count(b'":') == written.count(b'":')
 
@@ -109,11 +109,11 @@ def _check_keys(raw: bytes) -> None:
     json.loads(raw, object_pairs_hook=_object_without_duplicates)
 
 
-def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+def _object_without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise Unreadable("An object tells the same key twice.", "对象中有重复的键。")
-    return found
+    return members
 
 
 def _check_depth(raw: bytes) -> None:
@@ -127,7 +127,7 @@ def _check_depth(raw: bytes) -> None:
         raise Unreadable("The body is nested too deeply.", "请求体嵌套过深。")
 
 
-def _find_nul(value: Any, path: str) -> str | None:
+def _find_nul(value: object, path: str) -> str | None:
     """The path of the first text that holds NUL."""
     if isinstance(value, str):
         return path if "\x00" in value else None
@@ -142,8 +142,8 @@ def _find_nul(value: Any, path: str) -> str | None:
             if not isinstance(name, str)
             else name
         )
-        if (found := _find_nul(member, step)) is not None:
-            return found
+        if (nul := _find_nul(member, step)) is not None:
+            return nul
     return None
 
 

@@ -1,7 +1,7 @@
 """The OpenAPI document of a table of endpoints."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 
@@ -23,7 +23,7 @@ _IDEMPOTENCY_KEY: JsonObject = {
 
 def build_document(title: str, version: str, endpoints: Sequence[Endpoint]) -> JsonObject:
     """OpenAPI 3.1 for `endpoints`; each operation carries its roles as `x-roles`."""
-    schemas = _Schemas(endpoints)
+    schemas = _Components(endpoints)
     paths: dict[str, JsonObject] = {}
     for endpoint in endpoints:
         path = endpoint.path.replace(":path}", "}")
@@ -39,18 +39,20 @@ def build_document(title: str, version: str, endpoints: Sequence[Endpoint]) -> J
     }
 
 
-class _Schemas:
+class _Components:
     """The schemas of everything that goes in and out, as references to the document's components."""
 
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
-        used: list[Any] = [e.body for e in endpoints if e.body not in (None, bytes)]
+        used: list[object] = [e.body for e in endpoints if e.body not in (None, bytes)]
         used += [reply for e in endpoints for reply in _replies(e).values() if reply is not None]
         used += [e.query for e in endpoints if e.query is not None]
-        made, components = msgspec.json.schema_components([*used, ProblemDocument], ref_template=_SCHEMA)
+        references, components = msgspec.json.schema_components(
+            [*used, ProblemDocument], ref_template=_SCHEMA
+        )
         self.components: JsonObject = components
-        self._by_type: dict[int, JsonObject] = dict(zip(map(id, used), made, strict=False))
+        self._by_type: dict[int, JsonObject] = dict(zip(map(id, used), references, strict=False))
 
-    def of(self, schema: object) -> JsonObject:
+    def reference(self, schema: object) -> JsonObject:
         """The reference to `schema`; of raw bytes anything."""
         return {} if schema is bytes else self._by_type[id(schema)]
 
@@ -61,7 +63,7 @@ class _Schemas:
         return properties, cast(list[str], component.get("required", []))
 
 
-def _operation(endpoint: Endpoint, schemas: _Schemas) -> JsonObject:
+def _operation(endpoint: Endpoint, schemas: _Components) -> JsonObject:
     operation: JsonObject = {
         "summary": endpoint.summary[1],
         "description": endpoint.summary[0],
@@ -73,25 +75,25 @@ def _operation(endpoint: Endpoint, schemas: _Schemas) -> JsonObject:
         operation["security"] = [{"key": []}]
         operation["x-roles"] = list(endpoint.roles)
     if endpoint.body is not None:
-        content = {kind: {"schema": schemas.of(endpoint.body)} for kind in endpoint.media_types}
+        content = {kind: {"schema": schemas.reference(endpoint.body)} for kind in endpoint.media_types}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
 
 
-def _replies(endpoint: Endpoint) -> dict[int, Any]:
+def _replies(endpoint: Endpoint) -> dict[int, object]:
     return {endpoint.status: endpoint.reply, **endpoint.other_replies}
 
 
-def _responses(endpoint: Endpoint, schemas: _Schemas) -> JsonObject:
+def _responses(endpoint: Endpoint, schemas: _Components) -> JsonObject:
     problem = {PROBLEM_JSON: {"schema": {"$ref": _SCHEMA.format(name="ProblemDocument")}}}
     responses: JsonObject = {}
     for status, reply in _replies(endpoint).items():
-        content = {} if reply is None else {"content": {JSON: {"schema": schemas.of(reply)}}}
+        content = {} if reply is None else {"content": {JSON: {"schema": schemas.reference(reply)}}}
         responses[str(status)] = {"description": "Done", **content}
     return {**responses, "default": {"description": "A problem", "content": problem}}
 
 
-def _parameters(endpoint: Endpoint, schemas: _Schemas) -> list[JsonObject]:
+def _parameters(endpoint: Endpoint, schemas: _Components) -> list[JsonObject]:
     names = [part[1:-1].split(":")[0] for part in endpoint.path.split("/") if part.startswith("{")]
     parameters: list[JsonObject] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from shared.errors import InvalidInput
 from shared.http.instants import check_instants
 
-MOST = 200
+MAX_LIMIT = 200
 Item = TypeVar("Item")
 Record = TypeVar("Record")
 Position = TypeVar("Position")
@@ -21,7 +21,7 @@ class PageQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where a list goes on, and how many items a page holds at most."""
 
     cursor: Annotated[str, Meta(max_length=2000)] | None = None
-    limit: Annotated[int, Meta(ge=1, le=MOST)] = 50
+    limit: Annotated[int, Meta(ge=1, le=MAX_LIMIT)] = 50
 
 
 class Page(Struct, Generic[Item], frozen=True):
@@ -51,12 +51,12 @@ class Cursor(Generic[Position]):
             name, position = self._decoder.decode(urlsafe_b64decode(padded))
             check_instants(position)
         except (ValueError, OverflowError, binascii.Error, msgspec.MsgspecError, InvalidInput):
-            raise not_a_cursor() from None
+            raise refuse_cursor() from None
         if name != self._name or self.encode(position) != cursor:
-            raise not_a_cursor()
+            raise refuse_cursor()
         return position
 
-    def page(
+    def make_page(
         self,
         records: Sequence[Record],
         limit: int,
@@ -64,11 +64,11 @@ class Cursor(Generic[Position]):
         describe: Callable[[Record], Item],
     ) -> Page[Item]:
         """A page of `records`, of which one more than `limit` was read where there are more."""
-        shown = records[:limit]
-        following = self.encode(position(shown[-1])) if len(records) > limit else None
-        return Page([describe(record) for record in shown], following)
+        items = records[:limit]
+        following = self.encode(position(items[-1])) if len(records) > limit else None
+        return Page([describe(record) for record in items], following)
 
 
-def not_a_cursor() -> InvalidInput:
+def refuse_cursor() -> InvalidInput:
     """The refusal of what is no cursor of the list."""
     return InvalidInput.of("cursor", "This is no cursor of this list", "游标无效")

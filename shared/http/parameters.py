@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -27,11 +27,11 @@ def read_query(request: Request, schema: type[Query], *, beside: tuple[str, ...]
         raise InvalidInput.of("query", "Text can't hold the character NUL", "文本不能包含 NUL 字符")
     for _, name in timed_fields(schema):
         if name in pairs:
-            pairs[name] = with_plus(pairs[name])
+            pairs[name] = restore_plus(pairs[name])
     return convert_texts(pairs, schema)
 
 
-def convert_texts(pairs: Mapping[str, Any], schema: type[Query]) -> Query:
+def convert_texts(pairs: Mapping[str, object], schema: type[Query]) -> Query:
     """Texts of a query or form as `schema`. Raises `InvalidInput` naming the field."""
     try:
         value = msgspec.convert(pairs, schema, strict=False)
@@ -41,7 +41,7 @@ def convert_texts(pairs: Mapping[str, Any], schema: type[Query]) -> Query:
     return value
 
 
-def with_plus(text: str) -> str:
+def restore_plus(text: str) -> str:
     """A time whose `+` was read as a space, as it was written."""
     return text.replace(" ", "+") if text.rfind(" ") > text.find("T") > 0 else text
 
@@ -59,19 +59,19 @@ def require_property(properties: Mapping[str, Property], identity: Identity, pro
     return prop
 
 
-def only_property(
+def choose_property(
     properties: Mapping[str, Property], identity: Identity, property_id: str | None
 ) -> Property:
     """As `require_property`; without an id the only one that the caller sees, else raises `InvalidInput`."""
     if property_id is not None:
         return require_property(properties, identity, property_id)
-    visible = [prop for prop in properties.values() if identity.sees(prop.id)]
+    visible = [prop for prop in properties.values() if identity.may_see(prop.id)]
     if len(visible) != 1:
         raise InvalidInput.of("property", "This field is required", "缺少必填字段")
     return visible[0]
 
 
-def visible_properties(
+def list_visible_properties(
     properties: Mapping[str, Property], identity: Identity, property_id: str | None
 ) -> list[str] | None:
     """The properties that a list is about: the one named, else all that the key sees; None: every one."""

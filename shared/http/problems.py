@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from shared.database.engine import is_transient
 from shared.errors import FieldError, NotFound, Problem, Unavailable
-from shared.http.requests import language_of
+from shared.http.requests import read_language
 
 PROBLEM_JSON = "application/problem+json"
 _log = structlog.stdlib.get_logger(__name__)
@@ -26,7 +26,7 @@ class ProblemDocument(Struct, omit_defaults=True):
     errors: list[FieldError] | None = None
 
 
-def as_problem(error: Exception) -> Problem:
+def to_problem(error: Exception) -> Problem:
     """`error` as the caller learns of it; what is no `Problem` is our fault: logged, without details."""
     if isinstance(error, Problem):
         return error
@@ -37,14 +37,14 @@ def as_problem(error: Exception) -> Problem:
     return Problem()
 
 
-def problem_response(error: Exception, request: Request) -> Response:
+def make_problem_response(error: Exception, request: Request) -> Response:
     """Any error as a problem document."""
-    problem = as_problem(error)
-    body = _encoder.encode(problem.document(language_of(request)))
+    problem = to_problem(error)
+    body = _encoder.encode(problem.document(read_language(request)))
     return Response(body, problem.status, problem.headers(), media_type=PROBLEM_JSON)
 
 
 async def respond_not_found(scope: Scope, receive: Receive, send: Send) -> None:
     """The application's reply where no route matches."""
     if scope["type"] == "http":
-        await problem_response(NotFound(), Request(scope, receive))(scope, receive, send)
+        await make_problem_response(NotFound(), Request(scope, receive))(scope, receive, send)

@@ -12,12 +12,12 @@ BODY_LIMIT = 64 * 1024
 BODY_SECONDS = 15
 
 
-def media_type(request: Request) -> str:
+def read_media_type(request: Request) -> str:
     """The content type without its parameters; JSON where none is given."""
     return request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
 
 
-def language_of(request: Request) -> str:
+def read_language(request: Request) -> str:
     """`zh` or `en`: the page's choice, else the first that the reader understands, else Chinese."""
     chosen = request.query_params.get("lang") or request.cookies.get("guanjia_lang") or ""
     for candidate in (chosen, *request.headers.get("accept-language", "").split(",")):
@@ -27,7 +27,7 @@ def language_of(request: Request) -> str:
     return "zh"
 
 
-def same_origin(request: Request) -> bool:
+def is_same_origin(request: Request) -> bool:
     """Whether a browser's request comes from our own pages."""
     site = request.headers.get("sec-fetch-site")
     if site is not None:

@@ -1,7 +1,8 @@
-"""The way in: requests to endpoints go straight to their handlers, all others to the pages."""
+"""Routes requests: those to endpoints straight to their handlers, all others to the pages."""
 
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import cast
 
 import msgspec
 import structlog
@@ -15,24 +16,24 @@ from shared.http.authentication import Authenticator
 from shared.http.endpoints import Call, Endpoint, Reply
 from shared.http.json_input import decode, sanitize
 from shared.http.parameters import read_query
-from shared.http.problems import problem_response, respond_not_found
-from shared.http.requests import JSON, media_type, read_body
-from shared.telemetry import traced
+from shared.http.problems import make_problem_response, respond_not_found
+from shared.http.requests import JSON, read_body, read_media_type
+from shared.telemetry import trace_work
 
 _log = structlog.stdlib.get_logger(__name__)
 _encoder = msgspec.json.Encoder()
-Methods = dict[str, tuple[Any, Endpoint]]
+Methods = dict[str, tuple[object, Endpoint]]
 """By method: the context of the service, and the endpoint."""
 
 
 class Router:
-    """An ASGI application. Endpoints are found by path, those without parts first; `pages` take the rest."""
+    """An ASGI application: endpoints are matched by path, those without parts first; `pages` get the rest."""
 
     def __init__(self, authenticator: Authenticator, pages: ASGIApp = respond_not_found) -> None:
         self._authenticator = authenticator
         self._pages = pages
         self._plain: dict[str, Methods] = {}
-        self._patterns: dict[str, tuple[Any, Methods]] = {}
+        self._patterns: dict[str, tuple[re.Pattern[str], Methods]] = {}
 
     def add(self, context: object, endpoints: Sequence[Endpoint]) -> None:
         """Serve `endpoints`, each called with `context`."""
@@ -57,47 +58,47 @@ class Router:
         if (methods := self._plain.get(path)) is not None:
             scope["path_params"] = {}
             return methods
-        for pattern, found_methods in self._patterns.values():
+        for pattern, candidates in self._patterns.values():
             if match := pattern.match(path):
                 scope["path_params"] = match.groupdict()
-                return found_methods
+                return candidates
         return None
 
     async def _respond(self, methods: Methods, request: Request) -> Response:
-        served = methods.get("GET" if request.method == "HEAD" else request.method)
-        name = served[1].path if served else "unknown"
-        with traced(name, request.headers.get("traceparent")) as trace:
+        route = methods.get("GET" if request.method == "HEAD" else request.method)
+        name = route[1].path if route else "unknown"
+        with trace_work(name, request.headers.get("traceparent")) as trace:
             try:
-                if served is None:
+                if route is None:
                     raise MethodNotAllowed(methods)
-                response = await self._run(*served, request)
+                response = await self._handle(*route, request)
             except Exception as error:
-                response = problem_response(error, request)
+                response = make_problem_response(error, request)
             response.headers["traceparent"] = trace
             response.headers.setdefault("X-Content-Type-Options", "nosniff")
             return response
 
-    async def _run(self, context: object, endpoint: Endpoint, request: Request) -> Response:
+    async def _handle(self, context: object, endpoint: Endpoint, request: Request) -> Response:
         identity = self._authenticator.authorize(request, endpoint.roles)
-        path = dict(request.path_params)
+        path: dict[str, str] = dict(request.path_params)
         if any("\x00" in part for part in path.values()):
             raise NotFound  # no database can hold it
         query = None if endpoint.query is None else read_query(request, endpoint.query)
         body = None if endpoint.body is None else await _read_typed_body(endpoint, request)
         call = Call(context, request, identity, path, query, body)
-        return response_of(await endpoint.handle(call), endpoint.status)
+        return make_response(await endpoint.handle(call), endpoint.status)
 
 
-async def _read_typed_body(endpoint: Endpoint, request: Request) -> Any:
+async def _read_typed_body(endpoint: Endpoint, request: Request) -> object:
     raw = await read_body(request, endpoint.body_limit)
     if endpoint.body is bytes:
         return raw
-    if media_type(request) not in endpoint.media_types:
+    if read_media_type(request) not in endpoint.media_types:
         raise WrongMediaType
-    return decode(sanitize(raw), endpoint.body)
+    return decode(sanitize(raw), cast(type[object], endpoint.body))
 
 
-def response_of(result: object, status: int) -> Response:
+def make_response(result: object, status: int) -> Response:
     """What a handler returned, as the framework sends it."""
     if isinstance(result, Response):
         return result

@@ -10,7 +10,7 @@ from shared.messages.registry import INBOUND_EXCHANGE, PUBLIC, PUBLIC_EXCHANGE
 _REF = "#/components/schemas/{name}"
 
 
-def build_document(version: str) -> dict[str, Any]:
+def build_document(version: str) -> dict[str, object]:
     """AsyncAPI 3.0 of both exchanges: CloudEvents in structured mode, the type is the routing key."""
     types = {**INBOUND, **PUBLIC}
     schemas, components = msgspec.json.schema_components(types.values(), ref_template=_REF)

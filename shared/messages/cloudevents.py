@@ -91,17 +91,17 @@ def decode_batch(body: bytes | str) -> list[Event]:
 
 
 def decode_events(body: bytes) -> Sequence[Event]:
-    """A set of events, packed or alone."""
+    """The events of a message, a batch or a single one."""
     return decode_batch(body) if body[:1] == b"[" else [decode(body)]
 
 
 def split_batch(body: bytes) -> list[bytes]:
-    """What `body` packs, each event by itself and unread. Raises `msgspec.DecodeError`."""
+    """The members of the batch in `body`, not decoded. Raises `msgspec.DecodeError`."""
     return [bytes(raw) for raw in _members.decode(body)] if body[:1] == b"[" else [body]
 
 
-def events_of(events: Iterable[Event], data: type[Other]) -> list[Event[Other]]:
-    """Those of `events` that say a `data`, in their order."""
+def select_events(events: Iterable[Event], data: type[Other]) -> list[Event[Other]]:
+    """Those of `events` whose data is a `data`, in their order."""
     return [event for event in events if isinstance(event.data, data)]
 
 

@@ -1,4 +1,4 @@
-"""Whether the broker or the database is away, and work that waits until it is back."""
+"""Whether the broker or the database is away, and retrying while it is."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

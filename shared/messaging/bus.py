@@ -1,4 +1,4 @@
-"""The bus: one face, two forms (RabbitMQ and embedded in a database), the same handlers on both."""
+"""The bus: one interface, on RabbitMQ or embedded in a database; the same handlers on both."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
@@ -25,7 +25,7 @@ class Delivery(Struct, frozen=True, kw_only=True):
 
 
 Consumer = Callable[[Sequence[Delivery]], Awaitable[None]]
-"""Takes a set; when it returns every member is settled, when it raises none is."""
+"""Consumes a batch; when it returns every delivery is settled, when it raises none is."""
 
 
 class BusDown(Exception):
@@ -52,7 +52,7 @@ class Bus(Protocol):
         ...
 
     async def pause(self) -> None:
-        """Take nothing new; finish what is in hand."""
+        """Consume nothing new; finish what has begun."""
         ...
 
     async def stop(self) -> None:

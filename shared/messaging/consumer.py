@@ -1,7 +1,7 @@
-"""Takes batches of deliveries for a service: decode, inbox, handler and effects in one transaction.
+"""Consumes batches of deliveries for a service: decode, inbox, handler and effects in one transaction.
 
-A bad member never spoils its batch: what fails together is halved until only the failing one is set aside,
-with the reason, in the dead letters. While the database is away the batch waits.
+A bad member never spoils its batch: what fails together is halved until only the failing member is left, and
+that one is retried or stored as a dead letter, with the reason. While the database is away the batch waits.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,32 +20,31 @@ from shared.http.json_input import field_error
 from shared.messages.cloudevents import Event, decode, decode_events, encode, split_batch
 from shared.messaging.availability import retry_while_unavailable
 from shared.messaging.bus import Bus, Delivery
-from shared.messaging.dead_letters import DeadLetters
+from shared.messaging.dead_letters import DeadLetters, RejectedDelivery
 from shared.messaging.inbox import Inbox
 from shared.messaging.outbox import Outbox
 from shared.messaging.topology import QUEUES, RETRY_SECONDS
-from shared.telemetry import traced
+from shared.telemetry import trace_work
 
 _log = structlog.stdlib.get_logger(__name__)
-_ATTEMPTS = 8
-_BATCH = 500
+_MAX_ATTEMPTS = 8
+_MAX_BATCH = 500
 
 Member = tuple[Event, Delivery]
-DeadLetter = tuple[Delivery, str]
 
 
 class RetryLater(Exception):
-    """Not now: what this event builds on is not here yet. Tried again later, in the end a dead letter."""
+    """Not now: what this event builds on is not here yet. Retried later, in the end a dead letter."""
 
 
 Data = TypeVar("Data", bound=Struct)
 Handler = Callable[[AsyncConnection, Sequence[Event[Data]]], Awaitable[None]]
-"""`handle(connection, events)`: a batch's fresh events, in the transaction that marks them as taken."""
+"""`handle(connection, events)`: a batch's fresh events, in the transaction that puts them into the inbox."""
 
 
 @dataclass(frozen=True)
 class Subscription(Generic[Data]):
-    """A service listens to `queue`; which events come to it is told by the topology."""
+    """A service consumes `queue`; which events are routed to it stands in the topology."""
 
     queue: str
     handle: Handler[Data]
@@ -58,9 +57,13 @@ class ConsumerHost(Protocol):
     outbox: Outbox
     inbox: Inbox
     dead_letters: DeadLetters
-    bus: Bus
 
-    def committed(self) -> None:
+    @property
+    def bus(self) -> Bus:
+        """What retries are sent by."""
+        ...
+
+    def notify_commit(self) -> None:
         """Events were committed, to be relayed."""
         ...
 
@@ -73,47 +76,47 @@ class EventConsumer:
         self._subscription = subscription
         self._types = QUEUES[subscription.queue]
 
-    async def take(self, deliveries: Sequence[Delivery]) -> None:
-        """Settle every delivery: effected, kept as a dead letter, or sent to be retried."""
+    async def consume(self, deliveries: Sequence[Delivery]) -> None:
+        """Settle every delivery: its events are handled, stored as dead letters, or sent to be retried."""
         members: list[Member] = []
-        letters: list[DeadLetter] = []
+        rejected: list[RejectedDelivery] = []
         for delivery in deliveries:
             try:
                 members += [(event, delivery) for event in decode_events(delivery.body)]
             except (msgspec.DecodeError, UnicodeDecodeError):
-                _read_one_by_one(delivery, members, letters)
-        if letters:
-            await self._store_dead_letters(letters)
+                _decode_one_by_one(delivery, members, rejected)
+        if rejected:
+            await self._store_dead_letters(rejected)
         own = [member for member in members if isinstance(member[0].data, self._types)]
-        for start in range(0, len(own), _BATCH):
-            await self._take_effect(own[start : start + _BATCH])
+        for start in range(0, len(own), _MAX_BATCH):
+            await self._handle_batch(own[start : start + _MAX_BATCH])
 
-    async def _take_effect(self, members: Sequence[Member]) -> None:
+    async def _handle_batch(self, members: Sequence[Member]) -> None:
         events = [event for event, _ in members]
         try:
-            await retry_while_unavailable(self._subscription.queue, lambda: self._transaction(events))
+            await retry_while_unavailable(self._subscription.queue, lambda: self._handle_events(events))
         except Exception as error:
             if len(members) == 1:
-                await self._set_aside(*members[0], error)
+                await self._retry_or_store(*members[0], error)
                 return
             half = len(members) // 2
-            await self._take_effect(members[:half])
-            await self._take_effect(members[half:])
+            await self._handle_batch(members[:half])
+            await self._handle_batch(members[half:])
 
-    async def _transaction(self, events: Sequence[Event]) -> None:
+    async def _handle_events(self, events: Sequence[Event]) -> None:
         queue, trace = self._subscription.queue, events[0].trace if len(events) == 1 else None
-        with traced(queue, trace, SpanKind.CONSUMER):
-            recorded = self._host.outbox.recorded
+        with trace_work(queue, trace, SpanKind.CONSUMER):
+            before = self._host.outbox.recorded_count
             async with self._host.database.transaction() as connection:
                 fresh = await self._host.inbox.once(connection, queue, events)
                 if fresh:
                     await self._subscription.handle(connection, fresh)
-            if self._host.outbox.recorded != recorded:  # by this transaction, or by one beside it
-                self._host.committed()
+            if self._host.outbox.recorded_count != before:  # by this transaction, or by one beside it
+                self._host.notify_commit()
 
-    async def _set_aside(self, event: Event, delivery: Delivery, error: Exception) -> None:
+    async def _retry_or_store(self, event: Event, delivery: Delivery, error: Exception) -> None:
         body, queue = encode(event), delivery.queue
-        if isinstance(error, RetryLater) and delivery.attempt + 1 < _ATTEMPTS:
+        if isinstance(error, RetryLater) and delivery.attempt + 1 < _MAX_ATTEMPTS:
             seconds = RETRY_SECONDS[min(delivery.attempt, len(RETRY_SECONDS) - 1)]
             await retry_while_unavailable(queue, lambda: self._host.bus.retry(delivery, body, seconds))
             return
@@ -121,15 +124,15 @@ class EventConsumer:
         _log.warning("event set aside", queue=queue, type=event.type, error=kind, exc_info=error)
         await self._store_dead_letters([(msgspec.structs.replace(delivery, body=body), reason_for(error))])
 
-    async def _store_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+    async def _store_dead_letters(self, rejected: Sequence[RejectedDelivery]) -> None:
         async def store() -> None:
             async with self._host.database.transaction() as connection:
-                await self._host.dead_letters.store(connection, letters)
+                await self._host.dead_letters.store(connection, rejected)
 
         await retry_while_unavailable(self._subscription.queue, store)
 
 
-def _read_one_by_one(delivery: Delivery, members: list[Member], letters: list[DeadLetter]) -> None:
+def _decode_one_by_one(delivery: Delivery, members: list[Member], rejected: list[RejectedDelivery]) -> None:
     """Sort the events of a delivery into those that can be read and those that can't."""
     try:
         bodies = split_batch(delivery.body)
@@ -139,17 +142,17 @@ def _read_one_by_one(delivery: Delivery, members: list[Member], letters: list[De
         try:
             members.append((decode(body), delivery))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            letters.append((msgspec.structs.replace(delivery, body=body), reason_for(error)))
+            rejected.append((msgspec.structs.replace(delivery, body=body), reason_for(error)))
 
 
 def reason_for(error: Exception) -> str:
-    """Why an event was set aside, without its contents."""
+    """Why an event can't be handled, without its contents."""
     if isinstance(error, Problem):
-        told = "; ".join(f"{e.path}: {e.message}" for e in error.errors)
-        return f"{error.code}: {told or error.detail or error.title}"
+        fields = "; ".join(f"{e.path}: {e.message}" for e in error.errors)
+        return f"{error.code}: {fields or error.detail or error.title}"
     if isinstance(error, msgspec.ValidationError):
-        wrong = field_error(error)
-        return f"not-valid: {wrong.path}: {wrong.message}"
+        field = field_error(error)
+        return f"not-valid: {field.path}: {field.message}"
     if isinstance(error, msgspec.DecodeError | UnicodeDecodeError):
         return "unreadable: this is not JSON in UTF-8"
     return f"Retry: {error}" if isinstance(error, RetryLater) else type(error).__name__

@@ -1,14 +1,30 @@
-"""What could not be taken: kept with the reason, counted by a gauge, replayed on command."""
+"""Dead letters: deliveries that no consumer could handle, with the reason, to be replayed on command."""
 
 from collections.abc import Sequence
-from typing import Any
+from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import Row, Table, func, insert, select, update
+from sqlalchemy import Table, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.clock import Clock
 from shared.ids import new_id
 from shared.messaging.bus import Delivery
+
+RejectedDelivery = tuple[Delivery, str]
+"""A delivery and the reason why it can't be handled: no contents in it."""
+
+
+class DeadLetter(NamedTuple):
+    """A delivery that was set aside; `attempts` counts how often it was delivered."""
+
+    id: str
+    queue: str
+    reason: str
+    attempts: int
+    headers: dict[str, str]
+    body: bytes
+    died_at: datetime
 
 
 class DeadLetters:
@@ -18,9 +34,9 @@ class DeadLetters:
         self.table = table
         self._clock = clock
 
-    async def store(self, connection: AsyncConnection, letters: Sequence[tuple[Delivery, str]]) -> None:
-        """Keep deliveries, each with the reason why it can't be taken (no contents in a reason)."""
-        if not letters:
+    async def store(self, connection: AsyncConnection, rejected: Sequence[RejectedDelivery]) -> None:
+        """Keep deliveries with their reasons."""
+        if not rejected:
             return
         rows = [
             {
@@ -32,27 +48,25 @@ class DeadLetters:
                 "body": delivery.body,
                 "died_at": self._clock.now(),
             }
-            for delivery, reason in letters
+            for delivery, reason in rejected
         ]
         await connection.execute(insert(self.table), rows)
 
     async def count_by_queue(self, connection: AsyncConnection) -> dict[str, int]:
-        """How many lie in each queue."""
+        """How many of each queue were not replayed."""
         table = self.table
         query = (
-            select(table.c.queue, func.count().label("number"))
-            .where(table.c.replayed_at.is_(None))
-            .group_by(table.c.queue)
+            select(table.c.queue, func.count()).where(table.c.replayed_at.is_(None)).group_by(table.c.queue)
         )
-        return {row.queue: row.number for row in await connection.execute(query)}
+        return {str(queue): int(number) for queue, number in await connection.execute(query)}
 
     async def list_pending(
         self, connection: AsyncConnection, queue: str | None, reason: str | None, limit: int
-    ) -> Sequence[Row[Any]]:
-        """The oldest letters that were not replayed, of a queue and a reason (a part of it) where given."""
+    ) -> list[DeadLetter]:
+        """The oldest that were not replayed; of `queue` and with `reason` as a part of theirs unless None."""
         table = self.table
         query = (
-            select(table)
+            select(*(table.c[name] for name in DeadLetter._fields))
             .where(table.c.replayed_at.is_(None))
             .order_by(table.c.died_at, table.c.id)
             .limit(limit)
@@ -61,10 +75,10 @@ class DeadLetters:
             query = query.where(table.c.queue == queue)
         if reason:
             query = query.where(table.c.reason.contains(reason, autoescape=True))
-        return (await connection.execute(query)).all()
+        return [DeadLetter(*row) for row in await connection.execute(query)]
 
     async def mark_replayed(self, connection: AsyncConnection, ids: Sequence[str]) -> None:
-        """These were replayed."""
+        """Count these as replayed from now on."""
         table = self.table
         await connection.execute(
             update(table)

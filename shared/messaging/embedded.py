@@ -1,13 +1,13 @@
 """The bus without a broker: queues are rows in a database, durable, shared by the processes that use it.
 
 Same promise as the RabbitMQ form: at least once, settled after the handler returns, delays for retries. On
-PostgreSQL the rows of a set stay locked while it is handled: copies compete, a crash frees them at once.
+PostgreSQL the rows of a batch stay locked while it is handled: copies compete, a crash frees them at once.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import NamedTuple
 
 import structlog
 from sqlalchemy import (
@@ -18,7 +18,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    Row,
     Table,
     Text,
     delete,
@@ -31,15 +30,16 @@ from sqlalchemy.schema import CreateSchema
 
 from shared.clock import Clock
 from shared.database.bulk import BulkInsert, any_of
-from shared.database.engine import Database, UtcDateTime, is_transient, metadata_for
+from shared.database.engine import Database, is_transient
+from shared.database.types import UtcDateTime, metadata_for
 from shared.messaging.bus import BusDown, Consumer, Delivery, Message
-from shared.messaging.topology import AUDIENCES
+from shared.messaging.topology import SUBSCRIBERS
 from shared.run_forever import run_forever
 
 Listener = Callable[[str, bytes, datetime], None]
-"""Told of a message: its queue, its body, and from when on it is due."""
-SET = 100
-"""The most that is taken from a queue at once."""
+"""Called for each message: its queue, its body, and from when on it is due."""
+MAX_BATCH = 100
+"""How many messages of a queue are delivered at once, at most."""
 _log = structlog.stdlib.get_logger(__name__)
 _POLL_SECONDS = 0.25
 
@@ -54,7 +54,15 @@ messages = Table(
     Column("available_at", UtcDateTime, nullable=False),
     Index("ix_messages_queue", "queue", "id"),
 )
-_INSERTION = BulkInsert(messages, without=("id",))
+_INSERT = BulkInsert(messages, omit=("id",))
+
+
+class StoredMessage(NamedTuple):
+    """A message on a queue."""
+
+    id: int
+    body: bytes
+    attempt: int
 
 
 class EmbeddedBus:
@@ -70,21 +78,21 @@ class EmbeddedBus:
         self._ready = False
         self._listeners: list[Listener] = []
 
-    def listen(self, listener: Listener) -> None:
-        """`listener` is told whatever is put on a queue from now on, once it is durable."""
+    def add_listener(self, listener: Listener) -> None:
+        """Call `listener` for every message that is published from now on, once it is durable."""
         self._listeners.append(listener)
 
     async def start(self, consumers: Mapping[str, Consumer]) -> None:
         async with self._started:
             if not self._ready:
-                await self._create()
+                await self._create_tables()
                 self._ready = True
-                self._tasks.append(asyncio.create_task(self._watch(), name="bus watch"))
+                self._tasks.append(asyncio.create_task(self._watch_queues(), name="bus watch"))
         for queue, consumer in consumers.items():
             self._wake[queue] = asyncio.Event()
             self._tasks.append(asyncio.create_task(self._consume(queue, consumer), name=f"bus {queue}"))
 
-    async def _create(self) -> None:
+    async def _create_tables(self) -> None:
         async with self.database.transaction() as connection:
             if self.database.is_postgres:
                 await connection.exec_driver_sql("SELECT pg_advisory_xact_lock(1651864435)")
@@ -96,7 +104,7 @@ class EmbeddedBus:
             (queue, message.body)
             for message in messages
             if not message.public
-            for queue in AUDIENCES.get(message.key, ())
+            for queue in SUBSCRIBERS.get(message.key, ())
         ]
         await self._insert(rows, attempt=0, seconds=0)
         return ()
@@ -111,7 +119,7 @@ class EmbeddedBus:
         values = [{"queue": q, "body": b, "attempt": attempt, "available_at": available_at} for q, b in rows]
         try:
             async with self.database.transaction() as connection:
-                await _INSERTION.run(connection, values)
+                await _INSERT.execute(connection, values)
         except Exception as error:
             if is_transient(error):
                 raise BusDown("the bus's database does not answer") from error
@@ -123,15 +131,14 @@ class EmbeddedBus:
                 listener(queue, body, available_at)
 
     async def _consume(self, queue: str, consumer: Consumer) -> None:
-        async def take_and_rest() -> None:
+        async def deliver_or_wait() -> None:
             self._wake[queue].clear()
-            taken = await self.take(queue, consumer)
-            if not taken and not self._stopping:
+            if not await self.deliver_batch(queue, consumer) and not self._stopping:
                 await self._wake[queue].wait()
 
-        await run_forever(f"bus {queue}", take_and_rest, is_temporary=is_transient, until=self._is_stopping)
+        await run_forever(f"bus {queue}", deliver_or_wait, is_temporary=is_transient, until=self._is_stopping)
 
-    async def _watch(self) -> None:
+    async def _watch_queues(self) -> None:
         """Wake the queues on which something is due that this process does not know of."""
         await run_forever(
             "bus watch",
@@ -142,44 +149,43 @@ class EmbeddedBus:
         )
 
     async def _wake_due_queues(self) -> None:
-        for queue in await self._due_queues():
+        for queue in await self._list_due_queues():
             if queue in self._wake:
                 self._wake[queue].set()
 
     def _is_stopping(self) -> bool:
         return self._stopping
 
-    async def take(self, queue: str, consumer: Consumer) -> int:
-        """Hand a set of what is due on `queue` to `consumer` and settle it; how many messages."""
+    async def deliver_batch(self, queue: str, consumer: Consumer) -> int:
+        """Hand a batch of what is due on `queue` to `consumer` and settle it; how many messages."""
         if self.database.is_postgres:
             async with self.database.transaction() as connection:
-                rows = (await connection.execute(self._due(queue).with_for_update(skip_locked=True))).all()
-                await self._handle(queue, consumer, rows)
+                rows = await self._read_due(connection, queue)
+                await _handle(queue, consumer, rows)
                 await _settle(connection, rows)
             return len(rows)
         async with self.database.snapshot() as connection:
-            rows = (await connection.execute(self._due(queue))).all()
+            rows = await self._read_due(connection, queue)
         if rows:
-            await self._handle(queue, consumer, rows)
+            await _handle(queue, consumer, rows)
             async with self.database.transaction() as connection:
                 await _settle(connection, rows)
         return len(rows)
 
-    def _due(self, queue: str) -> Any:
-        return (
-            select(messages.c.id, messages.c.body, messages.c.attempt)
-            .where(messages.c.queue == queue, self._fresh())
+    async def _read_due(self, connection: AsyncConnection, queue: str) -> list[StoredMessage]:
+        query = (
+            select(*(messages.c[name] for name in StoredMessage._fields))
+            .where(messages.c.queue == queue, self._is_due())
             .order_by(messages.c.id)
-            .limit(SET)
+            .limit(MAX_BATCH)
         )
+        if self.database.is_postgres:
+            query = query.with_for_update(skip_locked=True)
+        return [StoredMessage(*row) for row in await connection.execute(query)]
 
-    def _fresh(self) -> ColumnElement[bool]:
+    def _is_due(self) -> ColumnElement[bool]:
         # what was never tried is due at once, also where the clock was set back since
         return or_(messages.c.attempt == 0, messages.c.available_at <= self._clock.now())
-
-    async def _handle(self, queue: str, consumer: Consumer, rows: Sequence[Row[Any]]) -> None:
-        if rows:
-            await consumer([Delivery(queue=queue, body=row.body, attempt=row.attempt) for row in rows])
 
     async def ping(self) -> None:
         try:
@@ -201,25 +207,30 @@ class EmbeddedBus:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.database.dispose()
 
-    async def _due_queues(self) -> list[str]:
-        query = select(messages.c.queue).where(self._fresh()).distinct()
+    async def _list_due_queues(self) -> list[str]:
+        query = select(messages.c.queue).where(self._is_due()).distinct()
         async with self.database.snapshot() as connection:
             return list((await connection.execute(query)).scalars())
 
-    async def waiting(self) -> list[str]:
-        """The queues that something lies on, due or not."""
+    async def list_filled_queues(self) -> list[str]:
+        """The queues that hold messages, due or not."""
         query = select(messages.c.queue).distinct().order_by(messages.c.queue)
         async with self.database.snapshot() as connection:
             return list((await connection.execute(query)).scalars())
 
-    async def pending(self) -> int:
-        """Messages that wait on any queue."""
+    async def count_messages(self) -> int:
+        """How many messages all queues hold."""
         async with self.database.snapshot() as connection:
             query = select(func.count()).select_from(messages)
             return int((await connection.execute(query)).scalar_one())
 
 
-async def _settle(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> None:
+async def _handle(queue: str, consumer: Consumer, rows: Sequence[StoredMessage]) -> None:
     if rows:
-        taken = any_of(connection, messages.c.id, [row.id for row in rows])
-        await connection.execute(delete(messages).where(taken))
+        await consumer([Delivery(queue=queue, body=row.body, attempt=row.attempt) for row in rows])
+
+
+async def _settle(connection: AsyncConnection, rows: Sequence[StoredMessage]) -> None:
+    if rows:
+        settled = any_of(connection, messages.c.id, [row.id for row in rows])
+        await connection.execute(delete(messages).where(settled))

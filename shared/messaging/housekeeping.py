@@ -1,4 +1,4 @@
-"""Removes what has had its time from the tables of messaging, in bounded bites."""
+"""Deletes expired rows from the tables of messaging, in batches of bounded size."""
 
 from datetime import timedelta
 
@@ -9,8 +9,8 @@ from shared.database.engine import Database
 from shared.messaging.relay import Relay
 
 INBOX_KEEP = timedelta(days=30)
-"""Longer than the longest replay: what was taken before that may be taken twice."""
-_BITE = 2000
+"""Longer than the longest replay: an event that was handled before that may be handled twice."""
+_BATCH = 2000
 
 
 class Housekeeping:
@@ -20,16 +20,16 @@ class Housekeeping:
         self._database, self._relay = database, relay
         self._inbox, self._clock = inbox, clock
 
-    async def clean(self) -> None:
-        """Remove sent rows of the outbox and a bite of the inbox."""
-        while await self._relay.clean():
+    async def delete_expired(self) -> None:
+        """Delete sent rows of the outbox and a batch of the inbox."""
+        while await self._relay.delete_sent():
             pass
-        await self._clean_inbox()
+        await self._delete_from_inbox()
 
-    async def _clean_inbox(self) -> None:
+    async def _delete_from_inbox(self) -> None:
         columns = self._inbox.c
-        name = tuple_(columns.consumer, columns.source, columns.id)
-        old = select(columns.consumer, columns.source, columns.id)
-        old = old.where(columns.received_at < self._clock.now() - INBOX_KEEP).limit(_BITE)
+        key = tuple_(columns.consumer, columns.source, columns.id)
+        expired = select(columns.consumer, columns.source, columns.id)
+        expired = expired.where(columns.received_at < self._clock.now() - INBOX_KEEP).limit(_BATCH)
         async with self._database.transaction() as connection:
-            await connection.execute(delete(self._inbox).where(name.in_(old)))
+            await connection.execute(delete(self._inbox).where(key.in_(expired)))

@@ -1,6 +1,7 @@
-"""The only way to listen: what a consumer has taken before is left out, in the transaction of its effects."""
+"""Events that a consumer has handled before are left out, in the transaction of its effects."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -10,28 +11,36 @@ from shared.database.bulk import BulkInsert
 from shared.messages.cloudevents import Event
 
 
+class EventName(NamedTuple):
+    """What names an event for ever."""
+
+    source: str
+    id: str
+
+
 class Inbox:
-    """A service's memory of what it has taken."""
+    """The events that a service has handled, by consumer."""
 
     def __init__(self, table: Table, clock: Clock) -> None:
         self.table = table
         self._clock = clock
-        self._insertion = BulkInsert(
+        self._insert = BulkInsert(
             table,
             lambda insert: insert.on_conflict_do_nothing().returning(table.c.source, table.c.id),
         )
 
     async def once(self, connection: AsyncConnection, consumer: str, events: Sequence[Event]) -> list[Event]:
-        """Those of `events` that `consumer` has not taken yet, in their order; from now on they are taken."""
-        unique: dict[tuple[str, str], Event] = {}
+        """Those of `events` that `consumer` has not handled, in their order; from now on they are handled."""
+        unique: dict[EventName, Event] = {}
         for event in events:
-            unique.setdefault((event.source, event.id), event)
+            unique.setdefault(EventName(event.source, event.id), event)
         if not unique:
             return []
         now = self._clock.now()
         rows = [
-            {"consumer": consumer, "source": source, "id": id_, "received_at": now}
-            for source, id_ in sorted(unique)  # one order for all copies: no deadlocks
+            {"consumer": consumer, "source": name.source, "id": name.id, "received_at": now}
+            for name in sorted(unique)  # one order for all copies: no deadlocks
         ]
-        fresh = {(source, id_) for source, id_ in await self._insertion.run(connection, rows)}
-        return [event for key, event in unique.items() if key in fresh]
+        inserted = await self._insert.execute(connection, rows)
+        fresh = {EventName(*row) for row in inserted}
+        return [event for name, event in unique.items() if name in fresh]

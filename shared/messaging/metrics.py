@@ -1,4 +1,4 @@
-"""The gauges that every service has: what waits to be sent, and what could not be taken."""
+"""The gauges that every service has: events to be sent, and dead letters."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ class MessagingMetrics:
         self._dead = Gauge("guanjia_dead_letters", "Dead letters not replayed", ["queue"], registry=registry)
 
     def update(self, service: str, pending: int, oldest: float, dead: Mapping[str, int]) -> None:
-        """Events that wait, the age of the oldest in seconds, dead letters by queue."""
+        """Events to be sent, the age of the oldest in seconds, dead letters by queue."""
         self._pending.labels(service).set(pending)
         self._oldest.labels(service).set(oldest)
         for queue, count in dead.items():

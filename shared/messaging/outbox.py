@@ -1,4 +1,4 @@
-"""The only way to speak: events are recorded in the transaction that changes state, relayed after it."""
+"""Events are recorded in the transaction that changes state, relayed after it."""
 
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,14 +12,14 @@ from shared.telemetry import current_trace
 class Outbox:
     """A service's outbox: `record` inside a transaction, wake the relay once it has committed.
 
-    `recorded` counts what this process has ever recorded, committed or not.
+    `recorded_count` counts what this process has ever recorded, committed or not.
     """
 
     def __init__(self, table: Table, clock: Clock) -> None:
         self.table = table
-        self.recorded = 0
+        self.recorded_count = 0
         self._clock = clock
-        self._insertion = BulkInsert(table, without=("id", "attempts", "sent_at"))
+        self._insert = BulkInsert(table, omit=("id", "attempts", "sent_at"))
 
     async def record(self, connection: AsyncConnection, *events: Event) -> None:
         """Write `events` to be sent; one statement, whatever their number."""
@@ -30,17 +30,17 @@ class Outbox:
         rows = [
             {
                 "type": event.type,
-                "body": encode(_traced(event, trace)),
+                "body": encode(_with_trace(event, trace)),
                 "recorded_at": now,
                 "available_at": now,
             }
             for event in events
         ]
-        await self._insertion.run(connection, rows)
-        self.recorded += len(rows)
+        await self._insert.execute(connection, rows)
+        self.recorded_count += len(rows)
 
 
-def _traced(event: Event, trace: str | None) -> Event:
+def _with_trace(event: Event, trace: str | None) -> Event:
     if event.trace is not None or trace is None:
         return event
     return Event(

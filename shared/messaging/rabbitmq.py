@@ -5,36 +5,29 @@ the one that only consumes goes on.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import cast
 
 import aio_pika
 import structlog
-from aio_pika.abc import AbstractExchange, AbstractRobustChannel, AbstractRobustConnection
+from aio_pika.abc import AbstractExchange, AbstractRobustChannel, AbstractRobustConnection, HeadersType
 from aio_pika.exceptions import AMQPError, DeliveryError
 from faststream import AckPolicy
-from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
+from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
 
-from shared.messages.registry import INBOUND_EXCHANGE, PUBLIC_EXCHANGE
+from shared.messages.registry import PUBLIC_EXCHANGE
 from shared.messaging.bus import BusDown, Consumer, Delivery, Message
 from shared.messaging.delivery_batcher import DeliveryBatcher
-from shared.messaging.topology import (
-    DEAD_EXCHANGE,
-    INBOUND_QUEUE,
-    INTERNAL_EXCHANGE,
-    QUEUES,
-    RETRY_SECONDS,
-    event_types_on,
-)
+from shared.messaging.rabbitmq_topology import declare_topology
+from shared.messaging.topology import INTERNAL_EXCHANGE, RETRY_SECONDS
 
 _log = structlog.stdlib.get_logger(__name__)
 _CALL_SECONDS = 5
-_LEAVE_SECONDS = 15
+_PAUSE_SECONDS = 15
 _PREFETCH = 200
-_DELIVERY_LIMIT = 100  # a closing channel burns one for each prefetched message: far above bad luck
 _ATTEMPT_DIGITS = 3
-ATTEMPT = "x-guanjia-attempt"
+ATTEMPT_HEADER = "x-guanjia-attempt"
 
 
 def _with_heartbeat(url: str) -> str:
@@ -52,7 +45,7 @@ class RabbitBus:
         self._channel: AbstractRobustChannel | None = None
         self._exchanges: dict[str, AbstractExchange] = {}
         self._broker: RabbitBroker | None = None
-        self._collectors: list[DeliveryBatcher] = []
+        self._batchers: list[DeliveryBatcher] = []
         self._up = asyncio.Event()
 
     async def start(self, consumers: Mapping[str, Consumer]) -> None:
@@ -77,35 +70,13 @@ class RabbitBus:
             self._connection = await aio_pika.connect_robust(
                 self._url, timeout=_CALL_SECONDS, reconnect_interval=1
             )
-            channel: Any = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
-            self._channel = channel
-            await self._declare(channel)
+            channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
+            self._channel, self._exchanges = channel, await declare_topology(channel)
         if self._consumers:
             self._broker = self._subscribe()
             await self._broker.start()
         self._up.set()
         _log.info("bus connected", queues=sorted(self._consumers))
-
-    async def _declare(self, channel: AbstractRobustChannel) -> None:
-        for name in (INBOUND_EXCHANGE, PUBLIC_EXCHANGE, INTERNAL_EXCHANGE, DEAD_EXCHANGE):
-            kind = aio_pika.ExchangeType.TOPIC if name != DEAD_EXCHANGE else aio_pika.ExchangeType.DIRECT
-            self._exchanges[name] = await channel.declare_exchange(name, kind, durable=True)
-        for queue in QUEUES:
-            await self._declare_queue(channel, queue, event_types_on(queue))
-        await self._declare_queue(channel, INBOUND_QUEUE, ())
-
-    async def _declare_queue(self, channel: AbstractRobustChannel, name: str, types: Sequence[str]) -> None:
-        dead = await channel.declare_queue(f"{name}.dead", durable=True, arguments={"x-queue-type": "quorum"})
-        await dead.bind(DEAD_EXCHANGE, name)
-        queue = await channel.declare_queue(name, durable=True, arguments=_queue_arguments(name))
-        for key in types:
-            await queue.bind(INTERNAL_EXCHANGE, key)
-        if name == INBOUND_QUEUE:
-            await queue.bind(INBOUND_EXCHANGE, "#")
-        for seconds in RETRY_SECONDS:
-            await channel.declare_queue(
-                f"{name}.retry.{seconds}", durable=True, arguments=_retry_arguments(name, seconds)
-            )
 
     def _subscribe(self) -> RabbitBroker:
         broker = RabbitBroker(
@@ -113,16 +84,16 @@ class RabbitBus:
             logger=None, apply_types=False,
         )  # fmt: skip
         for queue, consumer in self._consumers.items():
-            collector = DeliveryBatcher(consumer)
-            self._collectors.append(collector)
+            batcher = DeliveryBatcher(consumer)
+            self._batchers.append(batcher)
             subscriber = broker.subscriber(
                 RabbitQueue(queue, declare=False),
                 channel=Channel(prefetch_count=_PREFETCH),
                 ack_policy=AckPolicy.NACK_ON_ERROR,
-                decoder=_delivery_decoder(queue),
+                decoder=_make_decoder(queue),
                 no_reply=True,
             )
-            subscriber(collector.settle)
+            subscriber(batcher.settle)
         return broker
 
     async def publish(self, messages: Sequence[Message]) -> Sequence[int]:
@@ -137,9 +108,9 @@ class RabbitBus:
     async def _send(self, message: Message) -> None:
         kind = "application/cloudevents-batch+json" if message.packed else "application/cloudevents+json"
         exchange = PUBLIC_EXCHANGE if message.public else INTERNAL_EXCHANGE
-        await self._put(exchange, message.key, message.body, kind, mandatory=not message.public)
+        await self._publish_to(exchange, message.key, message.body, kind, mandatory=not message.public)
 
-    async def _put(
+    async def _publish_to(
         self,
         exchange: str,
         key: str,
@@ -147,7 +118,7 @@ class RabbitBus:
         kind: str,
         *,
         mandatory: bool,
-        headers: dict[str, Any] | None = None,
+        headers: HeadersType | None = None,
     ) -> None:
         if not self._up.is_set() or self._channel is None:
             raise BusDown("the broker is not reachable")
@@ -159,16 +130,16 @@ class RabbitBus:
             await target.publish(outgoing, key, mandatory=mandatory)
 
     async def retry(self, delivery: Delivery, body: bytes, seconds: int) -> None:
-        nearest = min(RETRY_SECONDS, key=lambda offered: abs(offered - seconds))
-        headers = {**delivery.headers, ATTEMPT: str(delivery.attempt + 1)}
+        _, nearest = min((abs(delay - seconds), delay) for delay in RETRY_SECONDS)
+        headers: HeadersType = {**delivery.headers, ATTEMPT_HEADER: str(delivery.attempt + 1)}
         queue, kind = f"{delivery.queue}.retry.{nearest}", "application/cloudevents+json"
-        with _as_bus_down():
-            await self._put("", queue, body, kind, mandatory=True, headers=headers)
+        with _bus_down_on_error():
+            await self._publish_to("", queue, body, kind, mandatory=True, headers=headers)
 
     async def ping(self) -> None:
         if not self._up.is_set() or self._channel is None:
             raise BusDown("the broker is not reachable")
-        with _as_bus_down():
+        with _bus_down_on_error():
             async with asyncio.timeout(_CALL_SECONDS):
                 await self._channel.declare_exchange(
                     PUBLIC_EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True
@@ -177,7 +148,7 @@ class RabbitBus:
     async def pause(self) -> None:
         if self._connecting is not None:
             self._connecting.cancel()
-        await asyncio.gather(*(collector.finish(_LEAVE_SECONDS) for collector in self._collectors))
+        await asyncio.gather(*(batcher.finish(_PAUSE_SECONDS) for batcher in self._batchers))
         await self._stop_consuming()
 
     async def stop(self) -> None:
@@ -202,49 +173,27 @@ class RabbitBus:
 
 
 @contextmanager
-def _as_bus_down() -> Iterator[None]:
+def _bus_down_on_error() -> Iterator[None]:
     try:
         yield
     except (TimeoutError, OSError, RuntimeError, AMQPError) as error:
         raise BusDown("the broker does not answer") from error
 
 
-def _queue_arguments(name: str) -> dict[str, Any]:
-    return {
-        "x-queue-type": "quorum",
-        "x-dead-letter-exchange": DEAD_EXCHANGE,
-        "x-dead-letter-routing-key": name,
-        "x-dead-letter-strategy": "at-least-once",
-        "x-overflow": "reject-publish",
-        "x-delivery-limit": _DELIVERY_LIMIT,
-    }
-
-
-def _retry_arguments(name: str, seconds: int) -> dict[str, Any]:
-    return {
-        "x-queue-type": "quorum",
-        "x-message-ttl": seconds * 1000,
-        "x-dead-letter-exchange": "",
-        "x-dead-letter-routing-key": name,
-        "x-dead-letter-strategy": "at-least-once",
-        "x-overflow": "reject-publish",
-    }
-
-
-def _delivery_decoder(queue: str) -> Any:
-    async def decode(message: Any) -> Delivery:
+def _make_decoder(queue: str) -> Callable[[RabbitMessage], Awaitable[Delivery]]:
+    async def decode(message: RabbitMessage) -> Delivery:
         headers = {"content-type": str(message.content_type)} if message.content_type else {}
         return Delivery(
             queue=queue,
-            body=message.body,
-            attempt=_attempt_count(message.headers.get(ATTEMPT)),
+            body=cast(bytes, message.body),
+            attempt=_read_attempt(message.headers.get(ATTEMPT_HEADER)),
             headers=headers,
         )
 
     return decode
 
 
-def _attempt_count(told: Any) -> int:
+def _read_attempt(value: object) -> int:
     """Our own count of retries; whoever publishes from outside may have written anything there."""
-    text = str(told)
+    text = str(value)
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= _ATTEMPT_DIGITS else 0

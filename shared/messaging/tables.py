@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import BigInteger, Column, Identity, Index, Integer, LargeBinary, MetaData, Table, Text
 from sqlalchemy.types import TypeEngine
 
-from shared.database.engine import Json, Key, UtcDateTime
+from shared.database.types import Json, Key, UtcDateTime
 
 _Position: TypeEngine[int] = BigInteger().with_variant(Integer(), "sqlite")
 

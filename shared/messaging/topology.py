@@ -1,6 +1,6 @@
-"""Who hears what, said once: every queue with the events that come to it. All services declare all of it.
+"""Which events are routed to which queue; every service declares all of it.
 
-A service subscribes to a queue by its name alone; which events that are is told here and nowhere else.
+A service subscribes to a queue by its name alone; which events come to it stands here and nowhere else.
 """
 
 from msgspec import Struct
@@ -61,7 +61,7 @@ QUEUES: dict[str, tuple[type[Struct], ...]] = {
     "kpi.followups": (FollowUpDue, FollowUpDone),
     "kpi.keys": (KeyRevoked,),
 }
-"""Queue → what the events say that come to it over the internal exchange."""
+"""Queue → the data of the events that are routed to it over the internal exchange."""
 
 
 def event_types_on(queue: str) -> list[str]:
@@ -74,8 +74,8 @@ def queues_for(event_type: str) -> list[str]:
     return [queue for queue in QUEUES if event_type in event_types_on(queue)]
 
 
-AUDIENCES = {name: tuple(queues_for(name)) for queue in QUEUES for name in event_types_on(queue)}
-"""Event type → the queues that hear it; what none of our services listens to is not in it."""
+SUBSCRIBERS = {name: tuple(queues_for(name)) for queue in QUEUES for name in event_types_on(queue)}
+"""Event type → the queues that it is routed to; an event without a subscriber of ours is not in it."""
 
 
 RETRY_SECONDS = (1, 5, 30)

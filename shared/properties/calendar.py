@@ -12,14 +12,14 @@ import holidays
 DAY = timedelta(days=1)
 MINUTES_OF_DAY = 24 * 60
 #: Nobody promises anything for longer than this; it also bounds the search through closed days.
-FURTHEST = timedelta(days=366 * 20)
+MAX_SPAN = timedelta(days=366 * 20)
 
 #: Opening hours of a day: pairs of minutes after local midnight, in order, 1440 being midnight again.
 Hours = Sequence[tuple[int, int]]
 
 
 class NeverOpen(ValueError):
-    """The calendar has no open hour within the years that it was asked about."""
+    """The calendar has no open hour within twenty years."""
 
 
 class Calendar(ABC):
@@ -59,7 +59,7 @@ class BusinessHours(Calendar):
         if not any(week.values()):
             raise NeverOpen("a calendar needs at least one open hour in the week")
         self._zone, self._week, self._special = zone, dict(week), special
-        self._windows = lru_cache(maxsize=2048)(self._windows_of)
+        self._windows = lru_cache(maxsize=2048)(self._compute_windows)
 
     def hours(self, day: date) -> Hours:
         """The opening hours of this local day."""
@@ -67,36 +67,36 @@ class BusinessHours(Calendar):
         return self._week.get(day.weekday(), ()) if special is None else special
 
     def add(self, start: datetime, duration: timedelta) -> datetime:
-        start, left = start.astimezone(UTC), require_not_negative(duration)
-        if not left:
+        start, remaining = start.astimezone(UTC), require_not_negative(duration)
+        if not remaining:
             return start
-        for opens, closes in self._from(start):
+        for opens, closes in self._open_windows(start):
             begins = max(opens, start)
-            if begins - start > FURTHEST:
+            if begins - start > MAX_SPAN:
                 break
-            if closes - begins >= left:
-                return begins + left
-            left -= max(closes - begins, timedelta())
+            if closes - begins >= remaining:
+                return begins + remaining
+            remaining -= max(closes - begins, timedelta())
         raise NeverOpen("no open hours within twenty years")
 
     def between(self, start: datetime, end: datetime) -> timedelta:
         if end < start:
             return -self.between(end, start)
         start, end, total = start.astimezone(UTC), end.astimezone(UTC), timedelta()
-        for opens, closes in self._from(start):
+        for opens, closes in self._open_windows(start):
             if opens >= end:
                 break
             total += max(min(closes, end) - max(opens, start), timedelta())
         return total
 
-    def _from(self, start: datetime) -> Iterator[tuple[datetime, datetime]]:
+    def _open_windows(self, start: datetime) -> Iterator[tuple[datetime, datetime]]:
         """Open windows in order, beginning with the local day of `start`."""
         day = start.astimezone(self._zone).date()
         while day < date.max - DAY:
             yield from self._windows(day)
             day += DAY
 
-    def _windows_of(self, day: date) -> tuple[tuple[datetime, datetime], ...]:
+    def _compute_windows(self, day: date) -> tuple[tuple[datetime, datetime], ...]:
         """A missing hour of a day that changes to summer time is no open time: windows never overlap."""
         windows: list[tuple[datetime, datetime]] = []
         for first, last in self.hours(day):
@@ -140,9 +140,9 @@ class PublicHolidays:
             return self._week.get(day.weekday()) or self._usual
         if day in self._closed:
             return ()
-        return self._national(day)
+        return self._national_hours(day)
 
-    def _national(self, day: date) -> Hours | None:
+    def _national_hours(self, day: date) -> Hours | None:
         if self._country is None:
             return None
         if day in self._country:
@@ -161,6 +161,7 @@ def check_hours(hours: Hours) -> None:
 
 
 def require_not_negative(duration: timedelta) -> timedelta:
+    """`duration`. Raises ValueError where it is negative."""
     if duration < timedelta():
         raise ValueError("a duration can't be negative")
     return duration

@@ -1,12 +1,12 @@
 """Properties as configuration: a folder per property with `property.toml`; name and time zone are needed.
-A file with a mistake is refused whole, with the file and the field; nothing is guessed.
+A file with a mistake is refused, with the file and the field; nothing is guessed.
 What may stand in one: docs/properties.md, made from the structs.
 """
 
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import msgspec
 
@@ -60,8 +60,7 @@ def convert_property(file: Path, tables: dict[str, object]) -> Property:
     if tables.setdefault("id", file.parent.name) != file.parent.name:
         raise PropertyInvalid(file, "id", "is told by the folder's name")
     check_levels(file, tables.get("service_levels"))
-    prop: Property = convert(file, "", tables, Property)
-    return prop
+    return cast(Property, convert(file, "", tables, Property))
 
 
 def check_levels(file: Path, kinds: object) -> None:
@@ -73,7 +72,7 @@ def check_levels(file: Path, kinds: object) -> None:
             convert(file, path, change, LevelChange)
 
 
-def convert(file: Path, at: str, value: object, kind: Any) -> Any:
+def convert(file: Path, at: str, value: object, kind: object) -> object:
     """`value` as `kind`. Raises PropertyInvalid with the path below `at`."""
     try:
         return msgspec.convert(value, kind, dec_hook=decode_value)

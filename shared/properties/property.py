@@ -1,4 +1,4 @@
-"""One property as its file tells it, checked; all but the name and the time zone has defaults."""
+"""One property as its file has it, checked; all but the name and the time zone has defaults."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
@@ -42,7 +42,7 @@ WORKING_WEEK = [OpeningHours(days=["mon", "tue", "wed", "thu", "fri"], from_=Min
 
 
 class BusinessDays(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Business time: unless told, Monday to Friday 9 to 18, China's holidays and make-up workdays."""
+    """Business time: by default Monday to Friday 9 to 18, China's holidays and make-up workdays."""
 
     country: str = "CN"
     """国家: whose public holidays are closed days, make-up workdays open ones; ISO 3166. Example: `"CN"`"""
@@ -61,7 +61,7 @@ class BusinessDays(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             for number, day in enumerate(WEEKDAYS)
         }
 
-    def of(self, zone: ZoneInfo) -> Calendar:
+    def make_calendar(self, zone: ZoneInfo) -> Calendar:
         """The calendar in this zone. Raises ValueError where it can't be."""
         week = self.week()
         return BusinessHours(zone, week, PublicHolidays(self.country, week, self.closed_on, self.open_on))
@@ -84,7 +84,7 @@ class Equipment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Dispatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`automatic`: the system assigns by itself and takes back what nobody accepts in time."""
+    """`automatic`: the system assigns by itself and revokes an assignment that nobody accepts in time."""
 
     automatic: bool = True
     """自动派工: the system assigns by itself, and takes back what nobody accepts in time. Example: `true`"""
@@ -141,7 +141,7 @@ class Property(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, di
 
     @cached_property
     def _business(self) -> Calendar:
-        return self.business_days.of(self.timezone)
+        return self.business_days.make_calendar(self.timezone)
 
     def calendar(self, name: CalendarName) -> Calendar:
         """`round_the_clock`, or the `business` hours of this property."""
@@ -170,7 +170,7 @@ class Property(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, di
 
     @cached_property
     def milestones(self) -> list[Milestone]:
-        """Both milestones, or none where the day of taking over is not told."""
+        """Both milestones, or none where the day of taking over is not set."""
         return self.milestone_plan.of(self.timezone)
 
     def local_day(self, at: datetime) -> date:
@@ -179,7 +179,7 @@ class Property(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, di
 
 
 def find_mistakes(prop: Property) -> Iterator[tuple[str, str]]:
-    """What types alone don't tell: path and message of each mistake."""
+    """What types alone don't rule out: path and message of each mistake."""
     yield from find_duplicates("people", [person.id for person in prop.people])
     yield from find_duplicates("equipment", [equipment.id for equipment in prop.equipment])
     for number, shift in enumerate(prop.shifts):
@@ -192,14 +192,14 @@ def find_mistakes(prop: Property) -> Iterator[tuple[str, str]]:
 
 
 def find_duplicates(table: str, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Ids that stand for two things."""
+    """Ids that are used twice."""
     for number, name in enumerate(ids):
         if name in ids[:number]:
             yield f"{table}[{number}].id", "is used before in this file"
 
 
 def find_error(path: str, attempt: Callable[[], object]) -> Iterator[tuple[str, str]]:
-    """The mistake that trying brings to light."""
+    """The mistake that `attempt` raises."""
     try:
         attempt()
     except ValueError as error:

@@ -14,7 +14,7 @@ PersonId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
 
 
 class Person(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Somebody who works for the property. `rung` 1 is asked first, the next one when nobody answers."""
+    """Somebody who works for the property. `rung` 1 comes first, the next one when nobody accepts."""
 
     id: PersonId
     """标识: names the person in cases, keys and shifts; once in the file. Example: `"zhou.jianfeng"`"""
@@ -32,8 +32,8 @@ class Person(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     languages: list[str] = field(default_factory=lambda: ["zh-CN"])
     """语言: the languages that they speak; noted, not acted on yet. Example: `["zh-CN", "en"]`"""
 
-    def can(self, subject: str | None) -> bool:
-        """Whether they know this subject; without one, anybody does."""
+    def has_skill(self, subject: str | None) -> bool:
+        """Whether they are skilled in this subject; everybody is where it is None."""
         return subject is None or "*" in self.skills or subject in self.skills
 
 
@@ -53,11 +53,11 @@ class Shift(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
     to: Minute = Minute(1440)
     """结束: local time; before `from`, it is of the next day. Example: `"07:00"`"""
 
-    def edges(self) -> tuple[int, int]:
+    def boundaries(self) -> tuple[int, int]:
         """Minutes of the local day at which it begins and ends."""
         return self.from_, self.to
 
-    def holds(self, at: datetime, zone: ZoneInfo) -> bool:
+    def covers(self, at: datetime, zone: ZoneInfo) -> bool:
         """Whether this instant is in the shift: its first minute is, its last is the next shift's."""
         local = at.astimezone(zone)
         minute = local.hour * 60 + local.minute
@@ -70,7 +70,9 @@ class Shift(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
 def able_people(people: Iterable[Person], roles: Collection[str], subject: str | None) -> list[Person]:
     """Those of `people` who have one of `roles` and know the subject, in their order."""
     return [
-        person for person in people if person.can(subject) and any(role in roles for role in person.roles)
+        person
+        for person in people
+        if person.has_skill(subject) and any(role in roles for role in person.roles)
     ]
 
 
@@ -80,15 +82,18 @@ def people_on_shift(
     """Who is on duty at this instant, in the file's order; without shifts everybody is, round the clock."""
     if not shifts:
         return list(people)
-    present = {person for shift in shifts if shift.holds(at, zone) for person in shift.people}
+    present = {person for shift in shifts if shift.covers(at, zone) for person in shift.people}
     return [person for person in people if person.id in present]
 
 
 def next_shift_change(shifts: Sequence[Shift], at: datetime, zone: ZoneInfo) -> datetime | None:
     """The next instant (UTC) at which a shift begins or ends, None without shifts."""
     midnight = at.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-    edges = {
-        timedelta(days=day, minutes=edge) for shift in shifts for edge in shift.edges() for day in range(2)
+    boundaries = {
+        timedelta(days=day, minutes=minute)
+        for shift in shifts
+        for minute in shift.boundaries()
+        for day in range(2)
     }
-    instants = ((midnight + edge).astimezone(UTC) for edge in edges)
+    instants = ((midnight + boundary).astimezone(UTC) for boundary in boundaries)
     return min((instant for instant in instants if instant > at), default=None)

@@ -6,7 +6,7 @@ from shared.messages.facts import Location
 from shared.properties.values import Floors, floor_number
 
 
-class Excluded(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ExcludedArea(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Floors or units that somebody else serves, and who that is."""
 
     floors: Floors = Floors()
@@ -21,7 +21,7 @@ class Excluded(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ScopeDecision(Struct, frozen=True):
-    """Whether a place is served; where it is not, why, and who serves it."""
+    """Whether a location is served; where it is not, why, and who serves it."""
 
     served: bool
     reason: str = ""
@@ -44,28 +44,28 @@ class Scope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """楼层: the served floors; left out, every floor. Example: `"B2-B1, 6-28"`"""
     units: list[str] = []
     """单元: the served units; left out, every unit. Example: `["1203", "1204"]`"""
-    excluded: list[Excluded] = []
+    excluded: list[ExcludedArea] = []
     """除外: floors and units within these that others serve."""
 
-    def serves(self, location: Location | None) -> ScopeDecision:
-        """Whether the place is served; where neither a floor nor a unit is known, people find out."""
+    def decide(self, location: Location | None) -> ScopeDecision:
+        """Whether `location` is served; so is one without floor and unit, which people have to look at."""
         floor = floor_number(location.floor) if location else None
         unit = location.unit if location else None
-        for outside in self.excluded:
-            if (floor is not None and outside.floors.holds(floor)) or unit in outside.units:
-                return refuse(outside)
-        if floor is not None and self.floors and not self.floors.holds(floor):
+        for area in self.excluded:
+            if (floor is not None and area.floors.contains(floor)) or unit in area.units:
+                return make_refusal(area)
+        if floor is not None and self.floors and not self.floors.contains(floor):
             return OUTSIDE
         return OUTSIDE if unit is not None and self.units and unit not in self.units else SERVED
 
 
-def refuse(outside: Excluded) -> ScopeDecision:
-    """Says who serves the place instead."""
-    english = outside.pass_on_to_en or outside.pass_on_to
+def make_refusal(area: ExcludedArea) -> ScopeDecision:
+    """The decision that says who serves `area` instead."""
+    english = area.pass_on_to_en or area.pass_on_to
     return ScopeDecision(
         False,
-        f"该位置不在本物业服务范围内，请转：{outside.pass_on_to}",
+        f"该位置不在本物业服务范围内，请转：{area.pass_on_to}",
         f"This place is outside the served scope; please turn to: {english}",
-        outside.pass_on_to,
+        area.pass_on_to,
         english,
     )

@@ -1,4 +1,4 @@
-"""What a property promises per kind and priority: the clocks, the warning, the lease, the caps of waits.
+"""What a property promises per kind and priority: the deadlines, the warning, the lease, the caps of waits.
 What is built in stands below; a file changes what it names. docs/properties.md shows both.
 """
 
@@ -16,7 +16,7 @@ ANY: Literal["*"] = "*"
 
 
 class DeadlineTarget(Struct, frozen=True):
-    """Within what time, counted in which calendar; `within` is None where this clock does not run."""
+    """Within what time, counted in which calendar; `within` is None where there is no such deadline."""
 
     within: timedelta | None
     calendar: CalendarName = "round_the_clock"
@@ -66,7 +66,7 @@ class ServiceLevel(Struct, frozen=True, kw_only=True):
     wait_caps: Mapping[str, timedelta]
 
     def target(self, name: str) -> DeadlineTarget | None:
-        """The target of this deadline, None where it does not run."""
+        """The target of this deadline, None where there is none."""
         target = self.clocks.get(name)
         return None if target is None or target.within is None else target
 
@@ -74,8 +74,8 @@ class ServiceLevel(Struct, frozen=True, kw_only=True):
         """How long a wait for this reason may last before it is taken up again."""
         return self.wait_caps.get(reason, self.wait_caps[ANY])
 
-    def changed(self, change: LevelChange | None) -> "ServiceLevel":
-        """This promise with what `change` says."""
+    def apply_change(self, change: LevelChange | None) -> "ServiceLevel":
+        """This promise with what `change` sets."""
         if change is None:
             return self
         return ServiceLevel(
@@ -99,7 +99,7 @@ WAIT_CAPS: Mapping[str, timedelta] = {
     ANY: timedelta(days=3),
 }
 
-#: By kind and priority: the clocks, and the lease within which whoever got the work accepts it.
+#: By kind and priority: the deadlines, and the lease within which whoever got the work accepts it.
 BUILT_IN: Mapping[str, Mapping[Priority, tuple[dict[str, str], str]]] = {
     "repair": {
         "urgent": ({"respond": "10m", "arrive": "30m", "complete": "4h"}, "5m"),
@@ -144,5 +144,5 @@ def resolve_level(changes: LevelChanges, kind: str, priority: Priority) -> Servi
     level = built_in_level(kind, priority)
     for of_kind in (changes.get(ANY, {}), changes.get(kind, {})):
         for change in (of_kind.get(ANY), of_kind.get(priority)):
-            level = level.changed(change)
+            level = level.apply_change(change)
     return level

@@ -1,9 +1,10 @@
-"""How durations, times, days, floors and shares are written in a property file, and what they come to."""
+"""How durations, times, days, floors and shares are written in a property file, and what they mean."""
 
 import re
+from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any, Literal
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -24,14 +25,14 @@ class Floors(tuple[tuple[int, int], ...]):
 
     __slots__ = ()
 
-    def holds(self, floor: int) -> bool:
+    def contains(self, floor: int) -> bool:
         """Whether the floor is in one of the ranges."""
         return any(low <= floor <= high for low, high in self)
 
 
 def parse_duration(text: str) -> Duration:
     """Raises ValueError where `text` is no duration."""
-    parts = re.findall(r"([0-9]{1,6})([smhdw])", text)
+    parts: list[tuple[str, str]] = re.findall(r"([0-9]{1,6})([smhdw])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError('expected a duration such as "15m", "4h" or "2d"')
     return Duration(seconds=sum(int(number) * UNITS[unit] for number, unit in parts))
@@ -85,12 +86,17 @@ def parse_share(value: str | int | float) -> Decimal:
     return parsed
 
 
-PARSERS = {Duration: parse_duration, Minute: parse_minute, Floors: parse_floors, ZoneInfo: parse_zone}
+PARSERS: dict[type, Callable[[str], object]] = {
+    Duration: parse_duration,
+    Minute: parse_minute,
+    Floors: parse_floors,
+    ZoneInfo: parse_zone,
+}
 
 
-def decode_value(kind: type, value: Any) -> Any:
+def decode_value(kind: type, value: object) -> object:
     """The hook by which msgspec reads the types of this module."""
-    parse = PARSERS.get(kind) or getattr(kind, "parse", None)
+    parse = PARSERS.get(kind)
     if parse is None:
         raise NotImplementedError(kind)
     if not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Places where a bus keeps its queues, and consumers that remember what they took."""
+"""Backends where a bus keeps its queues, and consumers that record their batches."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ ACCEPTED = "guanjia.demand.accepted.v1"
 
 
 @dataclass
-class BusInstallation:
+class BusBackend:
     """Where the queues are; every bus made here is another copy on the same ones."""
 
     kind: str
@@ -34,7 +34,7 @@ class BusInstallation:
     buses: list[Bus] = field(default_factory=list)
 
     def bus(self) -> Bus:
-        """Another copy, not started yet."""
+        """Another copy of the bus, not started yet."""
         if self.kind == "rabbitmq":
             bus: Bus = RabbitBus(self.url)
         else:
@@ -42,22 +42,22 @@ class BusInstallation:
         self.buses.append(bus)
         return bus
 
-    async def start(self, consumers: Mapping[str, Consumer] | None = None) -> Bus:
-        """Another copy that consumes those queues; it is connected."""
+    async def start_bus(self, consumers: Mapping[str, Consumer] | None = None) -> Bus:
+        """Another copy of the bus that consumes those queues; it is connected."""
         bus = self.bus()
         await bus.start(consumers or {})
-        await eventually(lambda: is_connected(bus), within=30)
+        await eventually(lambda: answers_ping(bus), within=30)
         return bus
 
     @asynccontextmanager
-    async def open_behind_proxy(self) -> AsyncIterator[tuple["BusInstallation", FaultProxy]]:
-        """The same place by a way that can be cut."""
+    async def behind_proxy(self) -> AsyncIterator[tuple["BusBackend", FaultProxy]]:
+        """The same backend through a proxy that can be cut."""
         parts = urlsplit(self.url)
         assert parts.hostname and parts.port
         async with FaultProxy(parts.hostname, parts.port) as proxy:
             login = parts.netloc.rpartition("@")[0]
             url = urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{proxy.port}"))
-            proxied = BusInstallation(self.kind, url, self.folder)
+            proxied = BusBackend(self.kind, url, self.folder)
             try:
                 yield proxied, proxy
             finally:
@@ -70,13 +70,13 @@ class BusInstallation:
 
 @pytest.fixture(scope="module")
 def urls() -> Iterator[dict[str, str]]:
-    """Kind → where the places of a module's tests are; RabbitMQ's queues take seconds to be declared."""
+    """Kind → the URL for the tests of a module; RabbitMQ's queues take seconds to be declared."""
     with ExitStack() as stack:
-        yield InstallationUrls(stack)
+        yield BackendUrls(stack)
 
 
-class InstallationUrls(dict[str, str]):
-    """Made when they are first asked for."""
+class BackendUrls(dict[str, str]):
+    """Made when they are first used."""
 
     def __init__(self, stack: ExitStack) -> None:
         super().__init__(sqlite="")
@@ -88,23 +88,23 @@ class InstallationUrls(dict[str, str]):
 
 
 @pytest.fixture
-async def installation(
+async def backend(
     request: pytest.FixtureRequest, urls: dict[str, str], tmp_path: Path
-) -> AsyncIterator[BusInstallation]:
-    """An empty place for queues, of the kind that the test asks for."""
+) -> AsyncIterator[BusBackend]:
+    """An empty backend of the test's kind."""
     kind: str = request.param
-    made = BusInstallation(kind, urls[kind], tmp_path)
-    yield made
-    await made.close()
-    await empty_queues(made)
+    backend = BusBackend(kind, urls[kind], tmp_path)
+    yield backend
+    await backend.close()
+    await empty_queues(backend)
 
 
-async def empty_queues(installation: BusInstallation) -> None:
+async def empty_queues(backend: BusBackend) -> None:
     """Leave nothing for the next test."""
-    if installation.kind == "postgresql":
-        await fetch_rows(installation.url, "DROP SCHEMA IF EXISTS bus CASCADE")
-    if installation.kind == "rabbitmq":
-        connection = await aio_pika.connect(installation.url)
+    if backend.kind == "postgresql":
+        await fetch_rows(backend.url, "DROP SCHEMA IF EXISTS bus CASCADE")
+    if backend.kind == "rabbitmq":
+        connection = await aio_pika.connect(backend.url)
         async with connection, connection.channel() as channel:
             for name in (*QUEUES, INBOUND_QUEUE):
                 for suffix in ("", ".dead", *(f".retry.{seconds}" for seconds in RETRY_SECONDS)):
@@ -112,14 +112,14 @@ async def empty_queues(installation: BusInstallation) -> None:
                     await queue.purge()
 
 
-async def is_connected(bus: Bus) -> bool:
+async def answers_ping(bus: Bus) -> bool:
     """That its broker answers, for waiting."""
     await bus.ping()
     return True
 
 
 class RecordingConsumer:
-    """A consumer that remembers its sets, and can be held or made to fail."""
+    """A consumer that records its batches, and can be blocked or made to fail."""
 
     def __init__(self, *, failures: int = 0, blocked: bool = False) -> None:
         self.batches: list[list[Delivery]] = []
@@ -145,13 +145,13 @@ class RecordingConsumer:
     async def wait_until_settled(self, count: int, within: float = 10) -> None:
         """Wait until so many were settled."""
 
-        async def count_settled() -> int:
+        async def number() -> int:
             return len(self.settled)
 
-        await eventually(count_settled, lambda settled: settled == count, within=within)
+        await eventually(number, lambda seen: seen == count, within=within)
 
     async def count_batches(self) -> int:
-        """How many sets came, for waiting."""
+        """How many batches came, for waiting."""
         return len(self.batches)
 
 
@@ -160,6 +160,6 @@ def make_messages(*bodies: bytes, key: str = ACCEPTED) -> list[Message]:
     return [Message(key=key, body=body, packed=False) for body in bodies]
 
 
-def make_bodies(count: int) -> list[bytes]:
-    """Bodies that can be told apart."""
+def numbered_bodies(count: int) -> list[bytes]:
+    """Bodies that can be values apart."""
     return [b"%d" % number for number in range(count)]

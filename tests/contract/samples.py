@@ -1,4 +1,4 @@
-"""Events that each service hears, each about one thing of its own that can be found again by its mark."""
+"""Events for each queue, each about a subject of its own that can be recognized by its id."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -24,10 +24,10 @@ BEFORE = NOW - timedelta(hours=1)
 DUE = NOW + timedelta(hours=8)
 
 
-def demand(mark: str) -> DemandAccepted:
-    """A repair that will open the case `mark`."""
+def demand(id_: str) -> DemandAccepted:
+    """A repair that will open the case `id_`."""
     return DemandAccepted(
-        demand=mark,
+        demand=id_,
         property="tower",
         kind="repair",
         summary="The tap drips",
@@ -37,10 +37,10 @@ def demand(mark: str) -> DemandAccepted:
     )
 
 
-def case(mark: str) -> CaseChanged:
+def case(id_: str) -> CaseChanged:
     """A repair that was finished an hour ago."""
     return CaseChanged(
-        case=mark,
+        case=id_,
         number="R-1",
         property="tower",
         kind="repair",
@@ -66,20 +66,20 @@ def case(mark: str) -> CaseChanged:
     )
 
 
-def equipment(mark: str) -> EquipmentRegistered:
+def equipment(id_: str) -> EquipmentRegistered:
     """A lift."""
-    return EquipmentRegistered(property="tower", equipment=mark, system="elevator")
+    return EquipmentRegistered(property="tower", equipment=id_, system="elevator")
 
 
-def bill(mark: str) -> FeeBilled:
+def bill(id_: str) -> FeeBilled:
     """A bill of the management fee."""
-    return FeeBilled(property="tower", bill=mark, amount="12.50", due_at=BEFORE)
+    return FeeBilled(property="tower", bill=id_, amount="12.50", due_at=BEFORE)
 
 
-def follow_up(mark: str) -> FollowUpDue:
+def follow_up(id_: str) -> FollowUpDue:
     """A follow-up that is to be done."""
     return FollowUpDue(
-        followup=mark,
+        followup=id_,
         case=new_id(),
         property="tower",
         kind="repair",
@@ -89,7 +89,7 @@ def follow_up(mark: str) -> FollowUpDue:
     )
 
 
-SAMPLES_BY_QUEUE: dict[str, Callable[[str], Struct]] = {
+SAMPLES: dict[str, Callable[[str], Struct]] = {
     "intake.cases": case,
     "dispatch.demands": demand,
     "dispatch.facts": equipment,
@@ -98,9 +98,9 @@ SAMPLES_BY_QUEUE: dict[str, Callable[[str], Struct]] = {
     "kpi.cases": case,
     "kpi.followups": follow_up,
 }
-"""Queue → what is told on it, about a thing of that mark."""
+"""Queue → the data of an event for it, about the subject of that id."""
 
 
-def make_event(queue: str, mark: str) -> Event:
-    """An event for `queue` about the thing `mark`."""
-    return Event.of(SAMPLES_BY_QUEUE[queue](mark), source="test", time=BEFORE)
+def sample_event(queue: str, id_: str) -> Event:
+    """An event for `queue` about the subject `id_`."""
+    return Event.of(SAMPLES[queue](id_), source="test", time=BEFORE)

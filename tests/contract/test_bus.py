@@ -8,81 +8,79 @@ import pytest
 from shared.messaging.bus import Bus, BusDown
 from tests.contract.conftest import (
     DEMANDS,
-    BusInstallation,
+    BusBackend,
     RecordingConsumer,
-    is_connected,
-    make_bodies,
+    answers_ping,
     make_messages,
+    numbered_bodies,
 )
 from tests.support.waiting import eventually
 
-on_every_bus = pytest.mark.parametrize("installation", ["sqlite", "postgresql", "rabbitmq"], indirect=True)
-on_shared_buses = pytest.mark.parametrize("installation", ["postgresql", "rabbitmq"], indirect=True)
+everywhere = pytest.mark.parametrize("backend", ["sqlite", "postgresql", "rabbitmq"], indirect=True)
+shared_by_copies = pytest.mark.parametrize("backend", ["postgresql", "rabbitmq"], indirect=True)
 KEYS = "guanjia.key.revoked.v1"
 
 
-@on_every_bus
-async def test_what_was_published_is_there_for_a_copy_that_starts_later(
-    installation: BusInstallation,
-) -> None:
-    first, consumer = await installation.start(), RecordingConsumer()
+@everywhere
+async def test_what_was_published_is_there_for_a_copy_that_starts_later(backend: BusBackend) -> None:
+    first, consumer = await backend.start_bus(), RecordingConsumer()
     assert list(await first.publish(make_messages(b"one", b"two"))) == []
     await first.stop()
-    await installation.start({DEMANDS: consumer})
+    await backend.start_bus({DEMANDS: consumer})
     await consumer.wait_until_settled(2)
     assert sorted(consumer.settled) == [b"one", b"two"]
 
 
-@on_every_bus
-async def test_every_queue_of_a_type_gets_its_own_copy(installation: BusInstallation) -> None:
+@everywhere
+async def test_every_queue_of_a_type_gets_its_own_copy(backend: BusBackend) -> None:
     consumers, stranger = (
         {f"{service}.keys": RecordingConsumer() for service in ("dispatch", "survey", "kpi")},
         RecordingConsumer(),
     )
-    bus = await installation.start({**consumers, DEMANDS: stranger})
+    bus = await backend.start_bus({**consumers, DEMANDS: stranger})
     await bus.publish(make_messages(b"gone", key=KEYS))
     for consumer in consumers.values():
         await consumer.wait_until_settled(1)
     assert stranger.batches == []
 
 
-@on_every_bus
-async def test_what_waits_is_taken_in_sets(installation: BusInstallation) -> None:
-    bus, consumer = await installation.start(), RecordingConsumer()
-    await bus.publish(make_messages(*make_bodies(60)))
-    await installation.start({DEMANDS: consumer})
+@everywhere
+async def test_what_waits_is_delivered_in_batches(backend: BusBackend) -> None:
+    bus, consumer = await backend.start_bus(), RecordingConsumer()
+    await bus.publish(make_messages(*numbered_bodies(60)))
+    await backend.start_bus({DEMANDS: consumer})
     await consumer.wait_until_settled(60)
-    assert sorted(consumer.settled) == sorted(make_bodies(60))
+    assert sorted(consumer.settled) == sorted(numbered_bodies(60))
     assert len(consumer.batches) <= 30
 
 
-@on_every_bus
-async def test_a_consumer_that_raises_gets_the_same_again(installation: BusInstallation) -> None:
+@everywhere
+async def test_a_consumer_that_raises_gets_the_same_again(backend: BusBackend) -> None:
     consumer = RecordingConsumer(failures=1)
-    bus = await installation.start({DEMANDS: consumer})
+    bus = await backend.start_bus({DEMANDS: consumer})
     await bus.publish(make_messages(b"one"))
     await consumer.wait_until_settled(1)
     assert [delivery.body for delivery in consumer.deliveries] == [b"one", b"one"]
 
 
-@on_every_bus
-async def test_a_retry_comes_after_its_delay_and_counts_its_attempts(installation: BusInstallation) -> None:
+@everywhere
+async def test_a_retry_comes_after_its_delay_and_counts_its_attempts(backend: BusBackend) -> None:
     consumer = RecordingConsumer()
-    bus = await installation.start({DEMANDS: consumer})
+    bus = await backend.start_bus({DEMANDS: consumer})
     await bus.publish(make_messages(b"one"))
     await consumer.wait_until_settled(1)
     for attempt in (1, 2):
-        retried_at = time.monotonic()
+        before = time.monotonic()
         await bus.retry(consumer.deliveries[-1], b"again", 1)
         await consumer.wait_until_settled(attempt + 1)
-        assert time.monotonic() - retried_at >= 0.9
+        assert time.monotonic() - before >= 0.9
         assert (consumer.deliveries[-1].body, consumer.deliveries[-1].attempt) == (b"again", attempt)
 
 
-@on_every_bus
-async def test_a_retry_does_not_hold_up_what_comes_after_it(installation: BusInstallation) -> None:
+@everywhere
+async def test_a_retry_does_not_hold_up_what_comes_after_it(backend: BusBackend) -> None:
     consumer = RecordingConsumer()
-    bus = await installation.start({DEMANDS: consumer})
+    bus = await backend.start_bus({DEMANDS: consumer})
     await bus.publish(make_messages(b"one"))
     await consumer.wait_until_settled(1)
     await bus.retry(consumer.deliveries[0], b"later", 5)
@@ -91,101 +89,95 @@ async def test_a_retry_does_not_hold_up_what_comes_after_it(installation: BusIns
     assert consumer.settled == [b"one", b"two"]
 
 
-@on_every_bus
-async def test_a_queue_whose_consumer_fails_does_not_hold_up_another(installation: BusInstallation) -> None:
-    failing, working = RecordingConsumer(failures=20), RecordingConsumer()
-    bus = await installation.start({"survey.keys": failing, "kpi.keys": working})
+@everywhere
+async def test_a_queue_whose_consumer_fails_does_not_hold_up_another(backend: BusBackend) -> None:
+    failing, well = RecordingConsumer(failures=20), RecordingConsumer()
+    bus = await backend.start_bus({"survey.keys": failing, "kpi.keys": well})
     await bus.publish(make_messages(b"poison", key=KEYS))
     await eventually(failing.count_batches)
-    for number, body in enumerate(make_bodies(5), start=2):
+    for number, body in enumerate(numbered_bodies(5), start=2):
         await bus.publish(make_messages(body, key=KEYS))
-        await working.wait_until_settled(number, within=2)
+        await well.wait_until_settled(number, within=2)
 
 
-@on_shared_buses
-async def test_two_copies_share_the_work_and_do_none_of_it_twice(installation: BusInstallation) -> None:
-    first, second = RecordingConsumer(blocked=True), RecordingConsumer(blocked=True)
-    publisher = await installation.start()
-    await publisher.publish(make_messages(*make_bodies(600)))
-    for consumer in (first, second):
-        await installation.start({DEMANDS: consumer})
+@shared_by_copies
+async def test_two_copies_share_the_work_and_do_none_of_it_twice(backend: BusBackend) -> None:
+    one, two = RecordingConsumer(blocked=True), RecordingConsumer(blocked=True)
+    publisher = await backend.start_bus()
+    await publisher.publish(make_messages(*numbered_bodies(600)))
+    for consumer in (one, two):
+        await backend.start_bus({DEMANDS: consumer})
         await eventually(consumer.count_batches)
-    first.released.set()
-    second.released.set()
-    await wait_until_settled_together(600, first, second)
-    assert sorted(first.settled + second.settled) == sorted(make_bodies(600))
+    one.released.set()
+    two.released.set()
+    await wait_until_all_settled(600, one, two)
+    assert sorted(one.settled + two.settled) == sorted(numbered_bodies(600))
 
 
-@on_every_bus
-async def test_a_pause_finishes_what_is_in_hand_and_takes_nothing_new(installation: BusInstallation) -> None:
-    consumer, next_consumer = RecordingConsumer(blocked=True), RecordingConsumer()
-    bus = await installation.start({DEMANDS: consumer})
+@everywhere
+async def test_a_pause_finishes_what_is_in_hand_and_consumes_nothing_new(backend: BusBackend) -> None:
+    consumer, later = RecordingConsumer(blocked=True), RecordingConsumer()
+    bus = await backend.start_bus({DEMANDS: consumer})
     await bus.publish(make_messages(b"in hand"))
     await eventually(consumer.count_batches)
     pausing = asyncio.create_task(bus.pause())
     await asyncio.sleep(0.1)  # the pause has begun
-    await bus.publish(make_messages(*make_bodies(5)))
+    await bus.publish(make_messages(*numbered_bodies(5)))
     consumer.released.set()
     await asyncio.wait_for(pausing, 5)
     assert consumer.settled == [b"in hand"]
     await bus.stop()
-    await installation.start({DEMANDS: next_consumer})
-    await next_consumer.wait_until_settled(5)
-    assert sorted(next_consumer.settled) == make_bodies(5)
+    await backend.start_bus({DEMANDS: later})
+    await later.wait_until_settled(5)
+    assert sorted(later.settled) == numbered_bodies(5)
 
 
-@on_every_bus
-async def test_a_copy_that_ends_in_the_middle_leaves_the_rest_to_the_next(
-    installation: BusInstallation,
-) -> None:
-    consumer, next_consumer = RecordingConsumer(), RecordingConsumer()
-    first = await installation.start()
-    await first.publish(make_messages(*make_bodies(1000)))
-    second = installation.bus()
+@everywhere
+async def test_a_copy_that_ends_in_the_middle_leaves_the_rest_to_the_next(backend: BusBackend) -> None:
+    consumer, rest = RecordingConsumer(), RecordingConsumer()
+    first = await backend.start_bus()
+    await first.publish(make_messages(*numbered_bodies(1000)))
+    second = backend.bus()
     await second.start({DEMANDS: consumer})
     await eventually(consumer.count_batches, within=30)
     await second.stop()
-    await installation.start({DEMANDS: next_consumer})
-    await wait_until_settled_together(1000, consumer, next_consumer)
-    assert len(next_consumer.settled) == len(set(next_consumer.settled)) > 0
+    await backend.start_bus({DEMANDS: rest})
+    await wait_until_all_settled(1000, consumer, rest)
+    assert len(rest.settled) == len(set(rest.settled)) > 0
 
 
-@on_shared_buses
-async def test_a_copy_that_dies_with_work_in_hand_leaves_it_to_the_next(
-    installation: BusInstallation,
-) -> None:
-    async with installation.open_behind_proxy() as (proxied, proxy):
-        dying, successor = RecordingConsumer(blocked=True), RecordingConsumer()
-        bus = await proxied.start({DEMANDS: dying})
+@shared_by_copies
+async def test_a_copy_that_dies_with_work_in_hand_leaves_it_to_the_next(backend: BusBackend) -> None:
+    async with backend.behind_proxy() as (proxied, proxy):
+        dying, heir = RecordingConsumer(blocked=True), RecordingConsumer()
+        bus = await proxied.start_bus({DEMANDS: dying})
         await bus.publish(make_messages(b"one"))
         await eventually(dying.count_batches)
         await proxy.refuse()
-        await installation.start({DEMANDS: successor})
-        await successor.wait_until_settled(1)
+        await backend.start_bus({DEMANDS: heir})
+        await heir.wait_until_settled(1)
         dying.released.set()
-    assert successor.settled == [b"one"]
+    assert heir.settled == [b"one"]
 
 
-@pytest.mark.parametrize("installation", ["postgresql"], indirect=True)
-async def test_a_copy_stops_although_its_database_is_gone_with_work_in_hand(
-    installation: BusInstallation,
-) -> None:
-    async with installation.open_behind_proxy() as (proxied, proxy):
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+async def test_a_copy_stops_although_its_database_is_gone_with_work_in_hand(backend: BusBackend) -> None:
+    async with backend.behind_proxy() as (proxied, proxy):
         consumer = RecordingConsumer(blocked=True)
-        bus = await proxied.start({DEMANDS: consumer})
+        bus = await proxied.start_bus({DEMANDS: consumer})
         await bus.publish(make_messages(b"one"))
         await eventually(consumer.count_batches)
         await proxy.refuse()
         await asyncio.wait_for(bus.stop(), 5)
 
 
-@on_shared_buses
+@shared_by_copies
 async def test_while_the_broker_is_away_publishing_fails_and_works_when_it_returns(
-    installation: BusInstallation,
+    backend: BusBackend,
 ) -> None:
-    async with installation.open_behind_proxy() as (proxied, proxy):
+    async with backend.behind_proxy() as (proxied, proxy):
         consumer = RecordingConsumer()
-        bus = await proxied.start({DEMANDS: consumer})
+        bus = await proxied.start_bus({DEMANDS: consumer})
         await proxy.refuse()
         for attempt in (bus.publish(make_messages(b"away")), bus.ping()):
             with pytest.raises(BusDown):
@@ -196,9 +188,9 @@ async def test_while_the_broker_is_away_publishing_fails_and_works_when_it_retur
         await bus.ping()
 
 
-@pytest.mark.parametrize("installation", ["rabbitmq"], indirect=True)
-async def test_a_bus_that_starts_before_its_broker_goes_on_by_itself(installation: BusInstallation) -> None:
-    async with installation.open_behind_proxy() as (proxied, proxy):
+@pytest.mark.parametrize("backend", ["rabbitmq"], indirect=True)
+async def test_a_bus_that_starts_before_its_broker_goes_on_by_itself(backend: BusBackend) -> None:
+    async with backend.behind_proxy() as (proxied, proxy):
         await proxy.refuse()
         bus, consumer = proxied.bus(), RecordingConsumer()
         await bus.start({DEMANDS: consumer})
@@ -209,28 +201,26 @@ async def test_a_bus_that_starts_before_its_broker_goes_on_by_itself(installatio
         await eventually(lambda: has_arrived(consumer, b"one"))
 
 
-@on_shared_buses
-async def test_a_ping_on_a_stalled_link_ends(
-    installation: BusInstallation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with installation.open_behind_proxy() as (proxied, proxy):
-        bus = await proxied.start()
+@shared_by_copies
+async def test_a_ping_on_a_stalled_link_ends(backend: BusBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with backend.behind_proxy() as (proxied, proxy):
+        bus = await proxied.start_bus()
         monkeypatch.setattr("shared.messaging.rabbitmq._CALL_SECONDS", 1)
         monkeypatch.setattr("shared.database.engine.CONNECT_SECONDS", 1)
         proxy.stall()
         with pytest.raises(BusDown):
             await asyncio.wait_for(bus.ping(), 4)
         proxy.resume_flow()
-        await eventually(lambda: is_connected(bus), within=20)
+        await eventually(lambda: answers_ping(bus), within=20)
 
 
-async def wait_until_settled_together(count: int, *consumers: RecordingConsumer) -> None:
+async def wait_until_all_settled(count: int, *consumers: RecordingConsumer) -> None:
     """Wait until so many different ones were settled."""
 
     async def number() -> int:
         return len({body for consumer in consumers for body in consumer.settled})
 
-    await eventually(number, lambda settled_count: settled_count == count, within=20)
+    await eventually(number, lambda seen: seen == count, within=20)
 
 
 async def is_published(bus: Bus, body: bytes) -> bool:

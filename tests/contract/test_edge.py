@@ -12,13 +12,13 @@ import pytest
 
 from guanjia.process import SERVICES, Process
 from shared.clock import ManualClock
-from shared.http.pagination import MOST, Cursor
+from shared.http.pagination import MAX_LIMIT, Cursor
 from shared.ids import new_id
 from shared.messages.cloudevents import Event, encode
 from shared.messages.facts import FeeBilled
 from shared.messaging.bus import Delivery
 from shared.settings import Settings
-from tests.contract.samples import BEFORE, NOW, SAMPLES_BY_QUEUE, demand
+from tests.contract.samples import BEFORE, NOW, SAMPLES, demand
 from tests.support.properties import write_property
 
 Json = dict[str, Any]
@@ -29,7 +29,7 @@ NEEDED = {"kpi": "fee_collection"}
 
 @dataclass
 class Origin:
-    """All four services on one origin, driven by hand: nothing happens but what a test does."""
+    """All four services on one origin, without background work: nothing happens but what a test does."""
 
     process: Process
     http: httpx.AsyncClient
@@ -39,7 +39,7 @@ class Origin:
 
     def headers(self, *roles: str, properties: list[str] | None = None) -> dict[str, str]:
         """Headers of somebody with these roles."""
-        _, key = self.process.keyring.issue("tester", list(roles), properties, None)
+        _, key = self.process.keyring.issue_key("tester", list(roles), properties, None)
         return {"Authorization": f"Bearer {key}", "Accept-Language": "en"}
 
     async def deliver(self, queue: str, *events: Event) -> None:
@@ -50,14 +50,14 @@ class Origin:
     def lists(self) -> dict[str, list[Json]]:
         """Path → parameters of every GET whose reply holds `items` and `next`."""
         schemas = self.document["components"]["schemas"]
-        parameters_by_path = {}
+        lists = {}
         for path, methods in self.document["paths"].items():
             get = methods.get("get", {})
             reply = get.get("responses", {}).get("200", {}).get("content", {}).get("application/json")
             name = (reply or {}).get("schema", {}).get("$ref", "").rpartition("/")[2]
             if {"items", "next"} <= schemas.get(name, {}).get("properties", {}).keys():
-                parameters_by_path[path] = get["parameters"]
-        return parameters_by_path
+                lists[path] = get["parameters"]
+        return lists
 
     def keyed_posts(self) -> list[str]:
         """The paths whose POST takes an `Idempotency-Key`."""
@@ -71,13 +71,13 @@ def _takes_key(operation: Json) -> bool:
 
 
 @asynccontextmanager
-async def opened(folder: Path, properties: Path) -> AsyncIterator[Origin]:
+async def open_origin(folder: Path, properties: Path) -> AsyncIterator[Origin]:
     settings = Settings(
         database_url="", amqp_url="", bootstrap_key="", data_dir=folder, properties_dir=properties
     )
     process = Process(list(SERVICES), settings, ManualClock(NOW))
     for service in process.services:
-        await service.make_ready()
+        await service.migrate_and_prepare()
         await service.bus.start({})
         service.ready = True
     transport = httpx.ASGITransport(process.app())
@@ -92,34 +92,28 @@ async def opened(folder: Path, properties: Path) -> AsyncIterator[Origin]:
 async def origin(tmp_path: Path, properties_folder: Path) -> AsyncIterator[Origin]:
     """With three cases, followed up, three bills, and three keys: every list has more than one page."""
     write_property(properties_folder, "annex")
-    async with opened(tmp_path / "data", properties_folder) as opened_origin:
-        marks = [new_id() for _ in range(CASES)]
-        opened_origin.case_id = marks[0]
-        for mark in marks:
-            await opened_origin.deliver(
-                "dispatch.demands", Event.of(demand(mark), source="test", time=BEFORE)
-            )
+    async with open_origin(tmp_path / "data", properties_folder) as origin:
+        ids = [new_id() for _ in range(CASES)]
+        origin.case_id = ids[0]
+        for id_ in ids:
+            await origin.deliver("dispatch.demands", Event.of(demand(id_), source="test", time=BEFORE))
             for queue in ("survey.cases", "kpi.cases"):
-                await opened_origin.deliver(
-                    queue, Event.of(SAMPLES_BY_QUEUE[queue](mark), source="test", time=BEFORE)
-                )
-            bill = FeeBilled(property="tower", bill=mark, amount="12.50", due_at=BEFORE)
-            await opened_origin.deliver("kpi.facts", Event.of(bill, source="test", time=BEFORE))
-            key = {"name": f"key {mark}", "roles": ["source"]}
-            posted = await opened_origin.http.post(
-                "/v1/keys", json=key, headers=opened_origin.headers("admin")
-            )
+                await origin.deliver(queue, Event.of(SAMPLES[queue](id_), source="test", time=BEFORE))
+            bill = FeeBilled(property="tower", bill=id_, amount="12.50", due_at=BEFORE)
+            await origin.deliver("kpi.facts", Event.of(bill, source="test", time=BEFORE))
+            key = {"name": f"key {id_}", "roles": ["source"]}
+            posted = await origin.http.post("/v1/keys", json=key, headers=origin.headers("admin"))
             assert posted.status_code == 201
-        followups = await opened_origin.http.get("/v1/followups", headers=opened_origin.headers("admin"))
-        opened_origin.followup_id = followups.json()["items"][0]["id"]
-        yield opened_origin
+        followups = await origin.http.get("/v1/followups", headers=origin.headers("admin"))
+        origin.followup_id = followups.json()["items"][0]["id"]
+        yield origin
 
 
 def address(path: str, parameters: list[Json], **query: str) -> str:
     """A path with its parts filled in, asking for the tower where a property can be named."""
     named = {parameter["name"] for parameter in parameters}
-    property_query = {"property": "tower"} if "property" in named else {}
-    return f"{path.format(**NEEDED)}?{urlencode(property_query | query, safe=':+')}"
+    query_property = {"property": "tower"} if "property" in named else {}
+    return f"{path.format(**NEEDED)}?{urlencode(query_property | query, safe=':+')}"
 
 
 def paths_of(reply: httpx.Response) -> list[str]:
@@ -137,10 +131,10 @@ async def test_there_are_lists_in_every_service(origin: Origin) -> None:
 async def test_every_list_is_walked_page_by_page_without_a_gap_or_a_repetition(origin: Origin) -> None:
     headers = origin.headers("admin")
     for path, parameters in origin.lists().items():
-        full_page = (
-            await origin.http.get(address(path, parameters, limit=str(MOST)), headers=headers)
+        complete = (
+            await origin.http.get(address(path, parameters, limit=str(MAX_LIMIT)), headers=headers)
         ).json()
-        assert len(full_page["items"]) > 1 and full_page["next"] is None, path
+        assert len(complete["items"]) > 1 and complete["next"] is None, path
         walked, cursor = [], None
         while True:
             more = {"limit": "1"} | ({"cursor": cursor} if cursor else {})
@@ -150,7 +144,7 @@ async def test_every_list_is_walked_page_by_page_without_a_gap_or_a_repetition(o
             cursor = reply.json()["next"]
             if cursor is None:
                 break
-        assert walked == full_page["items"], path
+        assert walked == complete["items"], path
 
 
 async def test_every_list_refuses_a_limit_or_a_cursor_that_is_none(origin: Origin) -> None:
@@ -189,10 +183,10 @@ async def test_an_unknown_property_is_404_and_one_of_others_403_in_every_list(or
 
 
 async def test_every_time_of_a_query_takes_a_raw_plus_and_is_bounded(origin: Origin) -> None:
-    headers, checked = origin.headers("admin"), set()
+    headers, seen = origin.headers("admin"), set()
     for path, parameters in origin.lists().items():
         for name in (p["name"] for p in parameters if _is_time(p["schema"])):
-            checked.add((path, name))
+            seen.add((path, name))
             for value, status in (
                 ("2026-11-23T00:00:00+08:00", 200),
                 ("2026-11-23T00:00:00", 422),
@@ -203,7 +197,7 @@ async def test_every_time_of_a_query_takes_a_raw_plus_and_is_bounded(origin: Ori
                 reply = await origin.http.get(address(path, parameters, **{name: value}), headers=headers)
                 assert reply.status_code == status, (path, name, value, reply.text)
                 assert status == 200 or paths_of(reply) == [name], (path, reply.text)
-    assert {name for _, name in checked} >= {"at", "due_before"}
+    assert {name for _, name in seen} >= {"at", "due_before"}
 
 
 def _is_time(schema: Json) -> bool:
@@ -255,10 +249,8 @@ async def test_a_key_again_is_harmless_and_with_another_request_refused(origin: 
     first = await origin.http.post(target, json=body, headers=keyed)
     again = await origin.http.post(target, json=body, headers=keyed)
     assert first.status_code == again.status_code and first.is_success, (first.text, again.text)
-    first_answer, second_answer = first.json(), again.json()
-    assert {**first_answer, "status": None} == {**second_answer, "status": None}, (
-        "the same answer but for `duplicate`"
-    )
+    one, two = first.json(), again.json()
+    assert {**one, "status": None} == {**two, "status": None}, "the same reply but for `duplicate`"
     refused = await origin.http.post(target, json=other, headers=keyed)
     assert refused.status_code == 409, refused.text
 

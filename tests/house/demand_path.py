@@ -84,7 +84,7 @@ async def follow(folder: Path) -> dict[str, Trail]:
     )
     process = Process(list(SERVICES), settings, ManualClock(datetime(2026, 11, 23, 4, tzinfo=UTC)))
     for service in process.services:
-        await service.make_ready()
+        await service.migrate_and_prepare()
     try:
         await post_and_open(process)
         return await post_and_open(process)
@@ -99,7 +99,7 @@ async def post_and_open(process: Process) -> dict[str, Trail]:
     assert isinstance(bus, EmbeddedBus)
     await bus.start({})
     consumer = dispatch.consumers()["dispatch.demands"]
-    _, key = process.keyring.issue("app", ["source"], None, None)
+    _, key = process.keyring.issue_key("app", ["source"], None, None)
     headers = {"Authorization": f"Bearer {key}"}
     trails = {name: Trail() for name in ("accepted", "published", "opened")}
     transport = httpx.ASGITransport(process.app())
@@ -109,7 +109,7 @@ async def post_and_open(process: Process) -> dict[str, Trail]:
     with followed(trails["published"]):
         await intake.relay.send_batch()
     with followed(trails["opened"]):
-        assert await bus.take("dispatch.demands", consumer) == 1
+        assert await bus.deliver_batch("dispatch.demands", consumer) == 1
     return trails
 
 

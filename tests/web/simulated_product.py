@@ -50,8 +50,8 @@ class SimulatedProduct:
         """A sign-in link of somebody who works there, by their own name."""
         staff = self.prop.people_by_id[person]
         name = (staff.name_en or staff.name) if language == "en" else staff.name
-        identity, _ = self.process.keyring.issue(name, list(staff.roles), [PROPERTY], person)
-        return f"{self.origin}/sign-in#{self.process.keyring.code(identity)}"
+        identity, _ = self.process.keyring.issue_key(name, list(staff.roles), [PROPERTY], person)
+        return f"{self.origin}/sign-in#{self.process.keyring.issue_sign_in_code(identity)}"
 
 
 async def simulate_into(folder: Path, seed: int, span: timedelta, until: datetime) -> None:

@@ -19,7 +19,7 @@ from shared.errors import NotAllowed, NotFound
 from shared.http.endpoints import Call, Endpoints, Reply
 from shared.http.idempotency import request_digest
 from shared.http.pagination import Cursor, Page, PageQuery
-from shared.http.parameters import visible_properties
+from shared.http.parameters import list_visible_properties
 from shared.messages.facts import Instant, Kind, Word
 from shared.telemetry import current_trace
 
@@ -56,7 +56,7 @@ async def list_cases(call: Call[DispatchContext, CasesQuery, None]) -> Page[Case
     if query.kind is not None:
         context.kinds.require(query.kind, "kind")
     which = CaseFilter(
-        properties=visible_properties(context.properties, call.identity, query.property),
+        properties=list_visible_properties(context.properties, call.identity, query.property),
         kind=query.kind,
         state=query.state,
         is_open=query.is_open,
@@ -68,7 +68,7 @@ async def list_cases(call: Call[DispatchContext, CasesQuery, None]) -> Page[Case
     async with context.database.snapshot() as connection:
         stored = await cases.list_cases(connection, which)
     now = context.clock.now()
-    return CURSOR.page(
+    return CURSOR.make_page(
         stored,
         query.limit,
         lambda one: (one.case.id,),
@@ -96,7 +96,7 @@ async def get_case(call: Call[DispatchContext, None, None]) -> Reply[CaseDetail]
 async def post_action(call: Call[DispatchContext, None, ActionRequest]) -> Reply[bytes]:
     """The case after the action."""
     requested, identity, case_id = call.body, call.identity, call.id()
-    if requested.actor not in (None, identity.actor) and not identity.may("dispatcher"):
+    if requested.actor not in (None, identity.actor) and not identity.has_role("dispatcher"):
         raise NotAllowed("This key may not act for somebody else.", "该密钥不能代他人操作。")
     submitted = SubmittedAction(
         identity=identity,
@@ -126,7 +126,7 @@ def _reported_action(identity: Identity, requested: ActionRequest) -> ReportedAc
 
 def _require_visible(identity: Identity, stored: StoredCase | None) -> StoredCase:
     """A case of another property is as one that does not exist. Raises `NotFound`."""
-    if stored is None or not identity.sees(stored.case.property):
+    if stored is None or not identity.may_see(stored.case.property):
         raise NotFound
     return stored
 

@@ -7,7 +7,7 @@ from services.dispatch.api.roles import READERS
 from services.dispatch.operations.change_stream import parse_position
 from services.dispatch.operations.context import DispatchContext
 from shared.http.endpoints import Call, Endpoints
-from shared.http.parameters import visible_properties
+from shared.http.parameters import list_visible_properties
 from shared.messages.facts import Word
 
 endpoints = Endpoints()
@@ -25,7 +25,7 @@ class StreamQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 )  # fmt: skip
 async def get_change_stream(call: Call[DispatchContext, StreamQuery, None]) -> Response:
     """Every step of every case that the caller sees, from now or from `Last-Event-ID` on."""
-    visible = visible_properties(call.context.properties, call.identity, call.query.property)
+    visible = list_visible_properties(call.context.properties, call.identity, call.query.property)
     after = parse_position(call.request.headers.get("last-event-id"))
     names = None if visible is None else frozenset(visible)
     events = call.context.change_stream.watch(after, lambda name: names is None or name in names)

@@ -58,7 +58,7 @@ async def get_roster(call: Call[DispatchContext, RosterQuery, None]) -> RosterPa
     async with context.database.snapshot() as connection:
         loads = (await open_jobs_by_person(connection, [prop.id])).get(prop.id, Counter())
     people = sorted(prop.on_shift(at), key=lambda person: person.id)
-    page = CURSOR.page(
+    page = CURSOR.make_page(
         [person for person in people if after is None or person.id > after[1]],
         query.limit,
         lambda person: (at, person.id),

@@ -73,7 +73,7 @@ class CaseActions:
             if len(actions) == 1 or is_transient(error):
                 raise
             return [result for action in actions for result in await self._perform_alone(action)]
-        self._host.committed()
+        self._host.notify_commit()
         return results
 
     async def _perform_alone(self, action: SubmittedAction) -> Sequence[ActionResult | Exception]:
@@ -195,7 +195,7 @@ async def _save_results(
         if action.key is not None
     ]
     if rows:
-        await _INSERT_KEYS.run(connection, rows)
+        await _INSERT_KEYS.execute(connection, rows)
 
 
 async def delete_old_keys(connection: AsyncConnection, before: datetime) -> None:

@@ -20,7 +20,7 @@ _INSERT_CASES = BulkInsert(cases)
 _UPDATE_CASES = BulkUpdate(cases, ("id",), _UPDATED_COLUMNS)
 _INSERT_STEPS = BulkInsert(
     case_history,
-    without=("position",),
+    omit=("position",),
     computed={"xid": literal_column("(pg_current_xact_id()::text)::bigint")},
 )
 _DELETE_TIMERS = BulkDelete(timers, ("case_id", "name"))
@@ -53,7 +53,7 @@ async def _execute_bulk(
     rows: Sequence[dict[str, Any]],
 ) -> None:
     if rows:
-        await statement.run(connection, rows)
+        await statement.execute(connection, rows)
 
 
 async def _save_timers(connection: AsyncConnection, changed: Iterable[TrackedCase]) -> None:

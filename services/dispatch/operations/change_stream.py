@@ -69,14 +69,10 @@ class ChangeStream:
         self._catalog = catalog
         self._now = now
         self._leaving = leaving
-        self._wake = asyncio.Event()
+        self.wakeup = asyncio.Event()
         self._reading = asyncio.Lock()
         self._watchers: set[Queue] = set()
         self._position = START
-
-    def wake(self) -> None:
-        """Something was committed here."""
-        self._wake.set()
 
     async def run(self) -> None:
         """Read for ever while somebody watches; disconnect everybody at the end."""
@@ -98,8 +94,8 @@ class ChangeStream:
     async def _rest(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_POLL_SECONDS):
-                await self._wake.wait()
-        self._wake.clear()
+                await self.wakeup.wait()
+        self.wakeup.clear()
 
     async def _read_changes(self) -> None:
         """Send all that can be sent; while something is written that can't be sent yet, read again soon."""

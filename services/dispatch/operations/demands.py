@@ -21,7 +21,7 @@ from services.dispatch.queries.demands import (
     list_matched_withdrawals,
 )
 from shared.database.bulk import BulkInsert
-from shared.messages.cloudevents import Event, events_of
+from shared.messages.cloudevents import Event, select_events
 from shared.messages.events import DemandAccepted
 from shared.messages.facts import DemandWithdrawn
 
@@ -34,7 +34,7 @@ async def open_and_withdraw(
     connection: AsyncConnection, host: CommandHost, events: Sequence[Event], now: datetime
 ) -> None:
     """Open a case for every accepted demand; withdraw those taken back; keep what can't be matched yet."""
-    accepted, withdrawn = events_of(events, DemandAccepted), events_of(events, DemandWithdrawn)
+    accepted, withdrawn = select_events(events, DemandAccepted), select_events(events, DemandWithdrawn)
     if withdrawn:
         await _save_withdrawals(connection, withdrawn, now)
     await _open_cases(connection, host, accepted, now)
@@ -74,7 +74,7 @@ def opening_command(
     data = event.data
     prop, requester = catalog.get_property(data.property), data.requester
     profile = profiles.get((data.property, requester.id)) if requester and requester.id else None
-    scope = prop.scope.serves(data.location)
+    scope = prop.scope.decide(data.location)
     new = NewCase(
         id=data.demand,
         property=data.property,
@@ -150,7 +150,7 @@ async def _save_withdrawals(
         }
         for event in events
     ]
-    await _INSERT_WITHDRAWALS.run(connection, rows)
+    await _INSERT_WITHDRAWALS.execute(connection, rows)
 
 
 async def _delete_withdrawals(connection: AsyncConnection, matched: Iterable[Withdrawal]) -> None:

@@ -42,10 +42,10 @@ _UPSERT_EQUIPMENT = BulkInsert(
     ),
 )
 _INSERT_UNREGISTERED = BulkInsert(
-    equipment, lambda insert: insert.on_conflict_do_nothing(), without=("system", "registered_at")
+    equipment, lambda insert: insert.on_conflict_do_nothing(), omit=("system", "registered_at")
 )
 _INSERT_STATES = BulkInsert(
-    equipment_states, lambda insert: insert.on_conflict_do_nothing(), without=("case_id",)
+    equipment_states, lambda insert: insert.on_conflict_do_nothing(), omit=("case_id",)
 )
 
 
@@ -67,7 +67,7 @@ async def register_equipment(
         for (property_id, equipment_id), event in sorted(first.items())
     ]
     if rows:
-        await _UPSERT_EQUIPMENT.run(connection, rows)
+        await _UPSERT_EQUIPMENT.execute(connection, rows)
 
 
 async def record_equipment_states(
@@ -94,7 +94,7 @@ async def _lock_or_insert_equipment(
     """The rows of the equipment, inserted where they are missing, locked: copies take turns on one piece."""
     ordered = sorted(names)
     rows = [{"property": prop, "equipment": name, "critical": False} for prop, name in ordered]
-    await _INSERT_UNREGISTERED.run(connection, rows)
+    await _INSERT_UNREGISTERED.execute(connection, rows)
     return await lock_equipment(connection, ordered)
 
 
@@ -111,7 +111,7 @@ async def _save_states(connection: AsyncConnection, events: Iterable[Event[Equip
         }
         for event in events
     ]
-    await _INSERT_STATES.run(connection, rows)
+    await _INSERT_STATES.execute(connection, rows)
 
 
 async def _commands_for(

@@ -9,7 +9,7 @@ from services.dispatch.operations.case_commands import CommandHost
 from services.dispatch.operations.equipment import record_equipment_states, register_equipment
 from services.dispatch.operations.inspections import record_inspections
 from services.dispatch.operations.residents import register_residents
-from shared.messages.cloudevents import Event, events_of
+from shared.messages.cloudevents import Event, select_events
 from shared.messages.facts import EquipmentRegistered, EquipmentState, InspectionRecorded, ResidentRegistered
 
 
@@ -17,7 +17,7 @@ async def record_facts(
     connection: AsyncConnection, host: CommandHost, events: Sequence[Event], now: datetime
 ) -> None:
     """Record every fact of a batch; the order among them makes no difference."""
-    await register_residents(connection, events_of(events, ResidentRegistered))
-    await register_equipment(connection, events_of(events, EquipmentRegistered))
-    await record_equipment_states(connection, host, events_of(events, EquipmentState), now)
-    await record_inspections(connection, host, events_of(events, InspectionRecorded), now)
+    await register_residents(connection, select_events(events, ResidentRegistered))
+    await register_equipment(connection, select_events(events, EquipmentRegistered))
+    await record_equipment_states(connection, host, select_events(events, EquipmentState), now)
+    await record_inspections(connection, host, select_events(events, InspectionRecorded), now)

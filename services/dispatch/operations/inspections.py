@@ -28,7 +28,7 @@ _LINES = {
 _INSERT_NAMES = BulkInsert(
     inspections,
     lambda insert: insert.on_conflict_do_nothing(),
-    without=("at", "source", "event", "case_id"),
+    omit=("at", "source", "event", "case_id"),
 )
 
 
@@ -113,5 +113,7 @@ async def _lock_or_insert_inspections(
 ) -> dict[InspectionName, RecordedInspection]:
     """The rows of the inspections, inserted where they are missing, locked: copies take turns on each."""
     ordered = sorted(names)
-    await _INSERT_NAMES.run(connection, [{"property": prop, "inspection": name} for prop, name in ordered])
+    await _INSERT_NAMES.execute(
+        connection, [{"property": prop, "inspection": name} for prop, name in ordered]
+    )
     return await lock_inspections(connection, ordered)

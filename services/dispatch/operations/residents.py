@@ -38,4 +38,4 @@ async def register_residents(
         for (property_id, resident), event in sorted(latest.items())
     ]
     if rows:
-        await _UPSERT_RESIDENTS.run(connection, rows)
+        await _UPSERT_RESIDENTS.execute(connection, rows)

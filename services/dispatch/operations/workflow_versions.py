@@ -65,4 +65,4 @@ async def _store_versions(
         for workflow in current.values()
     ]
     if rows:
-        await _INSERT_VERSIONS.run(connection, rows)
+        await _INSERT_VERSIONS.execute(connection, rows)

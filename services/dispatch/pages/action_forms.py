@@ -121,7 +121,9 @@ def _people_choices(localizer: Localizer, case: Case, loads: Mapping[str, int]) 
     roles = set(localizer.catalog.requirements_for(case).roles)
     on_shift = {person.id for person in prop.on_shift(localizer.now)}
     people = [person for person in prop.people if not roles or roles & set(person.roles)]
-    people.sort(key=lambda p: (p.id not in on_shift, not p.can(case.subject), loads.get(p.id, 0), p.rung))
+    people.sort(
+        key=lambda p: (p.id not in on_shift, not p.has_skill(case.subject), loads.get(p.id, 0), p.rung)
+    )
     return [
         Choice(p.id, _describe_person(localizer, prop, case, p.id, p.id in on_shift, loads)) for p in people
     ]
@@ -131,7 +133,7 @@ def _describe_person(
     localizer: Localizer, prop: Property, case: Case, person: str, on_shift: bool, loads: Mapping[str, int]
 ) -> str:
     parts = [localizer.person(prop.id, person), localizer.t("on_shift" if on_shift else "off_shift")]
-    if not prop.people_by_id[person].can(case.subject):
+    if not prop.people_by_id[person].has_skill(case.subject):
         parts.append(localizer.t("unskilled"))
     if count := loads.get(person, 0):
         parts.append(localizer.t("load", count=count))
@@ -175,7 +177,7 @@ def _parse_moment(value: str, zone: ZoneInfo) -> datetime:
 
 def people_to_act_for(localizer: Localizer, case: Case, identity: Identity) -> list[Choice]:
     """For whom the reader may act on this case: an office acts for those who have no phone at hand."""
-    if not identity.may("dispatcher"):
+    if not identity.has_role("dispatcher"):
         return []
     prop = localizer.catalog.get_property(case.property)
     others = [person for person in prop.people if person.id != identity.person]

@@ -24,7 +24,7 @@ from services.dispatch.queries.cases import CaseFilter, StoredCase, count_folded
 from services.dispatch.queries.histories import get_histories
 from services.dispatch.schemas import may_see_contacts
 from shared.auth import Identity
-from shared.http.parameters import visible_properties
+from shared.http.parameters import list_visible_properties
 from shared.messages.facts import Kind
 from shared.properties.property import Property
 
@@ -94,7 +94,7 @@ def shows_own_jobs(identity: Identity, filters: BoardFilters) -> bool:
     """Whether the board shows the reader's own jobs: whoever works out in the building sees them first."""
     if filters.view is not None:
         return filters.view == "mine"
-    return not identity.may(*OFFICE_ROLES)
+    return not identity.has_role(*OFFICE_ROLES)
 
 
 async def load_board(
@@ -127,7 +127,7 @@ async def _case_filter(
     if ids:
         ids += [case.parent for case, _ in await get_cases(connection, ids) if case.parent]
     return CaseFilter(
-        properties=visible_properties(localizer.catalog.properties, identity, filters.prop),
+        properties=list_visible_properties(localizer.catalog.properties, identity, filters.prop),
         kind=filters.kind,
         state=filters.state,
         is_open=True,
@@ -197,7 +197,7 @@ class FilterOptions(Struct, frozen=True, kw_only=True):
 
 def filter_options(localizer: Localizer, identity: Identity, filters: BoardFilters) -> FilterOptions:
     """What there is to filter by, for this reader."""
-    visible = [prop for prop in localizer.catalog.properties.values() if identity.sees(prop.id)]
+    visible = [prop for prop in localizer.catalog.properties.values() if identity.may_see(prop.id)]
     chosen = [prop for prop in visible if filters.prop in (None, prop.id)]
     return FilterOptions(
         properties=[Choice(prop.id, localizer.property(prop.id)) for prop in visible],

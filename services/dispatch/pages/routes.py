@@ -33,8 +33,9 @@ from shared.auth import Identity
 from shared.errors import NotAllowed, NotFound, Problem
 from shared.http.idempotency import request_digest
 from shared.http.parameters import read_query
-from shared.http.requests import language_of
-from shared.pages.layout import HEADERS, PageRenderer, read_form
+from shared.http.requests import read_language
+from shared.pages.layout import HEADERS, PageRenderer
+from shared.pages.sign_in import read_form
 from shared.telemetry import current_trace
 
 STATIC = Path(__file__).resolve().parent / "static"
@@ -52,13 +53,13 @@ class BoardPages:
 
     def routes(self) -> list[BaseRoute]:
         """Their routes."""
-        signed_in = self._pages.signed_in
+        require_sign_in = self._pages.require_sign_in
         return [
-            Route("/", signed_in(self._get_board, *READERS), methods=["GET"]),
-            Route("/board/cases", signed_in(self._get_cases, *READERS), methods=["GET"]),
+            Route("/", require_sign_in(self._get_board, *READERS), methods=["GET"]),
+            Route("/board/cases", require_sign_in(self._get_cases, *READERS), methods=["GET"]),
             Mount("/board/static", StaticFiles(directory=STATIC)),
-            Route("/cases/{id}", signed_in(self._get_case, *READERS), methods=["GET"]),
-            Route("/cases/{id}/act", signed_in(self._post_action, *ACTORS), methods=["POST"]),
+            Route("/cases/{id}", require_sign_in(self._get_case, *READERS), methods=["GET"]),
+            Route("/cases/{id}/act", require_sign_in(self._post_action, *ACTORS), methods=["POST"]),
         ]
 
     async def _get_board(self, request: Request, identity: Identity) -> Response:
@@ -125,7 +126,7 @@ class BoardPages:
             return await self._render_case(connection, request, identity, stored, flash)
 
     async def _submit_action(self, identity: Identity, case: Case, form: FilledForm) -> None:
-        if form.actor not in (None, identity.actor) and not identity.may("dispatcher"):
+        if form.actor not in (None, identity.actor) and not identity.has_role("dispatcher"):
             raise NotAllowed("You may not act for somebody else.", "您不能代他人操作。")
         act = ReportedAction(
             action=form.action, actor=actor_for(identity, form.actor), at=form.at, data=form.data
@@ -178,7 +179,7 @@ class BoardPages:
             page=case_page(
                 localizer, stored, history, linked, contacts=contacts, folded=folded.get(case.id, 0)
             ),
-            forms=action_forms(localizer, case, identity, loads) if identity.may(*ACTORS) else [],
+            forms=action_forms(localizer, case, identity, loads) if identity.has_role(*ACTORS) else [],
             people_to_act_for=people_to_act_for(localizer, case, identity),
             flash=flash,
             now=localizer.now.isoformat(),
@@ -210,13 +211,13 @@ class BoardPages:
         """The case of the path. Raises NotFound, for one of another property too."""
         case_id = str(request.path_params["id"]).lower()
         stored = await get_case(connection, case_id) if _ID.fullmatch(case_id) else None
-        if stored is None or not identity.sees(stored.case.property):
+        if stored is None or not identity.may_see(stored.case.property):
             raise NotFound
         return stored
 
     def _localizer(self, request: Request) -> Localizer:
         return Localizer(
-            language=language_of(request),
+            language=read_language(request),
             texts=self._pages.texts,
             catalog=self._service.catalog,
             now=self._service.clock.now(),
@@ -224,7 +225,7 @@ class BoardPages:
 
 
 def _visible_properties(localizer: Localizer, identity: Identity) -> list[str]:
-    return [name for name in localizer.catalog.properties if identity.sees(name)]
+    return [name for name in localizer.catalog.properties if identity.may_see(name)]
 
 
 def _only_property(localizer: Localizer, identity: Identity) -> str:

@@ -31,7 +31,7 @@ def outside_scope_reason(localizer: Localizer, stored: StoredCase) -> str:
     case = stored.case
     if case.outside is None:
         return ""
-    scope = localizer.catalog.get_property(case.property).scope.serves(stored.request.location)
+    scope = localizer.catalog.get_property(case.property).scope.decide(stored.request.location)
     return (scope.reason if localizer.language == "zh" else scope.reason_en) or case.outside
 
 

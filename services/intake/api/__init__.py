@@ -1,4 +1,4 @@
-"""intake over HTTP: events and demands come in, what became of a demand, keys, people."""
+"""intake over HTTP: posting events and demands, the progress of a demand, keys, people."""
 
 from services.intake.api import alertmanager, demands, events, keys, kinds, people
 from shared.http.endpoints import Endpoint

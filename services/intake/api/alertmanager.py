@@ -5,9 +5,9 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from services.intake.api.events import BATCH, BATCH_BYTES
-from services.intake.api.replies import BatchReply, accept_each, event_context
-from services.intake.domain.alerts import Alert, equipment_state, name_alert, time_of
+from services.intake.api.events import MAX_BATCH, MAX_BATCH_BYTES
+from services.intake.api.replies import BatchReply, accept_each, make_event_context
+from services.intake.domain.alerts import Alert, make_event_id, read_state_time, to_equipment_state
 from services.intake.domain.incoming_event import EventContext, IncomingEvent, make_event
 from services.intake.operations.context import IntakeContext
 from shared.errors import InvalidInput, Problem, TooLarge
@@ -35,15 +35,15 @@ AlertsCall = Call[IntakeContext, AlertmanagerQuery, AlertmanagerPost]
 
 
 @endpoints.add(
-    "POST", "/v1/alertmanager", roles=("source",), body_limit=BATCH_BYTES,
+    "POST", "/v1/alertmanager", roles=("source",), body_limit=MAX_BATCH_BYTES,
     summary=("Alertmanager 告警接入", "Take Alertmanager alerts"),
 )  # fmt: skip
 async def post_alertmanager(call: AlertsCall) -> BatchReply:
     alerts = call.body.alerts
-    if len(alerts) > BATCH:
+    if len(alerts) > MAX_BATCH:
         raise TooLarge
     call.context.rate_limiter.check(call.identity.key, len(alerts))
-    context = event_context(call)
+    context = make_event_context(call)
     members = [_read_member(call, context, alert, index) for index, alert in enumerate(alerts)]
     problems = [member for member in members if isinstance(member, Problem)]
     if problems and len(problems) == len(members):
@@ -61,7 +61,7 @@ def _read_member(
 
 
 def _read_alert(call: AlertsCall, context: EventContext, alert: Alert, path: str) -> IncomingEvent:
-    property_id = _property_of(call, alert)
+    property_id = _choose_property(call, alert)
     if property_id is None:
         raise InvalidInput.of(f"{path}.labels.property", "This label is required", "缺少 property 标签")
     call.identity.require_property(property_id)
@@ -69,16 +69,16 @@ def _read_alert(call: AlertsCall, context: EventContext, alert: Alert, path: str
     end = decode(msgspec.json.encode(alert.endsAt), Instant, f"{path}.endsAt") if resolved else None
     return make_event(
         f"alertmanager/{call.identity.name}",
-        name_alert(alert),
+        make_event_id(alert),
         "guanjia.equipment.state.v1",
-        time_of(alert, end),
-        equipment_state(alert, property_id),
+        read_state_time(alert, end),
+        to_equipment_state(alert, property_id),
         context,
     )
 
 
-def _property_of(call: AlertsCall, alert: Alert) -> str | None:
+def _choose_property(call: AlertsCall, alert: Alert) -> str | None:
     """The property that a label names, or the query, or the only one that the key may see."""
     named = alert.labels.get("property") or call.query.property
-    visible = [name for name in call.context.properties if call.identity.sees(name)]
+    visible = [name for name in call.context.properties if call.identity.may_see(name)]
     return named or (visible[0] if len(visible) == 1 else None)

@@ -1,11 +1,11 @@
-"""Plain demands come in, and a demand's sender asks what became of it."""
+"""Posting a plain demand, and reading its progress."""
 
 from datetime import datetime
 
 from msgspec import Struct
 
 from services.intake import queries
-from services.intake.api.replies import POSTERS, EventReply, accept_one, event_context
+from services.intake.api.replies import POSTERS, EventReply, accept_one, make_event_context
 from services.intake.domain.incoming_event import make_event
 from services.intake.operations.context import IntakeContext
 from services.intake.queries import StoredDemand
@@ -20,7 +20,7 @@ RAISED = "guanjia.demand.raised.v1"
 
 
 class DemandCase(Struct):
-    """What became of a demand."""
+    """The case of a demand."""
 
     id: str
     number: str
@@ -50,7 +50,7 @@ class DemandDetail(Struct):
 async def post_demand(call: Call[IntakeContext, None, DemandRaised]) -> Reply[EventReply]:
     call.context.rate_limiter.check(call.identity.key)
     id_, source = call.idempotency_key or new_id(), f"key/{call.identity.name}"
-    event = make_event(source, id_, RAISED, None, call.body, event_context(call))
+    event = make_event(source, id_, RAISED, None, call.body, make_event_context(call))
     call.identity.require_property(call.body.property)
     return await accept_one(call, event)
 
@@ -61,32 +61,31 @@ async def post_demand(call: Call[IntakeContext, None, DemandRaised]) -> Reply[Ev
 async def get_demand(call: Call[IntakeContext, None, None]) -> DemandDetail:
     async with call.context.database.snapshot() as connection:
         demand = await queries.get_demand(connection, call.id())
+        case = await queries.get_case(connection, call.id())
     if demand is None:
         raise NotFound
-    if not (call.identity.sees(demand.property) or demand.accepted_by == call.identity.name):
+    if not (call.identity.may_see(demand.property) or demand.accepted_by == call.identity.name):
         raise NotFound
-    return _describe_demand(demand)
+    return _describe_demand(demand, case)
 
 
-def _describe_demand(demand: StoredDemand) -> DemandDetail:
+def _describe_demand(demand: StoredDemand, case: queries.DemandCase | None) -> DemandDetail:
+    raised = demand.decode_data()
     return DemandDetail(
         id=demand.id,
         property=demand.property,
-        kind=demand.raised.kind,
+        kind=raised.kind,
         source=demand.source,
         event=demand.event,
-        reference=demand.raised.reference,
-        summary=demand.raised.summary,
+        reference=raised.reference,
+        summary=raised.summary,
         raised_at=demand.raised_at,
         accepted_at=demand.accepted_at,
-        case=_describe_case(demand),
+        case=None if case is None else _describe_case(demand.id, case),
     )
 
 
-def _describe_case(demand: StoredDemand) -> DemandCase | None:
-    case = demand.case
-    if case is None:
-        return None
+def _describe_case(demand_id: str, case: queries.DemandCase) -> DemandCase:
     unmet = [deadline for deadline in case.deadlines if case.open and deadline.met_at is None]
     following = min(unmet, key=lambda deadline: deadline.due_at, default=None)
-    return DemandCase(demand.id, case.number, case.state, case.open, following)
+    return DemandCase(demand_id, case.number, case.state, case.open, following)

@@ -1,4 +1,4 @@
-"""Events come in as CloudEvents 1.0 over HTTP, in structured, batch and binary mode."""
+"""Posting events as CloudEvents 1.0 over HTTP, in structured, batch and binary mode."""
 
 from urllib.parse import unquote
 
@@ -11,17 +11,17 @@ from services.intake.api.replies import (
     EventReply,
     accept_each,
     accept_one,
-    event_context,
+    make_event_context,
 )
 from services.intake.domain.incoming_event import Envelope, EventContext, IncomingEvent, read_event
 from services.intake.operations.context import IntakeContext
 from shared.errors import InvalidInput, Problem, TooLarge, WrongMediaType
 from shared.http.endpoints import Call, Endpoints, Reply
 from shared.http.json_input import decode, sanitize
-from shared.http.requests import BODY_LIMIT, JSON, media_type
+from shared.http.requests import BODY_LIMIT, JSON, read_media_type
 
-BATCH = 1000
-BATCH_BYTES = 1024 * 1024
+MAX_BATCH = 1000
+MAX_BATCH_BYTES = 1024 * 1024
 STRUCTURED = "application/cloudevents+json"
 BATCHED = "application/cloudevents-batch+json"
 EventsCall = Call[IntakeContext, None, bytes]
@@ -31,17 +31,17 @@ _ATTRIBUTES = set(Envelope.__struct_fields__) - {"data", "data_base64", "datacon
 
 
 @endpoints.add(
-    "POST", "/v1/events", roles=POSTERS, body_limit=BATCH_BYTES, status=202, reply=EventReply,
+    "POST", "/v1/events", roles=POSTERS, body_limit=MAX_BATCH_BYTES, status=202, reply=EventReply,
     other_replies={200: BatchReply}, media_types=(STRUCTURED, BATCHED, JSON),
     summary=("提交事件（CloudEvents 1.0）", "Post events (CloudEvents 1.0)"),
 )  # fmt: skip
 async def post_events(call: EventsCall) -> Reply[EventReply] | Reply[BatchReply]:
-    kind = media_type(call.request)
+    kind = read_media_type(call.request)
     if kind == BATCHED:
         return await _post_batch(call)
     envelope = _read_envelope(call, kind)
     call.context.rate_limiter.check(call.identity.key)
-    return await accept_one(call, _read_event(call, envelope, event_context(call)))
+    return await accept_one(call, _read_event(call, envelope, make_event_context(call)))
 
 
 def _read_envelope(call: EventsCall, kind: str) -> Envelope:
@@ -58,8 +58,8 @@ def _read_binary(headers: Headers, kind: str, raw: bytes) -> Envelope:
     """Binary mode: attributes in `ce-` headers (percent-encoded), data in the body."""
     if kind != JSON and not kind.endswith("+json"):
         raise WrongMediaType
-    written = {name[3:]: value for name, value in headers.items() if name.startswith("ce-")}
-    attributes = {name: _decode_header(name, value) for name, value in written.items() if name in _ATTRIBUTES}
+    values = {name[3:]: value for name, value in headers.items() if name.startswith("ce-")}
+    attributes = {name: _decode_header(name, value) for name, value in values.items() if name in _ATTRIBUTES}
     envelope = decode(sanitize(msgspec.json.encode(attributes)), Envelope)
     return msgspec.structs.replace(envelope, datacontenttype=kind, data=msgspec.Raw(sanitize(raw)))
 
@@ -79,10 +79,10 @@ def _read_event(call: EventsCall, envelope: Envelope, context: EventContext) -> 
 
 async def _post_batch(call: EventsCall) -> Reply[BatchReply]:
     members = decode(call.body, list[msgspec.Raw])
-    if len(members) > BATCH:
-        raise TooLarge(f"A batch holds {BATCH} events at most.", f"一批最多 {BATCH} 个事件。")
+    if len(members) > MAX_BATCH:
+        raise TooLarge(f"A batch holds {MAX_BATCH} events at most.", f"一批最多 {MAX_BATCH} 个事件。")
     call.context.rate_limiter.check(call.identity.key, len(members))
-    context = event_context(call)
+    context = make_event_context(call)
     return Reply(await accept_each(call, [_read_member(call, bytes(raw), context) for raw in members]))
 
 

@@ -39,7 +39,7 @@ class KeySummary(Struct):
 
 
 class NewKey(KeySummary):
-    """A new key with its word, which is shown this once."""
+    """A new key; the key itself is shown this once."""
 
     key: str = ""
 
@@ -47,8 +47,8 @@ class NewKey(KeySummary):
 @endpoints.add("POST", "/v1/keys", roles=("admin",), status=201, summary=("签发密钥", "Issue a key"))
 async def post_key(call: Call[IntakeContext, None, KeyRequest]) -> NewKey:
     context, requested = call.context, call.body
-    _check_request(context, call.identity, requested)
-    identity, key = context.keyring.issue(
+    _require_grantable(context, call.identity, requested)
+    identity, key = context.keyring.issue_key(
         requested.name, list(requested.roles), requested.properties, requested.person
     )
     now = context.clock.now()
@@ -60,7 +60,7 @@ async def post_key(call: Call[IntakeContext, None, KeyRequest]) -> NewKey:
     )  # fmt: skip
 
 
-def _check_request(context: IntakeContext, caller: Identity, requested: KeyRequest) -> None:
+def _require_grantable(context: IntakeContext, caller: Identity, requested: KeyRequest) -> None:
     if not requested.roles:
         raise InvalidInput.of("roles", "At least one role is needed", "至少需要一个角色")
     for index, name in enumerate(requested.properties or ()):
@@ -77,7 +77,7 @@ async def get_keys(call: Call[IntakeContext, PageQuery, None]) -> Page[KeySummar
     async with call.context.database.snapshot() as connection:
         keys = await queries.list_keys(connection, after[0] if after else None)
     own = [key for key in keys if _is_within(key.properties, call.identity)]
-    return CURSOR.page(own, call.query.limit, lambda key: (key.id,), lambda key: KeySummary(*key))
+    return CURSOR.make_page(own, call.query.limit, lambda key: (key.id,), lambda key: KeySummary(*key))
 
 
 def _is_within(properties: list[str] | None, caller: Identity) -> bool:
@@ -96,5 +96,5 @@ async def delete_key(call: Call[IntakeContext, None, None]) -> Reply[None]:
             raise NotFound
         await api_keys.revoke_key(connection, context.outbox, key_id, context.clock.now())
         await context.revoked_keys.revoke(connection, [key_id])
-    context.committed()
+    context.notify_commit()
     return Reply(None, 204)

@@ -56,7 +56,9 @@ async def list_kinds(call: Call[IntakeContext, KindsQuery, None]) -> Page[KindSu
     require_property(call.context.properties, call.identity, query.property)
     after = CURSOR.decode(query.cursor) or ("",)
     names = sorted(name for name in catalog.entries if name > after[0])
-    return CURSOR.page(names, query.limit, lambda name: (name,), lambda name: summarize_kind(catalog, name))
+    return CURSOR.make_page(
+        names, query.limit, lambda name: (name,), lambda name: summarize_kind(catalog, name)
+    )
 
 
 def summarize_kind(catalog: KindCatalog, kind: str) -> KindSummary:

@@ -39,7 +39,7 @@ async def get_people(call: Call[IntakeContext, PeopleQuery, None]) -> Page[Perso
     after = CURSOR.decode(query.cursor) or ("",)
     people = [person for person in prop.people if query.role is None or query.role in person.roles]
     rest = sorted((p for p in people if p.id > after[0]), key=lambda person: person.id)
-    return CURSOR.page(rest, query.limit, lambda person: (person.id,), _summarize_person)
+    return CURSOR.make_page(rest, query.limit, lambda person: (person.id,), _summarize_person)
 
 
 def _summarize_person(person: Person) -> PersonSummary:

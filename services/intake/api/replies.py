@@ -1,4 +1,4 @@
-"""What whoever posts is answered: one event's fate, and a batch's, in order."""
+"""The replies to whoever posts: the outcome of one event, or of a batch, in order."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
@@ -11,14 +11,14 @@ from services.intake.operations.context import IntakeContext
 from shared.auth import Role
 from shared.errors import Problem
 from shared.http.endpoints import Call, Reply
-from shared.http.requests import language_of
+from shared.http.requests import read_language
 from shared.telemetry import current_trace
 
 POSTERS: tuple[Role, ...] = ("source", "dispatcher", "quality", "operations", "manager")
 
 
 class EventReply(Struct, omit_defaults=True, kw_only=True):
-    """What became of one event."""
+    """The outcome for one event."""
 
     status: Literal["accepted", "duplicate", "rejected"]
     source: str | None = None
@@ -28,13 +28,13 @@ class EventReply(Struct, omit_defaults=True, kw_only=True):
 
 
 class BatchReply(Struct):
-    """What became of a batch: one result each, in order."""
+    """The outcomes for a batch, in order."""
 
     results: list[EventReply]
 
 
-def event_context(call: Call[IntakeContext, Any, Any]) -> EventContext:
-    """By whom and when the events of a request are brought."""
+def make_event_context(call: Call[IntakeContext, Any, Any]) -> EventContext:
+    """Who posts the events of a request, and when."""
     return EventContext(
         by=call.identity.name,
         now=call.context.clock.now(),
@@ -45,8 +45,8 @@ def event_context(call: Call[IntakeContext, Any, Any]) -> EventContext:
 
 
 async def accept_one(call: Call[IntakeContext, Any, Any], event: IncomingEvent) -> Reply[EventReply]:
-    """Accept `event`: 202, with the place of the demand where it is one. Raises `EventConflict`."""
-    reply = _event_reply(await call.context.acceptor.accept(event))
+    """Accept `event`: 202, with the address of the demand where it is one. Raises `EventConflict`."""
+    reply = _describe_acceptance(await call.context.acceptor.accept(event))
     headers = {"Location": f"/v1/demands/{reply.demand}"} if reply.demand else {}
     return Reply(reply, 202, headers)
 
@@ -56,12 +56,12 @@ async def accept_each(
 ) -> BatchReply:
     """Accept those that could be read, in one transaction; a result for each, in order."""
     readable = [member for member in members if isinstance(member, IncomingEvent)]
-    results = iter(await call.context.acceptor.accept_all(readable))
-    language = language_of(call.request)
-    return BatchReply([_member_reply(member, results, language) for member in members])
+    results = iter(await call.context.acceptor.accept_batch(readable))
+    language = read_language(call.request)
+    return BatchReply([_describe_member(member, results, language) for member in members])
 
 
-def _member_reply(
+def _describe_member(
     member: IncomingEvent | Problem, results: Iterator[Acceptance | EventConflict], language: str
 ) -> EventReply:
     if isinstance(member, Problem):
@@ -70,8 +70,8 @@ def _member_reply(
     if isinstance(result, EventConflict):
         problem = result.document(language)
         return EventReply(status="rejected", source=member.source, id=member.id, problem=problem)
-    return _event_reply(result)
+    return _describe_acceptance(result)
 
 
-def _event_reply(result: Acceptance) -> EventReply:
+def _describe_acceptance(result: Acceptance) -> EventReply:
     return EventReply(status=result.status, source=result.source, id=result.id, demand=result.demand)

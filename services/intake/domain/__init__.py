@@ -1,1 +1,1 @@
-"""What comes in, checked: pure."""
+"""Incoming events, decoded and checked: pure."""

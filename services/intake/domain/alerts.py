@@ -9,7 +9,7 @@ from shared.messages.facts import ID_LENGTH, EquipmentState, Id, Instant
 
 
 class Alert(Struct):
-    """One alert; what is not needed here is not read. `endsAt` is the year 1 while the alert fires."""
+    """One alert; unneeded members are not read. `endsAt` is the year 1 while the alert fires."""
 
     status: Literal["firing", "resolved"]
     labels: dict[str, str]
@@ -18,12 +18,12 @@ class Alert(Struct):
     endsAt: str = ""
 
 
-def name_alert(alert: Alert) -> str:
-    """The id of the event: the same alert is told again and again while it lasts."""
+def make_event_id(alert: Alert) -> str:
+    """The id of the event: Alertmanager repeats the same alert while it lasts."""
     return f"{alert.fingerprint}:{alert.startsAt.astimezone(UTC).isoformat()}:{alert.status}"
 
 
-def equipment_state(alert: Alert, property_id: str) -> EquipmentState:
+def to_equipment_state(alert: Alert, property_id: str) -> EquipmentState:
     """Firing is a faulty state with alarm, resolved an intact one."""
     firing = alert.status == "firing"
     equipment = alert.labels.get("equipment") or alert.labels.get("alertname") or alert.fingerprint
@@ -35,6 +35,6 @@ def equipment_state(alert: Alert, property_id: str) -> EquipmentState:
     )
 
 
-def time_of(alert: Alert, end: datetime | None) -> datetime:
+def read_state_time(alert: Alert, end: datetime | None) -> datetime:
     """When the state began: the alert's start, or the `end` of one that is resolved."""
     return alert.startsAt if alert.status == "firing" or end is None else end

@@ -1,4 +1,4 @@
-"""An event that comes in, read and checked; pure, so that every way in reads alike."""
+"""An incoming event, decoded and checked; pure, so that HTTP and AMQP check alike."""
 
 import hashlib
 from base64 import b64decode
@@ -23,9 +23,9 @@ _sorted = msgspec.json.Encoder(order="sorted")
 
 
 class IncomingEvent(Struct, frozen=True, kw_only=True):
-    """A checked event that may be accepted: `source` and `id` name it for ever, `by` is whose key brought it.
+    """A checked event that may be accepted: `source` and `id` name it for ever, the key named `by` posted it.
 
-    `digest` is the same where one of the same name says the same. `demand` is the identifier that its demand
+    `digest` is the same for one of the same name and content. `demand` is the identifier that its demand
     gets if it is new, None where it raises none; `trace` the `traceparent` that it came with.
     """
 
@@ -61,7 +61,7 @@ class Envelope(Struct, frozen=True, kw_only=True):
 
 
 class EventContext(Struct, frozen=True, kw_only=True):
-    """By whom an event is brought, when, within which trace; the properties and kinds that there are."""
+    """Who posts an event, when, within which trace; and the configured properties and kinds."""
 
     by: str
     now: datetime
@@ -73,7 +73,7 @@ class EventContext(Struct, frozen=True, kw_only=True):
 def read_event(envelope: Envelope, context: EventContext) -> IncomingEvent:
     """The event in `envelope`. Raises `InvalidInput` naming each wrong field."""
     _check_attributes(envelope)
-    data = decode(_payload(envelope), INBOUND[envelope.type], "data")
+    data = decode(_read_data(envelope), INBOUND[envelope.type], "data")
     return make_event(envelope.source, envelope.id, envelope.type, envelope.time, data, context)
 
 
@@ -90,8 +90,8 @@ def _check_attributes(envelope: Envelope) -> None:
         raise InvalidInput(errors=errors)
 
 
-def _payload(envelope: Envelope) -> bytes | msgspec.Raw:
-    """The data; what lies in base64 was not read with the envelope, and is looked at as strictly here."""
+def _read_data(envelope: Envelope) -> bytes | msgspec.Raw:
+    """The data; base64 was not decoded with the envelope, and is checked as strictly here."""
     if envelope.data is not msgspec.UNSET:
         return envelope.data
     if envelope.data_base64 is None:

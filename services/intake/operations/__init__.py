@@ -1,1 +1,1 @@
-"""What intake does."""
+"""The operations of intake: everything that it writes."""

@@ -19,17 +19,17 @@ from shared.messages.facts import DemandRaised
 from shared.messaging.outbox import Outbox
 
 SOURCE = "guanjia/intake"
-"""What our events call themselves."""
+"""The source of intake's own events."""
 EventName = tuple[str, str]
 _INSERT_EVENTS = BulkInsert(
     events,
     lambda insert: insert.on_conflict_do_nothing().returning(events.c.source, events.c.id),
 )
-_INSERT_DEMANDS = BulkInsert(demands, without=("opened_at",))
+_INSERT_DEMANDS = BulkInsert(demands, omit=("opened_at",))
 
 
 class Acceptance(Struct, frozen=True, omit_defaults=True):
-    """What became of one event."""
+    """The outcome for one event."""
 
     status: Literal["accepted", "duplicate"]
     source: str
@@ -55,15 +55,13 @@ async def accept_events(
     for event in batch:
         firsts.setdefault(event.name, event)
     fresh = await _insert_events(connection, [firsts[name] for name in sorted(firsts)], now)
-    existing = await queries.accepted_events(connection, [name for name in firsts if name not in fresh])
+    existing = await queries.get_accepted_events(connection, [name for name in firsts if name not in fresh])
     await _insert_demands(connection, [firsts[name] for name in fresh], now)
-    await outbox.record(
-        connection, *(_published_event(firsts[name], now) for name in firsts if name in fresh)
-    )
-    return [_acceptance_of(event, firsts, fresh, existing) for event in batch]
+    await outbox.record(connection, *(_make_event(firsts[name], now) for name in firsts if name in fresh))
+    return [_make_acceptance(event, firsts, fresh, existing) for event in batch]
 
 
-def _acceptance_of(
+def _make_acceptance(
     event: IncomingEvent,
     firsts: dict[EventName, IncomingEvent],
     fresh: set[EventName],
@@ -96,13 +94,13 @@ async def _insert_events(
         }
         for event in batch
     ]
-    return {(source, id_) for source, id_ in await _INSERT_EVENTS.run(connection, rows)}
+    return {(source, id_) for source, id_ in await _INSERT_EVENTS.execute(connection, rows)}
 
 
 async def _insert_demands(connection: AsyncConnection, batch: Sequence[IncomingEvent], now: datetime) -> None:
     rows = [_demand_row(event, event.data, now) for event in batch if isinstance(event.data, DemandRaised)]
     if rows:
-        await _INSERT_DEMANDS.run(connection, rows)
+        await _INSERT_DEMANDS.execute(connection, rows)
 
 
 def _demand_row(event: IncomingEvent, raised: DemandRaised, now: datetime) -> dict[str, Any]:
@@ -120,10 +118,10 @@ def _demand_row(event: IncomingEvent, raised: DemandRaised, now: datetime) -> di
     }
 
 
-def _published_event(event: IncomingEvent, now: datetime) -> Event:
-    """The event as other services hear it: a demand as accepted, a fact as it came."""
+def _make_event(event: IncomingEvent, now: datetime) -> Event:
+    """The event as it is published: a demand as accepted, a fact as it came."""
     if event.demand is not None and isinstance(event.data, DemandRaised):
-        return demand_event(event.data, event.demand, event.source, event.time, now, event.trace)
+        return make_demand_event(event.data, event.demand, event.source, event.time, now, event.trace)
     return Event(
         source=event.source,
         id=event.id,
@@ -134,7 +132,7 @@ def _published_event(event: IncomingEvent, now: datetime) -> Event:
     )
 
 
-def demand_event(
+def make_demand_event(
     raised: DemandRaised,
     demand: str,
     source: str,
@@ -142,8 +140,8 @@ def demand_event(
     accepted_at: datetime,
     trace: str | None = None,
 ) -> Event[DemandAccepted]:
-    """The demand as dispatch hears of it, always under the demand's own id."""
-    fields = msgspec.structs.asdict(raised)
+    """The event for dispatch, always under the demand's own id."""
+    fields: dict[str, Any] = msgspec.structs.asdict(raised)
     data = DemandAccepted(
         demand=demand, source=source, raised_at=raised_at, accepted_at=accepted_at, **fields
     )

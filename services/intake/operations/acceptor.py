@@ -1,4 +1,4 @@
-"""Accepts events by whichever way they come: concurrent ones share a commit."""
+"""Accepts events, by HTTP or AMQP alike: concurrent ones share a commit."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,35 +9,35 @@ from shared.clock import Clock
 from shared.database.engine import Database
 from shared.messaging.outbox import Outbox
 
-_BATCH = 512
+_MAX_BATCH = 512
 
 
 class Acceptor:
     """Accepts events for one process of intake."""
 
     def __init__(
-        self, database: Database, outbox: Outbox, clock: Clock, committed: Callable[[], None]
+        self, database: Database, outbox: Outbox, clock: Clock, notify_commit: Callable[[], None]
     ) -> None:
         self._database = database
         self._outbox = outbox
         self._clock = clock
-        self._committed = committed
-        self._batcher: Batcher[IncomingEvent, Acceptance] = Batcher(self._accept_batch, most=_BATCH)
+        self._notify_commit = notify_commit
+        self._batcher: Batcher[IncomingEvent, Acceptance] = Batcher(self._accept, max_batch=_MAX_BATCH)
 
     async def accept(self, event: IncomingEvent) -> Acceptance:
         """Accept one event; durable on return. Raises `EventConflict`."""
         return await self._batcher.submit(event)
 
-    async def accept_all(self, batch: Sequence[IncomingEvent]) -> Sequence[Acceptance | EventConflict]:
+    async def accept_batch(self, batch: Sequence[IncomingEvent]) -> Sequence[Acceptance | EventConflict]:
         """Accept many in one transaction: an acceptance or a conflict for each, in order."""
-        return await self._accept_batch(batch) if batch else []
+        return await self._accept(batch) if batch else []
 
-    async def _accept_batch(self, batch: Sequence[IncomingEvent]) -> Sequence[Acceptance | EventConflict]:
+    async def _accept(self, batch: Sequence[IncomingEvent]) -> Sequence[Acceptance | EventConflict]:
         async with self._database.transaction() as connection:
             results = await accept_events(connection, self._outbox, batch, self._clock.now())
-        self._committed()
+        self._notify_commit()
         return results
 
     async def finish(self) -> None:
-        """Wait for what is in hand."""
+        """Wait until everything submitted is accepted."""
         await self._batcher.finish()

@@ -15,7 +15,7 @@ from shared.messaging.outbox import Outbox
 
 
 async def store_key(connection: AsyncConnection, identity: Identity, by: str, now: datetime) -> None:
-    """Remember that a key was issued; never the key itself."""
+    """Record that a key was issued; never the key itself."""
     await connection.execute(
         insert(api_keys).values(
             id=identity.key,
@@ -30,7 +30,7 @@ async def store_key(connection: AsyncConnection, identity: Identity, by: str, no
 
 
 async def revoke_key(connection: AsyncConnection, outbox: Outbox, key: str, now: datetime) -> None:
-    """The key holds no longer, anywhere. Raises `NotFound`."""
+    """The key is no longer valid, anywhere. Raises `NotFound`."""
     revoked = (
         update(api_keys).where(api_keys.c.id == key, api_keys.c.revoked_at.is_(None)).values(revoked_at=now)
     )

@@ -1,4 +1,4 @@
-"""What the parts of intake may know of the service."""
+"""The interface of the service intake that its parts see."""
 
 from typing import Protocol
 
@@ -9,7 +9,7 @@ from shared.revocation import RevokedKeys
 
 
 class IntakeContext(Host, Protocol):
-    """The service intake: what accepts, each key's rate, the keys that were revoked."""
+    """The service intake: its acceptor, each key's rate limit, the revoked keys."""
 
     acceptor: Acceptor
     rate_limiter: RateLimiter

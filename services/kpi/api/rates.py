@@ -22,9 +22,9 @@ from shared.auth import Role
 from shared.errors import NotFound
 from shared.host import Host
 from shared.http.endpoints import Call, Endpoints
-from shared.http.pagination import Cursor, Page, PageQuery, not_a_cursor
-from shared.http.parameters import only_property
-from shared.http.requests import language_of
+from shared.http.pagination import Cursor, Page, PageQuery, refuse_cursor
+from shared.http.parameters import choose_property
+from shared.http.requests import read_language
 from shared.messages.facts import Instant
 from shared.properties.property import Property
 
@@ -94,11 +94,11 @@ class EvidencePage(Struct, frozen=True, kw_only=True):
 @endpoints.add("GET", "/v1/kpis", roles=READERS, summary=("服务承诺指标", "The target rates of a property"))
 async def list_rates(call: Call[KpiContext, RatesQuery, None]) -> Page[RateResponse]:
     """Every rate of a property in a window, as of now or another instant."""
-    query, language = call.query, language_of(call.request)
-    prop = only_property(call.context.properties, call.identity, query.property)
+    query, language = call.query, read_language(call.request)
+    prop = choose_property(call.context.properties, call.identity, query.property)
     scorecard = await scorecard_as_of(call.context, prop, query.at)
     rest = scorecard.figures[query.window][_rates_before(query.cursor) :]
-    return RATES_CURSOR.page(
+    return RATES_CURSOR.make_page(
         rest[: query.limit + 1],
         query.limit,
         lambda figure: (figure.rate.kpi,),
@@ -113,7 +113,7 @@ def _rates_before(cursor: str | None) -> int:
         return 0
     names = list(RATES)
     if position[0] not in names:
-        raise not_a_cursor()
+        raise refuse_cursor()
     return names.index(position[0]) + 1
 
 
@@ -126,8 +126,8 @@ async def list_evidence(call: Call[KpiContext, EvidenceQuery, None]) -> Evidence
     rate = RATES.get(call.path["kpi"])
     if rate is None:
         raise NotFound
-    prop = only_property(call.context.properties, call.identity, call.query.property)
-    _, page = await load_evidence(call.context, prop, rate, call.query, language_of(call.request))
+    prop = choose_property(call.context.properties, call.identity, call.query.property)
+    _, page = await load_evidence(call.context, prop, rate, call.query, read_language(call.request))
     return page
 
 
@@ -137,14 +137,14 @@ async def load_evidence(
     """The rate and a page of evidence, in `language` (`zh` or `en`)."""
     after = EVIDENCE_CURSOR.decode(query.cursor)
     if after is not None and after[0] != rate.kpi:
-        raise not_a_cursor()
+        raise refuse_cursor()
     scorecard = await scorecard_as_of(context, prop, after[1] if after else query.at)
     start = window_start(query.window, scorecard.as_of, prop.timezone)
     which = EvidenceFilter(prop.id, rate, query.side, start, scorecard.as_of)
     async with context.database.snapshot() as connection:
         position = EvidencePosition(*after[2:]) if after else None
         items = await list_counted_items(connection, which, position, query.limit + 1)
-    page = EVIDENCE_CURSOR.page(
+    page = EVIDENCE_CURSOR.make_page(
         items,
         query.limit,
         lambda item: (rate.kpi, scorecard.as_of, *item.position),

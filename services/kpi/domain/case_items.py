@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from services.kpi.domain.items import FOREVER, Item, to_micros
 from services.kpi.domain.timelines import Fact, Span, in_order, rating_items
-from shared.messages.cloudevents import Event, events_of
+from shared.messages.cloudevents import Event, select_events
 from shared.messages.events import CaseState, DeadlineStatus, FollowUpDone, FollowUpDue, Verdict
 
 DECIDING = frozenset({"respond", "arrive", "complete"})
@@ -40,8 +40,8 @@ def follow_up_items(facts: Sequence[Event[Fact]]) -> list[Item]:
     """One follow-up: owed from `since`, counted when due, reached once done; and its answers."""
     if not facts:
         return []
-    latest = in_order(events_of(facts, FollowUpDue))[-1].data
-    done = [fact.data for fact in events_of(facts, FollowUpDone)]
+    latest = in_order(select_events(facts, FollowUpDue))[-1].data
+    done = [fact.data for fact in select_events(facts, FollowUpDone)]
     return [*_follow_up(latest, min((to_micros(d.done_at) for d in done), default=FOREVER)), *_answers(done)]
 
 

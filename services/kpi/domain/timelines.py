@@ -10,7 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 from msgspec import Struct
 
 from services.kpi.domain.items import FOREVER, Item, to_micros, to_money_units
-from shared.messages.cloudevents import Event, events_of
+from shared.messages.cloudevents import Event, select_events
 from shared.messages.events import FollowUpDue
 from shared.messages.facts import (
     EquipmentRegistered,
@@ -85,7 +85,7 @@ def occupancy(facts: Facts) -> list[Item]:
     """Occupied units: the latest figure stands."""
     return [
         _standing("occupied_units", span, data.occupied_units, 0)
-        for data, span in versions(events_of(facts, OccupancyReported))
+        for data, span in versions(select_events(facts, OccupancyReported))
     ]
 
 
@@ -98,7 +98,7 @@ def planting(facts: Facts) -> list[Item]:
     """Plants of one area: the latest count stands."""
     return [
         _standing("plants", span, data.planted, data.living)
-        for data, span in versions(events_of(facts, PlantingCounted))
+        for data, span in versions(select_events(facts, PlantingCounted))
     ]
 
 
@@ -106,7 +106,7 @@ def inspection(facts: Facts) -> list[Item]:
     """Points of one inspection, by its line, at its version's own time."""
     return [
         _standing(f"inspected_{data.line}", span, data.checked, data.passed)
-        for data, span in versions(events_of(facts, InspectionRecorded))
+        for data, span in versions(select_events(facts, InspectionRecorded))
     ]
 
 
@@ -114,7 +114,7 @@ def incident(facts: Facts) -> list[Item]:
     """One incident, if management is responsible for it; when it occurred decides the window."""
     return [
         Item(f"incident_{data.severity}", to_micros(data.occurred_at), span.since, span.until, 1, 1)
-        for data, span in versions(events_of(facts, IncidentRecorded))
+        for data, span in versions(select_events(facts, IncidentRecorded))
         if data.responsible
     ]
 
@@ -123,7 +123,7 @@ def questionnaire(facts: Facts) -> list[Item]:
     """One respondent's ratings, each line by itself; a correction replaces all of them."""
     return [
         item
-        for data, span in versions(events_of(facts, QuestionnaireAnswered))
+        for data, span in versions(select_events(facts, QuestionnaireAnswered))
         for line, rating in data.ratings.items()
         for item in rating_items(line, rating, data.reason, span)
     ]
@@ -139,8 +139,8 @@ def rating_items(line: str, rating: int, reason: str | None, span: Span, case: s
 
 def equipment(facts: Facts) -> list[Item]:
     """Time in service, intact or not: from the first registration until retired, which is for good."""
-    registered = [to_micros(fact.time) for fact in events_of(facts, EquipmentRegistered)]
-    states = events_of(facts, EquipmentState)
+    registered = [to_micros(fact.time) for fact in select_events(facts, EquipmentRegistered)]
+    states = select_events(facts, EquipmentState)
     if not registered:
         return []
     begin = min(registered)
@@ -160,10 +160,10 @@ def _conditions(states: Sequence[Event[EquipmentState]]) -> list[tuple[Span, int
 
 def payments(facts: Facts) -> list[Payment]:
     """One payment: counted once however often it arrives, until it is reversed."""
-    end = min((to_micros(fact.time) for fact in events_of(facts, FeeReversed)), default=FOREVER)
+    end = min((to_micros(fact.time) for fact in select_events(facts, FeeReversed)), default=FOREVER)
     return [
         Payment(data.bill, to_money_units(data.amount), Span(span.since, min(span.until, end)))
-        for data, span in versions(events_of(facts, FeePaid))
+        for data, span in versions(select_events(facts, FeePaid))
         if span.since < end
     ]
 
@@ -171,7 +171,7 @@ def payments(facts: Facts) -> list[Payment]:
 def bill(facts: Facts, paid: Sequence[Payment]) -> list[Item]:
     """One bill and what stands paid on it, at most its own amount; when it is due decides the window."""
     items = []
-    for data, span in versions(events_of(facts, FeeBilled)):
+    for data, span in versions(select_events(facts, FeeBilled)):
         amount = to_money_units(data.amount)
         for since, until in pairwise(_cuts(span, paid)):
             standing = sum(p.amount for p in paid if p.span.since <= since < p.span.until)

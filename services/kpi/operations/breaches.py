@@ -35,7 +35,7 @@ async def publish_flips(service: Host, scorecard: Scorecard) -> None:
             event for figure in flipped for event in await _note_standing(connection, scorecard, figure)
         ]
         await service.record(connection, *events)
-    service.committed()
+    service.notify_commit()
 
 
 async def _note_standing(
@@ -44,7 +44,7 @@ async def _note_standing(
     """Note the new standing; the event, if this was the one to note it. A rate that begins met is no news."""
     property_id, kpi, as_of = scorecard.property.id, figure.rate.kpi, to_micros(scorecard.as_of)
     row = {"property": property_id, "kpi": kpi, "met": figure.met, "as_of": as_of}
-    if await _FIRST.run(connection, [row]):
+    if await _FIRST.execute(connection, [row]):
         return () if figure.met else (_event(scorecard, figure),)
     older = and_(
         standings.c.property == property_id,

@@ -53,7 +53,7 @@ async def record_facts(connection: AsyncConnection, events: Sequence[Event[Fact]
     """Log facts and bring the items of what they are about up to date. Taken again, nothing changes."""
     await lock_properties(connection, {fact.data.property for fact in events})
     in_order = sorted(events, key=lambda fact: (fact.source, fact.id))
-    await _FACTS.run(connection, [_fact_row(fact) for fact in in_order])
+    await _FACTS.execute(connection, [_fact_row(fact) for fact in in_order])
     await recount_items(connection, {subject_of(fact) for fact in events})
 
 
@@ -61,13 +61,13 @@ async def record_cases(connection: AsyncConnection, states: Sequence[CaseState])
     """Store the highest version of every case, and its items."""
     latest = {(c.property, c.case): c for c in sorted(states, key=lambda c: c.version)}
     rows = [_case_row(latest[key]) for key in sorted(latest)]  # one order for all copies: no deadlocks
-    newer = await _CASES.run(connection, rows)
+    newer = await _CASES.execute(connection, rows)
     await replace_items(connection, {FactSubject(p, "case", c): case_items(latest[p, c]) for p, c in newer})
 
 
 async def lock_properties(connection: AsyncConnection, properties: Iterable[str]) -> None:
     """Let nobody else change facts of these properties until the end of the transaction."""
-    await _LOCKS.run(connection, [{"property": name, "revision": 1} for name in sorted(properties)])
+    await _LOCKS.execute(connection, [{"property": name, "revision": 1} for name in sorted(properties)])
 
 
 async def recount_items(connection: AsyncConnection, subjects: Iterable[FactSubject]) -> None:
@@ -84,14 +84,14 @@ async def replace_items(connection: AsyncConnection, latest: Mapping[FactSubject
     changed = {subject: made for subject, made in latest.items() if stored.get(subject, []) != made}
     stale = [_subject_columns(subject) for subject in sorted(changed) if subject in stored]
     if stale:
-        await _STALE.run(connection, stale)
+        await _STALE.execute(connection, stale)
     rows = [
         _item_row(subject, seq, item)
         for subject, made in sorted(changed.items())
         for seq, item in enumerate(made)
     ]
     if rows:
-        await _ITEMS.run(connection, rows)
+        await _ITEMS.execute(connection, rows)
 
 
 async def rebuild_items(service: Host) -> int:

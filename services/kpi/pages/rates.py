@@ -24,8 +24,8 @@ from services.kpi.domain.word_of_mouth import REASONS, WordOfMouth
 from shared.auth import Identity
 from shared.errors import NotFound
 from shared.host import Host
-from shared.http.parameters import only_property, read_query, require_property
-from shared.http.requests import language_of
+from shared.http.parameters import choose_property, read_query, require_property
+from shared.http.requests import read_language
 from shared.pages.layout import PageRenderer
 from shared.pages.texts import require_texts
 from shared.properties.milestones import Milestone
@@ -54,9 +54,11 @@ class RatePages:
     def routes(self) -> list[Route]:
         """Their routes."""
         return [
-            Route("/rates", self._pages.signed_in(self._show_rates, *READERS), methods=["GET"]),
+            Route("/rates", self._pages.require_sign_in(self._show_rates, *READERS), methods=["GET"]),
             Route("/rates/rates.css", self._send_styles, methods=["GET"]),
-            Route("/rates/{kpi}", self._pages.signed_in(self._show_evidence, *READERS), methods=["GET"]),
+            Route(
+                "/rates/{kpi}", self._pages.require_sign_in(self._show_evidence, *READERS), methods=["GET"]
+            ),
         ]
 
     async def _send_styles(self, _: Request) -> Response:
@@ -64,7 +66,7 @@ class RatePages:
 
     async def _show_rates(self, request: Request, identity: Identity) -> Response:
         query = read_query(request, RatesQuery, beside=("lang",))
-        visible = [prop for prop in self._service.properties.values() if identity.sees(prop.id)]
+        visible = [prop for prop in self._service.properties.values() if identity.may_see(prop.id)]
         if not visible:
             return self._pages.render(request, "rates.html", identity=identity, scorecard=None)
         prop = require_property(self._service.properties, identity, query.property or visible[0].id)
@@ -73,17 +75,17 @@ class RatePages:
             request,
             "rates.html",
             identity=identity,
-            scorecard=_scorecard_view(scorecard, query, language_of(request)),
+            scorecard=_scorecard_view(scorecard, query, read_language(request)),
             properties=visible,
             windows=WINDOWS,
         )
 
     async def _show_evidence(self, request: Request, identity: Identity) -> Response:
         query = read_query(request, EvidenceQuery, beside=("lang",))
-        rate, language = RATES.get(request.path_params["kpi"]), language_of(request)
+        rate, language = RATES.get(request.path_params["kpi"]), read_language(request)
         if rate is None:
             raise NotFound
-        prop = only_property(self._service.properties, identity, query.property)
+        prop = choose_property(self._service.properties, identity, query.property)
         figure, page = await load_evidence(self._service, prop, rate, query, language)
         return self._pages.render(
             request,

@@ -1,4 +1,4 @@
-"""What survey answers over HTTP: follow-ups, one by one and in lists, and the attempts at them."""
+"""survey over HTTP: follow-ups, one by one and in lists, and the attempts at them."""
 
 from datetime import datetime
 
@@ -16,19 +16,19 @@ from services.survey.domain.followup import (
 )
 from services.survey.operations.attempts import SubmittedAttempt
 from services.survey.operations.context import SurveyContext
-from services.survey.operations.form_links import link_to_form
+from services.survey.operations.form_links import get_form_link
 from shared.auth import Identity, Role
 from shared.errors import NotFound
 from shared.http.endpoints import Call, Endpoints
 from shared.http.pagination import Cursor, Page, PageQuery
-from shared.http.parameters import visible_properties
+from shared.http.parameters import list_visible_properties
 from shared.messages.facts import Id, Instant, Kind, Line, Rating, Reason, Word
 from shared.properties.roster import PersonId
 
 READERS: tuple[Role, ...] = ("dispatcher", "quality", "engineer", "manager")
 CALLERS: tuple[Role, ...] = ("dispatcher", "quality", "engineer")
-LINK_HOLDERS: tuple[Role, ...] = ("dispatcher", "quality")
-WORD_READERS: tuple[Role, ...] = ("dispatcher", "quality", "manager")
+LINK_READERS: tuple[Role, ...] = ("dispatcher", "quality")
+COMMENT_READERS: tuple[Role, ...] = ("dispatcher", "quality", "manager")
 endpoints = Endpoints()
 CURSOR = Cursor("followups", tuple[datetime, str])
 """Due time and id of the last follow-up shown."""
@@ -44,7 +44,7 @@ class FollowUpQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class AttemptRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A try to reach the resident. `at` missing: now; `actor`: whom a dispatcher acts for."""
+    """An attempt to reach the resident. `at` missing: now; `actor`: whom a dispatcher acts for."""
 
     outcome: AttemptOutcome
     channel: Word
@@ -54,7 +54,7 @@ class AttemptRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class AnswerDetail(Struct, frozen=True, kw_only=True):
-    """What the resident said; `gap` is perceived less expected; `comment` null for whom it is not."""
+    """What the resident said; `gap` is perceived less expected; `comment` null if not for the caller."""
 
     rating: Rating
     expected: Rating | None
@@ -66,7 +66,7 @@ class AnswerDetail(Struct, frozen=True, kw_only=True):
 
 
 class AttemptDetail(Struct, frozen=True, kw_only=True):
-    """One try: `at` is when it happened, `recorded_at` when we heard."""
+    """One attempt: `at` is when it happened, `recorded_at` when we heard."""
 
     seq: int
     outcome: AttemptOutcome
@@ -99,8 +99,8 @@ class FollowUpDetail(Struct, frozen=True, kw_only=True):
 @endpoints.add("GET", "/v1/followups", roles=READERS, summary=("回访列表", "Follow-ups, by due time"))
 async def get_followups(call: Call[SurveyContext, FollowUpQuery, None]) -> Page[FollowUpDetail]:
     query, identity = call.query, call.identity
-    properties = visible_properties(call.context.properties, identity, query.property)
-    which = queries.FollowUpFilter(
+    properties = list_visible_properties(call.context.properties, identity, query.property)
+    filters = queries.FollowUpFilter(
         properties=None if properties is None else frozenset(properties),
         case=query.case,
         due_before=query.due_before,
@@ -108,8 +108,8 @@ async def get_followups(call: Call[SurveyContext, FollowUpQuery, None]) -> Page[
         after=CURSOR.decode(query.cursor),
     )
     async with call.context.database.snapshot() as connection:
-        followups = await queries.list_followups(connection, which, query.limit + 1)
-    return CURSOR.page(
+        followups = await queries.list_followups(connection, filters, query.limit + 1)
+    return CURSOR.make_page(
         followups,
         query.limit,
         lambda followup: (followup.due_at, followup.id),
@@ -122,7 +122,7 @@ async def get_followup(call: Call[SurveyContext, None, None]) -> FollowUpDetail:
     followup_id = call.id()
     async with call.context.database.snapshot() as connection:
         followup = (await queries.get_followups(connection, [followup_id])).get(followup_id)
-    if followup is None or not call.identity.sees(followup.property):
+    if followup is None or not call.identity.may_see(followup.property):
         raise NotFound
     return await describe_with_link(call.context, call.identity, followup)
 
@@ -138,7 +138,7 @@ async def post_attempt(call: Call[SurveyContext, None, AttemptRequest]) -> Follo
     body = call.body
     submitted = SubmittedAttempt(
         followup=call.id(),
-        tried=AttemptReport(outcome=body.outcome, channel=body.channel, at=body.at, answer=body.answer),
+        report=AttemptReport(outcome=body.outcome, channel=body.channel, at=body.at, answer=body.answer),
         identity=call.identity,
         acting_for=body.actor,
         key=call.idempotency_key,
@@ -151,8 +151,8 @@ async def describe_with_link(
     context: SurveyContext, identity: Identity, followup: FollowUp
 ) -> FollowUpDetail:
     """The follow-up as this caller may see it."""
-    may_send = identity.may(*LINK_HOLDERS)
-    link = await link_to_form(context, followup) if may_send else None
+    may_send = identity.has_role(*LINK_READERS)
+    link = await get_form_link(context, followup) if may_send else None
     return describe_followup(followup, identity, link)
 
 
@@ -160,7 +160,7 @@ def describe_followup(
     followup: FollowUp, reader: Identity, link: str | UnsetType | None = UNSET
 ) -> FollowUpDetail:
     """The follow-up as this reader may see it."""
-    words = reader.may(*WORD_READERS)
+    with_comments = reader.has_role(*COMMENT_READERS)
     return FollowUpDetail(
         id=followup.id,
         case=followup.case,
@@ -173,13 +173,13 @@ def describe_followup(
         state=followup.state,
         outcome=followup.outcome,
         done_at=followup.done_at,
-        attempts=[describe_attempt(attempt, words) for attempt in followup.attempts],
+        attempts=[describe_attempt(attempt, with_comments) for attempt in followup.attempts],
         link=link,
     )
 
 
-def describe_attempt(attempt: Attempt, words: bool) -> AttemptDetail:
-    """An attempt, with the resident's words or without."""
+def describe_attempt(attempt: Attempt, with_comment: bool) -> AttemptDetail:
+    """An attempt, with the resident's comment or without."""
     return AttemptDetail(
         seq=attempt.seq,
         outcome=attempt.outcome,
@@ -188,12 +188,12 @@ def describe_attempt(attempt: Attempt, words: bool) -> AttemptDetail:
         actor=attempt.actor,
         recorded_by=attempt.recorded_by,
         channel=attempt.channel,
-        answer=describe_answer(attempt.answer, words) if attempt.answer else None,
+        answer=describe_answer(attempt.answer, with_comment) if attempt.answer else None,
     )
 
 
-def describe_answer(answer: ResidentAnswer, words: bool) -> AnswerDetail:
-    """An answer, with its words or without."""
+def describe_answer(answer: ResidentAnswer, with_comment: bool) -> AnswerDetail:
+    """An answer, with its comment or without."""
     return AnswerDetail(
         rating=answer.rating,
         expected=answer.expected,
@@ -201,5 +201,5 @@ def describe_answer(answer: ResidentAnswer, words: bool) -> AnswerDetail:
         gap=answer.gap,
         surprised=answer.surprised,
         reason=answer.reason,
-        comment=answer.comment if words else None,
+        comment=answer.comment if with_comment else None,
     )

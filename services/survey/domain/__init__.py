@@ -1,1 +1,1 @@
-"""A follow-up and its rules: pure."""
+"""Follow-ups and their rules: pure."""

@@ -17,7 +17,7 @@ State = Literal["due", "done"]
 AttemptOutcome = Literal["no_answer", "declined", "answered"]
 Outcome = Literal["answered", "declined", "unreachable"]
 DISSATISFIED = 2
-MOST_ATTEMPTS = 100
+MAX_ATTEMPTS = 100
 
 
 class ResidentAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,12 +32,12 @@ class ResidentAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @builtins.property
     def gap(self) -> int | None:
-        """Perceived less expected, where both were told."""
+        """Perceived less expected; None unless the resident gave both."""
         return None if self.expected is None or self.perceived is None else self.perceived - self.expected
 
 
 class AttemptReport(Struct, frozen=True, kw_only=True):
-    """One try to reach the resident, as it is told. `at` missing: now."""
+    """One attempt to reach the resident, as it is reported. `at` None: now."""
 
     outcome: AttemptOutcome
     channel: str
@@ -46,14 +46,14 @@ class AttemptReport(Struct, frozen=True, kw_only=True):
 
 
 class Actor(Struct, frozen=True, kw_only=True):
-    """Who tried, and whose key told it."""
+    """Who made the attempt, and whose key reported it."""
 
     person: str
     recorded_by: str
 
 
 class Attempt(Struct, frozen=True, kw_only=True):
-    """A recorded try, and how the follow-up stood after it; `version` counts its outcomes and corrections."""
+    """A recorded attempt, and the follow-up's state after it; `version` counts outcomes and corrections."""
 
     seq: int
     outcome: AttemptOutcome
@@ -69,7 +69,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
 
 
 class FollowUp(Struct, frozen=True, kw_only=True):
-    """What is owed to the resident of a finished case, and what has been tried. It exists from `since`."""
+    """A follow-up of a finished case with the attempts so far. It exists from `since`."""
 
     id: str
     case: str
@@ -104,17 +104,17 @@ class FollowUp(Struct, frozen=True, kw_only=True):
         return next((attempt.at for attempt in self.attempts if attempt.state == "done"), None)
 
     @builtins.property
-    def answered(self) -> Attempt | None:
-        """The latest answer."""
+    def latest_answer(self) -> Attempt | None:
+        """The latest attempt with an answer."""
         return next((attempt for attempt in reversed(self.attempts) if attempt.answer is not None), None)
 
-    def upto(self, seq: int) -> "FollowUp":
-        """As it stood after the attempt `seq`."""
+    def at_attempt(self, seq: int) -> "FollowUp":
+        """As it was after the attempt `seq`."""
         return structs.replace(self, attempts=self.attempts[:seq])
 
 
 class DoneByWorker(NotAllowed):
-    """Whoever did the work does not ask how it was."""
+    """Whoever did the work does not follow it up."""
 
     code = "own-work"
     title, title_zh = "Nobody follows up their own work", "不得回访本人经手的工单"
@@ -136,7 +136,7 @@ class TooManyAttempts(Conflict):
 
 def record_attempt(
     followup: FollowUp,
-    tried: AttemptReport,
+    report: AttemptReport,
     actor: Actor,
     rules: FollowUpRules,
     zone: ZoneInfo,
@@ -148,27 +148,27 @@ def record_attempt(
     """
     if not {actor.person, actor.recorded_by}.isdisjoint(followup.workers):
         raise DoneByWorker
-    check_answer(tried)
-    if followup.state == "done" and tried.outcome != "answered":
+    check_answer(report)
+    if followup.state == "done" and report.outcome != "answered":
         raise AlreadyDone
-    if len(followup.attempts) >= MOST_ATTEMPTS:
+    if len(followup.attempts) >= MAX_ATTEMPTS:
         raise TooManyAttempts
-    at = check_attempt_time(followup, tried.at, now)
-    result = outcome_after(followup, tried, at, rules, zone)
+    at = check_attempt_time(followup, report.at, now)
+    result = decide_outcome(followup, report, at, rules, zone)
     return structs.replace(
-        followup, attempts=(*followup.attempts, make_attempt(followup, tried, actor, at, now, result))
+        followup, attempts=(*followup.attempts, make_attempt(followup, report, actor, at, now, result))
     )
 
 
-def check_answer(tried: AttemptReport) -> None:
+def check_answer(report: AttemptReport) -> None:
     """Raises InvalidInput for an answer missing or out of place, or a reason beside a good rating."""
-    if (tried.answer is None) == (tried.outcome == "answered"):
+    if (report.answer is None) == (report.outcome == "answered"):
         raise InvalidInput.of(
             "answer",
             "An answer goes with the outcome `answered`, and only with it",
             "仅当结果为 answered 时须填写答复",
         )
-    if tried.answer and tried.answer.reason and tried.answer.rating > DISSATISFIED:
+    if report.answer and report.answer.reason and report.answer.rating > DISSATISFIED:
         raise InvalidInput.of(
             "answer.reason", "A reason goes with ratings 1 and 2", "仅评分为 1 或 2 时填写原因"
         )
@@ -187,12 +187,12 @@ def check_attempt_time(followup: FollowUp, at: datetime | None, now: datetime) -
     return at.astimezone(UTC)
 
 
-def outcome_after(
-    followup: FollowUp, tried: AttemptReport, at: datetime, rules: FollowUpRules, zone: ZoneInfo
+def decide_outcome(
+    followup: FollowUp, report: AttemptReport, at: datetime, rules: FollowUpRules, zone: ZoneInfo
 ) -> Outcome | None:
-    """How the follow-up ends by this attempt, None where it stays due."""
-    if tried.outcome != "no_answer":
-        return tried.outcome
+    """The outcome of the follow-up by this attempt, None where it stays due."""
+    if report.outcome != "no_answer":
+        return report.outcome
     times = [attempt.at for attempt in followup.attempts if attempt.outcome == "no_answer"] + [at]
     days = {time.astimezone(zone).date() for time in times}
     return "unreachable" if len(times) >= rules.attempts and len(days) >= rules.days else None
@@ -200,22 +200,22 @@ def outcome_after(
 
 def make_attempt(
     followup: FollowUp,
-    tried: AttemptReport,
+    report: AttemptReport,
     actor: Actor,
     at: datetime,
     now: datetime,
     result: Outcome | None,
 ) -> Attempt:
-    """The entry to be kept."""
+    """The attempt to be recorded."""
     return Attempt(
         seq=len(followup.attempts) + 1,
-        outcome=tried.outcome,
-        channel=tried.channel,
+        outcome=report.outcome,
+        channel=report.channel,
         at=at,
         recorded_at=now,
         actor=actor.person,
         recorded_by=actor.recorded_by,
-        answer=tried.answer,
+        answer=report.answer,
         state="done" if result else "due",
         result=result,
         version=followup.version + (1 if result else 0),

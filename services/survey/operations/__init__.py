@@ -1,1 +1,1 @@
-"""What survey does."""
+"""The operations of survey: everything that it writes."""

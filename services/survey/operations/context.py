@@ -1,4 +1,4 @@
-"""What the parts of survey may know of the service."""
+"""The interface of the service survey that its parts see."""
 
 from typing import Protocol
 

@@ -4,7 +4,7 @@ A service's own revisions lie in `services/<name>/migrations/versions`, those of
 """
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -16,17 +16,26 @@ from sqlalchemy.schema import CreateSchema
 from shared.database.engine import Database
 
 HERE = Path(__file__).resolve().parent
-_LOCK = 0x6775616E  # "guan": the advisory lock that copies queue at
+_LOCK = 0x6775616E  # "guan": the advisory lock by which one copy at a time migrates
 
 
-def configuration(db_service: str, metadata: MetaData, connection: Connection | None) -> Config:
+class MigrationAttributes(TypedDict):
+    """What Alembic's entry and the revisions get to know of the service that is migrated."""
+
+    connection: Connection
+    metadata: MetaData
+    service: str
+
+
+def make_config(service: str, metadata: MetaData, connection: Connection) -> Config:
     """Alembic's configuration for one service on `connection`."""
-    own = HERE.parents[2] / "services" / db_service / "migrations" / "versions"
+    own = HERE.parents[2] / "services" / service / "migrations" / "versions"
     config = Config()
     config.set_main_option("script_location", str(HERE))
     config.set_main_option("path_separator", "newline")
     config.set_main_option("version_locations", f"{HERE / 'versions'}\n{own}")
-    config.attributes.update(connection=connection, metadata=metadata, service=db_service)
+    attributes = MigrationAttributes(connection=connection, metadata=metadata, service=service)
+    config.attributes.update(attributes)
     return config
 
 
@@ -36,22 +45,22 @@ async def upgrade(database: Database, metadata: MetaData) -> None:
         if database.is_postgres:
             await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
             await connection.execute(CreateSchema(database.service, if_not_exists=True))
-        await connection.run_sync(_run, database.service, metadata, "heads")
+        await connection.run_sync(_upgrade_to, database.service, metadata, "heads")
 
 
-def _run(connection: Connection, service: str, metadata: MetaData, target: str) -> None:
-    command.upgrade(configuration(service, metadata, connection), target)
+def _upgrade_to(connection: Connection, service: str, metadata: MetaData, target: str) -> None:
+    command.upgrade(make_config(service, metadata, connection), target)
 
 
-def difference(connection: Connection, service: str, metadata: MetaData) -> list[Any]:
+def compare_tables(connection: Connection, service: str, metadata: MetaData) -> list[object]:
     """What the migrated tables lack against the models: empty where they agree."""
     on_postgres = connection.dialect.name == "postgresql"
-    wanted = metadata if on_postgres else without_schema(metadata)
-    context = MigrationContext.configure(connection, opts=comparison(service, wanted, on_postgres))
-    return list(compare_metadata(context, wanted))
+    expected = metadata if on_postgres else copy_without_schema(metadata)
+    context = MigrationContext.configure(connection, opts=comparison_options(service, expected, on_postgres))
+    return list(compare_metadata(context, expected))
 
 
-def without_schema(metadata: MetaData) -> MetaData:
+def copy_without_schema(metadata: MetaData) -> MetaData:
     """The same tables as SQLite knows them."""
     plain = MetaData(naming_convention=metadata.naming_convention)
     for table in metadata.sorted_tables:
@@ -59,16 +68,16 @@ def without_schema(metadata: MetaData) -> MetaData:
     return plain
 
 
-def comparison(service: str, metadata: MetaData, on_postgres: bool) -> dict[str, Any]:
-    """How tables are looked at: only this service's schema."""
+def comparison_options(service: str, metadata: MetaData, on_postgres: bool) -> dict[str, Any]:
+    """How tables are compared: only this service's schema."""
 
-    def ours(name: str | None, kind: str, _: Any) -> bool:
+    def is_own(name: str | None, kind: str, _: object) -> bool:
         return name == service if kind == "schema" else name != "alembic_version"
 
     return {
         "target_metadata": metadata,
         "include_schemas": on_postgres,
-        "include_name": ours if on_postgres else None,
+        "include_name": is_own if on_postgres else None,
         "version_table_schema": service if on_postgres else None,
         "compare_type": False,
     }

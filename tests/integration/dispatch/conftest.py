@@ -24,7 +24,7 @@ from shared.messaging.bus import Delivery
 from shared.messaging.topology import queues_for
 from shared.properties.kind_files import load_kinds
 from shared.properties.loader import load_properties
-from shared.service import ServiceContext, secret_and_keyring
+from shared.service import ServiceContext, make_secret_and_keyring
 from shared.settings import Settings
 from tests.support.properties import TOWER, write_property
 from tests.support.stores import Store
@@ -113,7 +113,7 @@ class DispatchDriver:
         question = (roles, person, properties)
         if question not in self.issued_keys:
             chosen = None if properties is None else list(properties)
-            self.issued_keys[question] = self.service.keyring.issue(
+            self.issued_keys[question] = self.service.keyring.issue_key(
                 person or "office", list(roles), chosen, person
             )[1]
         return {"Authorization": f"Bearer {self.issued_keys[question]}"}
@@ -187,7 +187,7 @@ def store_settings(store: Store, folder: Path) -> Settings:
 
 def service_context(settings: Settings, clock: ManualClock) -> ServiceContext:
     """What a process on these settings gives to its services."""
-    secret, keyring = secret_and_keyring(settings)
+    secret, keyring = make_secret_and_keyring(settings)
     properties = load_properties(settings.properties_dir)
     return ServiceContext(
         settings,

@@ -8,7 +8,7 @@ from tests.integration.dispatch.conftest import DispatchDriver
 
 
 async def scraped(dispatch: DispatchDriver) -> str:
-    await dispatch.service.scrape()
+    await dispatch.service.update_metrics()
     return generate_latest(dispatch.service.registry).decode()
 
 

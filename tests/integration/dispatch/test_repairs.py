@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from services.dispatch.models import metadata
-from shared.database.migrations import difference
+from shared.database.migrations import compare_tables
 from tests.integration.dispatch.conftest import NOW, DispatchDriver
 
 
@@ -191,4 +191,4 @@ async def test_it_is_not_folded_into_itself_a_stranger_or_one_that_is_folded(
 
 async def test_migrations_equal_models(dispatch: DispatchDriver) -> None:
     async with dispatch.service.database.transaction() as connection:
-        assert await connection.run_sync(difference, "dispatch", metadata) == []
+        assert await connection.run_sync(compare_tables, "dispatch", metadata) == []

@@ -134,7 +134,7 @@ async def test_watchers_are_let_go_when_the_service_leaves(
     dispatch: DispatchDriver, reading: asyncio.Task[None]
 ) -> None:
     async with watching(dispatch) as watcher:
-        dispatch.service.leaving.set()
+        dispatch.service.stopping.set()
 
         async def ended() -> bool:
             return watcher.ended

@@ -125,7 +125,7 @@ async def test_the_watch_sleeps_until_something_is_due_and_is_woken_by_an_earlie
     try:
         async with asyncio.timeout(10):
             while (await dispatch.get_case(case_id))["level"] == 0:
-                dispatch.service.timer_watch.wake()
+                dispatch.service.timer_watch.wakeup.set()
                 await asyncio.sleep(0.02)
     finally:
         watching.cancel()

@@ -44,7 +44,7 @@ class KindDriver:
 
     def __init__(self, process: Process, clock: ManualClock, http: httpx.AsyncClient) -> None:
         self.process, self.clock, self.http = process, clock, http
-        _, key = process.keyring.issue("office", ["source", "dispatcher", "manager"], ["tower"], "zhao")
+        _, key = process.keyring.issue_key("office", ["source", "dispatcher", "manager"], ["tower"], "zhao")
         self.headers = {"Authorization": f"Bearer {key}", "Accept-Language": "en"}
 
     async def get(self, path: str, **query: str) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""intake with two properties on both databases, driven over HTTP; nothing runs beside it."""
+"""intake with two properties on both databases, driven over HTTP, without background work."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,24 +23,24 @@ BATCHED = "application/cloudevents-batch+json"
 DEMAND = {"property": "tower", "kind": "repair", "summary": "厨房水管漏水", "reference": "A-17"}
 
 
-class Desk:
-    """intake and how other systems talk to it."""
+class IntakeDriver:
+    """intake, and the calls of other systems to it."""
 
-    def __init__(self, house: ServiceDriver) -> None:
-        service, clock = house.service, house.process.clock
+    def __init__(self, driver: ServiceDriver) -> None:
+        service, clock = driver.service, driver.process.clock
         assert isinstance(service, Intake)
         assert isinstance(clock, ManualClock)
-        self.house, self.service, self.clock, self.http = house, service, clock, house.http
-        self.headers = house.make_key_headers("source", properties=["tower"])
+        self.driver, self.service, self.clock, self.http = driver, service, clock, driver.http
+        self.headers = driver.headers("source", properties=["tower"])
 
     async def post(
         self, path: str, body: Any, kind: str = "application/json", **headers: str
     ) -> httpx.Response:
         """Post JSON, or bytes as they are, with the key of a source of the tower."""
-        told = {"content-type": kind, "accept-language": "en"} | self.headers
-        told |= {name.replace("_", "-"): value for name, value in headers.items()}
+        all_headers = {"content-type": kind, "accept-language": "en"} | self.headers
+        all_headers |= {name.replace("_", "-"): value for name, value in headers.items()}
         raw = {"content": body} if isinstance(body, bytes) else {"json": body}
-        return await self.http.post(path, headers=told, **raw)
+        return await self.http.post(path, headers=all_headers, **raw)
 
     async def post_event(self, event: Any) -> httpx.Response:
         """Post one event in structured mode."""
@@ -57,46 +57,52 @@ class Desk:
         """Get with the same key, or another."""
         return await self.http.get(path, headers=headers or self.headers)
 
-    async def said(self) -> list[Event]:
+    async def outbox_events(self) -> list[Event]:
         """All that the outbox holds, in its order."""
-        rows = await self.house.list_rows(self.service.messaging_tables.outbox)
+        rows = await self.driver.rows(self.service.messaging_tables.outbox)
         return [decode(row["body"]) for row in sorted(rows, key=lambda row: int(row["id"]))]
 
-    async def told(self, kind: type[Struct]) -> list[Any]:
-        """The data of what was said of that kind."""
-        return [event.data for event in await self.said() if type(event.data) is kind]
+    async def outbox_data(self, kind: type[Struct]) -> list[Any]:
+        """The data of those of that kind."""
+        return [event.data for event in await self.outbox_events() if type(event.data) is kind]
 
-    async def number_accepted(self) -> tuple[int, int]:
+    async def count_accepted(self) -> tuple[int, int]:
         """How many events and how many demands are on record."""
-        return len(await self.house.list_rows(events)), len(await self.house.list_rows(demands))
+        return len(await self.driver.rows(events)), len(await self.driver.rows(demands))
 
 
-def event(
+def make_event(
     id_: str = "e-1", data: Any = None, *, type_: str = "guanjia.demand.raised.v1", **more: Any
 ) -> dict[str, Any]:
     """An event of the owner app."""
-    told = {"specversion": "1.0", "id": id_, "source": "/owner-app", "type": type_, "data": data or DEMAND}
-    return told | {"time": "2026-11-23T11:30:00+08:00"} | more
+    attributes = {
+        "specversion": "1.0",
+        "id": id_,
+        "source": "/owner-app",
+        "type": type_,
+        "data": data or DEMAND,
+    }
+    return attributes | {"time": "2026-11-23T11:30:00+08:00"} | more
 
 
-def fee(id_: str = "f-1", amount: str = "12.50") -> dict[str, Any]:
+def make_fee(id_: str = "f-1", amount: str = "12.50") -> dict[str, Any]:
     """A payment, which is a fact and no demand."""
     data = {"property": "tower", "payment": id_, "bill": "b-1", "amount": amount}
-    return event(id_, data, type_="guanjia.fee.paid.v1")
+    return make_event(id_, data, type_="guanjia.fee.paid.v1")
 
 
 @pytest.fixture
-async def desk(store: Store, tmp_path: Path) -> AsyncIterator[Desk]:
+async def intake(store: Store, tmp_path: Path) -> AsyncIterator[IntakeDriver]:
     """intake at noon of a Monday in Wuxi, for `tower` and `annex`."""
-    async with opened_desk(store, tmp_path) as found:
-        yield found
+    async with open_intake(store, tmp_path) as intake:
+        yield intake
 
 
 @asynccontextmanager
-async def opened_desk(store: Store, folder: Path, **settings: Any) -> AsyncIterator[Desk]:
+async def open_intake(store: Store, folder: Path, **settings: Any) -> AsyncIterator[IntakeDriver]:
     """The same with other settings."""
     for name in ("tower", "annex"):
         write_property(folder / "properties", name)
-    async with open_service("intake", store, folder / "properties", **settings) as house:
-        assert house.process.clock.now() == NOW
-        yield Desk(house)
+    async with open_service("intake", store, folder / "properties", **settings) as driver:
+        assert driver.process.clock.now() == NOW
+        yield IntakeDriver(driver)

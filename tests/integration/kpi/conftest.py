@@ -18,10 +18,11 @@ from shared.http.authentication import Authenticator
 from shared.http.router import Router
 from shared.messages.cloudevents import Event, encode
 from shared.messaging.bus import Delivery
-from shared.pages.layout import PageRenderer, sign_in_routes
+from shared.pages.layout import PageRenderer
+from shared.pages.sign_in import sign_in_routes
 from shared.properties.kind_files import load_kinds
 from shared.properties.loader import load_properties
-from shared.service import ServiceContext, secret_and_keyring
+from shared.service import ServiceContext, make_secret_and_keyring
 from shared.settings import Settings
 from tests.support.properties import TOWER, write_property
 from tests.support.stores import Store
@@ -54,7 +55,9 @@ class KpiDesk:
     def key(self, *roles: str, properties: Sequence[str] | None = ("tower",)) -> dict[str, str]:
         """Headers of somebody with these roles."""
         chosen = None if properties is None else list(properties)
-        return {"Authorization": f"Bearer {self.service.keyring.issue('a', list(roles), chosen, None)[1]}"}
+        return {
+            "Authorization": f"Bearer {self.service.keyring.issue_key('a', list(roles), chosen, None)[1]}"
+        }
 
     async def get(self, path: str, *, roles: Sequence[str] = ("manager",), **params: Any) -> Any:
         """The JSON that a manager of the tower gets."""
@@ -77,7 +80,7 @@ async def desk(store: Store, tmp_path: Path) -> AsyncIterator[KpiDesk]:
         settings,
         clock,
         bus,
-        *secret_and_keyring(settings),
+        *make_secret_and_keyring(settings),
         load_properties(folder),
         load_kinds(settings.workflow_folders),
     )

@@ -19,7 +19,7 @@ Labels = dict[str, str]
 async def scraped(desk: KpiDesk, name: str, **labels: str) -> list[tuple[Labels, float]]:
     """Samples of a gauge that have these labels, after a refresh."""
     await refresh_gauges(desk.service)
-    text = desk.service.written_metrics().decode()
+    text = desk.service.render_metrics().decode()
     return [
         (sample.labels, sample.value)
         for family in text_string_to_metric_families(text)

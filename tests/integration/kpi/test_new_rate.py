@@ -61,7 +61,7 @@ async def test_it_has_evidence(desk: KpiDesk) -> None:
 
 async def test_it_is_among_the_gauges(desk: KpiDesk) -> None:
     await refresh_gauges(desk.service)
-    families = text_string_to_metric_families(desk.service.written_metrics().decode())
+    families = text_string_to_metric_families(desk.service.render_metrics().decode())
     tower = {"property": "tower", "kpi": KPI}
     values = {
         sample.name: sample.value

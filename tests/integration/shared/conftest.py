@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy import Table, select
 
 from shared.clock import ManualClock
-from shared.database.engine import Database, metadata_for
+from shared.database.engine import Database
+from shared.database.types import metadata_for
 from shared.messages.cloudevents import Event
 from shared.messages.facts import FeeReversed
-from shared.messaging.bus import Bus, BusDown, Delivery, Message
+from shared.messaging.bus import BusDown, Delivery, Message
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.inbox import Inbox
 from shared.messaging.outbox import Outbox
@@ -24,8 +25,8 @@ TABLES = define_messaging_tables(METADATA)
 
 
 @dataclass
-class Wire:
-    """A bus that keeps what it is given, refuses what it is told to, and can be away."""
+class RecordingBus:
+    """A bus that records what is published, refuses bodies that hold `refuses`, and can be away."""
 
     sent: list[Message] = field(default_factory=list)
     retried: list[tuple[Delivery, bytes, int]] = field(default_factory=list)
@@ -60,20 +61,19 @@ class Wire:
 
 
 @dataclass
-class Bench:
+class MessagingDriver:
     """Messaging on one database."""
 
     database: Database
     clock: ManualClock
-    wire: Wire
+    bus: RecordingBus
     outbox: Outbox
     inbox: Inbox
     dead_letters: DeadLetters
     relay: Relay
-    bus: Bus
     commits: int = 0
 
-    def committed(self) -> None:
+    def notify_commit(self) -> None:
         """Count commits."""
         self.commits += 1
 
@@ -89,18 +89,18 @@ class Bench:
 
     def copy(self) -> Relay:
         """Another relay over the same table, as another process has it."""
-        return Relay(self.database, self.outbox, self.wire, self.clock)
+        return Relay(self.database, self.outbox, self.bus, self.clock)
 
 
 @pytest.fixture
-async def bench(database: MakeDatabase, clock: ManualClock) -> AsyncIterator[Bench]:
+async def messaging(database: MakeDatabase, clock: ManualClock) -> AsyncIterator[MessagingDriver]:
     """The tables of messaging, empty."""
-    db, wire = await database("tester", METADATA), Wire()
+    db, bus = await database("tester", METADATA), RecordingBus()
     outbox = Outbox(TABLES.outbox, clock)
-    inbox, letters = Inbox(TABLES.inbox, clock), DeadLetters(TABLES.dead_letters, clock)
-    yield Bench(db, clock, wire, outbox, inbox, letters, Relay(db, outbox, wire, clock), wire)
+    inbox, dead_letters = Inbox(TABLES.inbox, clock), DeadLetters(TABLES.dead_letters, clock)
+    yield MessagingDriver(db, clock, bus, outbox, inbox, dead_letters, Relay(db, outbox, bus, clock))
 
 
-def fact(id_: str, clock: ManualClock, text: str = "p") -> Event:
+def make_fact(id_: str, clock: ManualClock, text: str = "p") -> Event:
     """A fact of that id."""
     return Event.of(FeeReversed(property="tower", payment=text), source="test", time=clock.now(), id=id_)

@@ -1,4 +1,4 @@
-"""Sets are taken once, in one transaction; what cannot be taken is retried or buried by itself."""
+"""Batches are handled once, in one transaction; what fails is retried or stored as a dead letter alone."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,150 +14,180 @@ from shared.messages.cloudevents import Event, encode
 from shared.messages.facts import FeeReversed
 from shared.messaging.bus import BusDown, Delivery
 from shared.messaging.consumer import EventConsumer, RetryLater, Subscription
-from tests.integration.shared.conftest import TABLES, Bench, fact
+from tests.integration.shared.conftest import TABLES, MessagingDriver, make_fact
 from tests.support.waiting import eventually
 
 QUEUE = "kpi.facts"
 
 
 class Handler:
-    """Answers each event with one of its own; fails as it is told."""
+    """Answers each event with one of its own; fails for the ids in `failures`."""
 
     def __init__(self, **failures: Exception) -> None:
         self.failures = failures
-        self.sets: list[list[str]] = []
+        self.batches: list[list[str]] = []
 
-    async def number_of_sets(self) -> int:
+    async def count_batches(self) -> int:
         """For waiting."""
-        return len(self.sets)
+        return len(self.batches)
 
-    async def __call__(self, host: Bench, connection: AsyncConnection, events: Sequence[Event]) -> None:
-        self.sets.append([event.id for event in events])
-        await host.outbox.record(connection, *(fact(f"re:{event.id}", host.clock) for event in events))
+    async def __call__(
+        self, host: MessagingDriver, connection: AsyncConnection, events: Sequence[Event]
+    ) -> None:
+        self.batches.append([event.id for event in events])
+        await host.outbox.record(connection, *(make_fact(f"re:{event.id}", host.clock) for event in events))
         for event in events:
             if event.id in self.failures:
                 raise self.failures[event.id]
 
 
-def receiver(bench: Bench, handler: Handler) -> EventConsumer:
-    return EventConsumer(bench, Subscription(QUEUE, partial(handler, bench)))
+def make_consumer(messaging: MessagingDriver, handler: Handler) -> EventConsumer:
+    return EventConsumer(messaging, Subscription(QUEUE, partial(handler, messaging)))
 
 
-def delivered(bench: Bench, *ids: str, attempt: int = 0) -> list[Delivery]:
-    bodies = [encode(fact(id_, bench.clock)) for id_ in ids]
+def make_deliveries(messaging: MessagingDriver, *ids: str, attempt: int = 0) -> list[Delivery]:
+    bodies = [encode(make_fact(id_, messaging.clock)) for id_ in ids]
     return [
         Delivery(queue=QUEUE, body=body, attempt=attempt, headers={"content-type": "x"}) for body in bodies
     ]
 
 
-async def said(bench: Bench) -> int:
-    return len(await bench.rows(TABLES.outbox))
+async def count_outbox(messaging: MessagingDriver) -> int:
+    return len(await messaging.rows(TABLES.outbox))
 
 
-async def test_each_event_is_handled_once_however_often_and_in_whatever_sets_it_comes(bench: Bench) -> None:
+async def test_each_event_is_handled_once_however_often_and_in_whatever_batches_it_comes(
+    messaging: MessagingDriver,
+) -> None:
     handler = Handler()
-    take = receiver(bench, handler).take
-    await take(delivered(bench, "a", "b", "a"))
-    await take(delivered(bench, "b", "c"))
-    await asyncio.gather(take(delivered(bench, "c", "d", "e")), take(delivered(bench, "e", "d", "a")))
-    assert handler.sets[0] == ["a", "b"]
-    assert sorted(id_ for ids in handler.sets for id_ in ids) == ["a", "b", "c", "d", "e"]
-    assert await said(bench) == 5
+    consume = make_consumer(messaging, handler).consume
+    await consume(make_deliveries(messaging, "a", "b", "a"))
+    await consume(make_deliveries(messaging, "b", "c"))
+    await asyncio.gather(
+        consume(make_deliveries(messaging, "c", "d", "e")), consume(make_deliveries(messaging, "e", "d", "a"))
+    )
+    assert handler.batches[0] == ["a", "b"]
+    assert sorted(id_ for ids in handler.batches for id_ in ids) == ["a", "b", "c", "d", "e"]
+    assert await count_outbox(messaging) == 5
 
 
-async def test_another_consumer_takes_the_same_events_for_itself(bench: Bench) -> None:
-    events = [fact("a", bench.clock), fact("b", bench.clock), fact("a", bench.clock)]
-    async with bench.database.transaction() as connection:
-        assert await bench.inbox.once(connection, "one", events) == events[:2]
-        assert await bench.inbox.once(connection, "two", list(reversed(events[1:]))) == [events[2], events[1]]
-        assert await bench.inbox.once(connection, "one", events) == []
-        assert await bench.inbox.once(connection, "one", []) == []
+async def test_another_consumer_handles_the_same_events_for_itself(messaging: MessagingDriver) -> None:
+    events = [
+        make_fact("a", messaging.clock),
+        make_fact("b", messaging.clock),
+        make_fact("a", messaging.clock),
+    ]
+    async with messaging.database.transaction() as connection:
+        assert await messaging.inbox.once(connection, "one", events) == events[:2]
+        assert await messaging.inbox.once(connection, "two", list(reversed(events[1:]))) == [
+            events[2],
+            events[1],
+        ]
+        assert await messaging.inbox.once(connection, "one", events) == []
+        assert await messaging.inbox.once(connection, "one", []) == []
 
 
-async def test_what_fails_is_buried_alone_and_found_in_few_transactions(bench: Bench) -> None:
+async def test_what_fails_is_stored_alone_and_isolated_in_few_transactions(
+    messaging: MessagingDriver,
+) -> None:
     ids = [f"{number}" for number in range(256)]
     handler = Handler(**{"77": InvalidInput.of("data.x", "This is wrong"), "200": RuntimeError("secret")})
-    await receiver(bench, handler).take(delivered(bench, *ids))
-    letters = await bench.rows(TABLES.dead_letters)
-    assert sorted(letter.reason for letter in letters) == ["RuntimeError", "not-valid: data.x: This is wrong"]
+    await make_consumer(messaging, handler).consume(make_deliveries(messaging, *ids))
+    dead_letters = await messaging.rows(TABLES.dead_letters)
+    assert sorted(letter.reason for letter in dead_letters) == [
+        "RuntimeError",
+        "not-valid: data.x: This is wrong",
+    ]
     assert all(
         (letter.queue, letter.attempts, letter.headers) == (QUEUE, 1, {"content-type": "x"})
-        for letter in letters
+        for letter in dead_letters
     )
-    assert await said(bench) == 254
-    assert len(handler.sets) < 40
+    assert await count_outbox(messaging) == 254
+    assert len(handler.batches) < 40
 
 
-async def test_an_event_whose_time_has_not_come_is_retried_later_and_at_last_buried(bench: Bench) -> None:
+async def test_an_event_whose_time_has_not_come_is_retried_later_and_at_last_stored(
+    messaging: MessagingDriver,
+) -> None:
     handler = Handler(early=RetryLater("its case is not here yet"))
-    take = receiver(bench, handler).take
+    consume = make_consumer(messaging, handler).consume
     for attempt in range(8):
-        await take(delivered(bench, "early", f"other-{attempt}", attempt=attempt))
-    assert [(delivery.attempt, seconds) for delivery, _, seconds in bench.wire.retried] == [
+        await consume(make_deliveries(messaging, "early", f"other-{attempt}", attempt=attempt))
+    assert [(delivery.attempt, seconds) for delivery, _, seconds in messaging.bus.retried] == [
         (0, 1), (1, 5), (2, 30), (3, 30), (4, 30), (5, 30), (6, 30),
     ]  # fmt: skip
-    (letter,) = await bench.rows(TABLES.dead_letters)
+    (letter,) = await messaging.rows(TABLES.dead_letters)
     assert (letter.reason, letter.attempts) == ("Retry: its case is not here yet", 8)
-    assert await said(bench) == 8
+    assert await count_outbox(messaging) == 8
     handler.failures = {}
-    await take(delivered(bench, "early"))
-    assert await said(bench) == 9, "what failed does not count as taken"
+    await consume(make_deliveries(messaging, "early"))
+    assert await count_outbox(messaging) == 9, "what failed does not count as handled"
 
 
-async def test_while_the_database_is_away_a_set_is_held_and_nothing_is_buried(bench: Bench) -> None:
+async def test_while_the_database_is_away_a_batch_waits_and_nothing_is_stored(
+    messaging: MessagingDriver,
+) -> None:
     handler = Handler(a=OperationalError("insert", {}, Exception("server closed the connection")))
-    taking = asyncio.create_task(receiver(bench, handler).take(delivered(bench, "a", "b")))
-    await eventually(handler.number_of_sets, lambda number: number > 1)
+    consuming = asyncio.create_task(
+        make_consumer(messaging, handler).consume(make_deliveries(messaging, "a", "b"))
+    )
+    await eventually(handler.count_batches, lambda number: number > 1)
     handler.failures = {}
-    await asyncio.wait_for(taking, 3)
-    assert handler.sets[-1] == ["a", "b"]
-    assert await bench.rows(TABLES.dead_letters) == []
-    assert await said(bench) == 2
+    await asyncio.wait_for(consuming, 3)
+    assert handler.batches[-1] == ["a", "b"]
+    assert await messaging.rows(TABLES.dead_letters) == []
+    assert await count_outbox(messaging) == 2
 
 
-async def test_a_retry_waits_for_its_broker(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    tries = 0
+async def test_a_retry_waits_for_its_broker(
+    messaging: MessagingDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
 
     async def away(delivery: Delivery, body: bytes, seconds: int) -> None:
-        nonlocal tries
-        tries += 1
-        if tries < 3:
+        nonlocal calls
+        calls += 1
+        if calls < 3:
             raise BusDown
 
-    monkeypatch.setattr(bench.wire, "retry", away)
-    await receiver(bench, Handler(a=RetryLater("later"))).take(delivered(bench, "a"))
-    assert tries == 3
-    assert await bench.rows(TABLES.dead_letters) == []
+    monkeypatch.setattr(messaging.bus, "retry", away)
+    await make_consumer(messaging, Handler(a=RetryLater("later"))).consume(make_deliveries(messaging, "a"))
+    assert calls == 3
+    assert await messaging.rows(TABLES.dead_letters) == []
 
 
-async def test_a_giant_set_is_taken_in_sets_of_five_hundred(bench: Bench) -> None:
+async def test_a_giant_batch_is_handled_in_batches_of_five_hundred(messaging: MessagingDriver) -> None:
     handler, ids = Handler(), [f"{number}" for number in range(1201)]
-    bodies = b"[" + b",".join(encode(fact(id_, bench.clock)) for id_ in ids) + b"]"
-    await receiver(bench, handler).take([Delivery(queue=QUEUE, body=bodies)])
-    assert [len(members) for members in handler.sets] == [500, 500, 201]
-    assert await said(bench) == 1201
+    bodies = b"[" + b",".join(encode(make_fact(id_, messaging.clock)) for id_ in ids) + b"]"
+    await make_consumer(messaging, handler).consume([Delivery(queue=QUEUE, body=bodies)])
+    assert [len(members) for members in handler.batches] == [500, 500, 201]
+    assert await count_outbox(messaging) == 1201
 
 
-async def test_a_trace_goes_from_the_event_into_what_it_leads_to(bench: Bench) -> None:
+async def test_a_trace_goes_from_the_event_into_what_it_leads_to(messaging: MessagingDriver) -> None:
     trace = f"00-{'ab' * 16}-{'cd' * 8}-01"
-    told = Event.of(FeeReversed(property="t", payment="p"), source="s", time=bench.clock.now(), trace=trace)
-    await receiver(bench, Handler()).take([Delivery(queue=QUEUE, body=encode(told))])
-    assert trace.encode() in (await bench.rows(TABLES.outbox))[0].body
+    event = Event.of(
+        FeeReversed(property="t", payment="p"), source="s", time=messaging.clock.now(), trace=trace
+    )
+    await make_consumer(messaging, Handler()).consume([Delivery(queue=QUEUE, body=encode(event))])
+    assert trace.encode() in (await messaging.rows(TABLES.outbox))[0].body
 
 
-async def test_dead_letters_are_counted_and_listed_by_queue_and_reason(bench: Bench) -> None:
-    async with bench.database.transaction() as connection:
+async def test_dead_letters_are_counted_and_listed_by_queue_and_reason(messaging: MessagingDriver) -> None:
+    async with messaging.database.transaction() as connection:
         for number, (queue, reason) in enumerate((("a", "one 100%"), ("a", "two_x"), ("b", "one"))):
             letter = Delivery(queue=queue, body=b"%d" % number, attempt=2)
-            await bench.dead_letters.store(connection, [(letter, reason)])
-            bench.clock.advance(timedelta(seconds=1))
-        await bench.dead_letters.store(connection, [])
-    async with bench.database.transaction() as connection:
-        listed = bench.dead_letters.list_pending
-        assert await bench.dead_letters.count_by_queue(connection) == {"a": 2, "b": 1}
-        assert [row.body for row in await listed(connection, None, None, 2)] == [b"0", b"1"]
-        assert [row.body for row in await listed(connection, "a", "one", 9)] == [b"0"]
-        assert [row.body for row in await listed(connection, None, "0%", 9)] == [b"0"]
-        assert [row.body for row in await listed(connection, None, "_", 9)] == [b"1"]
-        await bench.dead_letters.mark_replayed(connection, [(await listed(connection, "b", None, 1))[0].id])
-        assert await bench.dead_letters.count_by_queue(connection) == {"a": 2}
+            await messaging.dead_letters.store(connection, [(letter, reason)])
+            messaging.clock.advance(timedelta(seconds=1))
+        await messaging.dead_letters.store(connection, [])
+    async with messaging.database.transaction() as connection:
+        list_pending = messaging.dead_letters.list_pending
+        assert await messaging.dead_letters.count_by_queue(connection) == {"a": 2, "b": 1}
+        assert [row.body for row in await list_pending(connection, None, None, 2)] == [b"0", b"1"]
+        assert [row.body for row in await list_pending(connection, "a", "one", 9)] == [b"0"]
+        assert [row.body for row in await list_pending(connection, None, "0%", 9)] == [b"0"]
+        assert [row.body for row in await list_pending(connection, None, "_", 9)] == [b"1"]
+        await messaging.dead_letters.mark_replayed(
+            connection, [(await list_pending(connection, "b", None, 1))[0].id]
+        )
+        assert await messaging.dead_letters.count_by_queue(connection) == {"a": 2}

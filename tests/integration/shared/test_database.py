@@ -1,4 +1,4 @@
-"""Both databases behind one face: no update lost, a reader sees one snapshot, and which errors pass."""
+"""Both databases behind one interface: no update lost, a reader sees one snapshot, and which errors pass."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -10,13 +10,14 @@ import pytest
 from sqlalchemy import Column, Integer, Table, Text, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError, StatementError
 
-from shared.database.engine import Database, Json, Key, UtcDateTime, is_transient, metadata_for
+from shared.database.engine import Database, is_transient
+from shared.database.types import Json, Key, UtcDateTime, metadata_for
 from tests.conftest import MakeDatabase
 from tests.support.stores import Store
 
 METADATA = metadata_for("tester")
-THINGS = Table(
-    "things",
+ITEMS = Table(
+    "items",
     METADATA,
     Column("id", Key, primary_key=True),
     Column("count", Integer, nullable=False, default=0),
@@ -33,38 +34,38 @@ async def db(database: MakeDatabase) -> Database:
 
 async def test_concurrent_updates_lose_none(db: Database, store: Store) -> None:
     async with db.transaction() as connection:
-        await connection.execute(insert(THINGS).values(id="a"))
+        await connection.execute(insert(ITEMS).values(id="a"))
     copies = [db, Database("tester", store.url, store.folder)]
 
     async def add(copy: Database) -> None:
         async with copy.transaction() as connection:
-            await connection.execute(update(THINGS).values(count=THINGS.c.count + 1))
+            await connection.execute(update(ITEMS).values(count=ITEMS.c.count + 1))
 
     await asyncio.gather(*(add(copies[number % 2]) for number in range(100)))
     async with db.snapshot() as connection:
-        assert (await connection.execute(select(THINGS.c.count))).scalar_one() == 100
+        assert (await connection.execute(select(ITEMS.c.count))).scalar_one() == 100
     await copies[1].dispose()
 
 
 async def test_what_failed_left_nothing(db: Database) -> None:
     with pytest.raises(IntegrityError):
         async with db.transaction() as connection:
-            await connection.execute(insert(THINGS).values(id="a"))
-            await connection.execute(insert(THINGS).values(id="a"))
+            await connection.execute(insert(ITEMS).values(id="a"))
+            await connection.execute(insert(ITEMS).values(id="a"))
     async with db.snapshot() as connection:
-        assert (await connection.execute(select(THINGS.c.id))).all() == []
+        assert (await connection.execute(select(ITEMS.c.id))).all() == []
 
 
 async def test_a_reader_sees_one_snapshot_and_does_not_wait_for_a_writer(db: Database) -> None:
     async with db.snapshot() as reader:
-        assert (await reader.execute(select(THINGS.c.id))).all() == []
+        assert (await reader.execute(select(ITEMS.c.id))).all() == []
         async with db.transaction() as writer:
-            await writer.execute(insert(THINGS).values(id="a"))
+            await writer.execute(insert(ITEMS).values(id="a"))
             async with db.snapshot() as other:
-                assert (await other.execute(select(THINGS.c.id))).all() == []
-        assert (await reader.execute(select(THINGS.c.id))).all() == []
+                assert (await other.execute(select(ITEMS.c.id))).all() == []
+        assert (await reader.execute(select(ITEMS.c.id))).all() == []
     async with db.snapshot() as reader:
-        assert len((await reader.execute(select(THINGS.c.id))).all()) == 1
+        assert len((await reader.execute(select(ITEMS.c.id))).all()) == 1
 
 
 async def test_instants_documents_and_order_are_the_same_on_both(db: Database) -> None:
@@ -72,21 +73,21 @@ async def test_instants_documents_and_order_are_the_same_on_both(db: Database) -
     document = {"名": ["é", None, 1.5, {"deep": True}]}
     async with db.transaction() as connection:
         rows = [{"id": name, "at": at, "more": document} for name in ("b", "a", "Z", "é", "_", "王")]
-        await connection.execute(insert(THINGS), rows)
+        await connection.execute(insert(ITEMS), rows)
     async with db.snapshot() as connection:
-        found = (await connection.execute(select(THINGS).order_by(THINGS.c.id))).all()
-    assert [row.id for row in found] == ["Z", "_", "a", "b", "é", "王"]
-    assert (found[0].at, found[0].at.tzinfo, found[0].more) == (at, UTC, document)
+        stored = (await connection.execute(select(ITEMS).order_by(ITEMS.c.id))).all()
+    assert [row.id for row in stored] == ["Z", "_", "a", "b", "é", "王"]
+    assert (stored[0].at, stored[0].at.tzinfo, stored[0].more) == (at, UTC, document)
     with pytest.raises(StatementError):
         async with db.transaction() as connection:
-            await connection.execute(insert(THINGS).values(id="x", at=datetime(2026, 11, 23)))  # noqa: DTZ001
+            await connection.execute(insert(ITEMS).values(id="x", at=datetime(2026, 11, 23)))  # noqa: DTZ001
 
 
 async def test_an_error_does_not_tell_what_was_to_be_stored(db: Database) -> None:
     for _ in range(2):
         try:
             async with db.transaction() as connection:
-                await connection.execute(insert(THINGS).values(id="a", words="13800138000"))
+                await connection.execute(insert(ITEMS).values(id="a", words="13800138000"))
         except IntegrityError as error:
             assert "13800138000" not in str(error)
             return
@@ -95,7 +96,7 @@ async def test_an_error_does_not_tell_what_was_to_be_stored(db: Database) -> Non
 
 async def test_errors_of_the_work_do_not_pass_by_themselves(db: Database) -> None:
     statements = ["SELECT nothing FROM nowhere"] if db.is_postgres else []
-    statements += ["INSERT INTO tester.things (id, count) VALUES ('x', NULL)"] if db.is_postgres else []
+    statements += ["INSERT INTO tester.items (id, count) VALUES ('x', NULL)"] if db.is_postgres else []
     for statement in [*statements, "SELEC"]:
         with pytest.raises(SQLAlchemyError) as caught:
             async with db.transaction() as connection:
@@ -105,7 +106,7 @@ async def test_errors_of_the_work_do_not_pass_by_themselves(db: Database) -> Non
         for values in ({"id": "a\x00"}, {"id": "x", "count": 2**40}):
             with pytest.raises(SQLAlchemyError) as caught:
                 async with db.transaction() as connection:
-                    await connection.execute(insert(THINGS).values(**values))
+                    await connection.execute(insert(ITEMS).values(**values))
             assert not is_transient(caught.value)
 
 
@@ -131,7 +132,7 @@ async def test_a_full_or_locked_sqlite_file_passes_by_itself(tmp_path: Path) -> 
             await connection.run_sync(METADATA.create_all)
             await connection.exec_driver_sql("PRAGMA max_page_count = 12")
             for number in range(100):
-                await connection.execute(insert(THINGS).values(id=f"{number}", words="x" * 5000))
+                await connection.execute(insert(ITEMS).values(id=f"{number}", words="x" * 5000))
     assert is_transient(caught.value)
     await db.dispose()
 

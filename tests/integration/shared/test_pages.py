@@ -17,29 +17,29 @@ KEY = "a-bootstrap-key-of-some-length"
 
 
 @pytest.fixture(params=["intake", "kpi"])
-async def house(
+async def driver(
     request: pytest.FixtureRequest, tmp_path: Path, properties_folder: Path
 ) -> AsyncIterator[ServiceDriver]:
     """A service without pages of its own but these, and one that has some."""
     with fresh_store("sqlite", tmp_path / "data") as store:
-        async with open_service(request.param, store, properties_folder, bootstrap_key=KEY) as found:
-            yield found
+        async with open_service(request.param, store, properties_folder, bootstrap_key=KEY) as driver:
+            yield driver
 
 
-only_kpi = pytest.mark.parametrize("house", ["kpi"], indirect=True)
-only_intake = pytest.mark.parametrize("house", ["intake"], indirect=True)
+only_kpi = pytest.mark.parametrize("driver", ["kpi"], indirect=True)
+only_intake = pytest.mark.parametrize("driver", ["intake"], indirect=True)
 
 
-async def sign_in(house: ServiceDriver, **form: str) -> httpx.Response:
+async def sign_in(driver: ServiceDriver, **form: str) -> httpx.Response:
     """Send the form of the sign-in page."""
-    return await house.http.post("/sign-in", data=form, headers=OURS)
+    return await driver.http.post("/sign-in", data=form, headers=OURS)
 
 
-async def test_a_key_or_a_link_opens_a_session_and_leads_where_one_was_going(house: ServiceDriver) -> None:
-    code = house.process.keyring.code(admin_identity("sign-in"))
-    for word in ({"key": KEY}, {"key": f" {KEY} "}, {"code": code, "key": ""}):
-        house.http.cookies.clear()
-        answer = await sign_in(house, next="/rates?property=tower", **word)
+async def test_a_key_or_a_link_opens_a_session_and_leads_where_one_was_going(driver: ServiceDriver) -> None:
+    code = driver.process.keyring.issue_sign_in_code(admin_identity("sign-in"))
+    for credentials in ({"key": KEY}, {"key": f" {KEY} "}, {"code": code, "key": ""}):
+        driver.http.cookies.clear()
+        answer = await sign_in(driver, next="/rates?property=tower", **credentials)
         assert (answer.status_code, answer.headers["location"]) == (303, "/rates?property=tower")
         cookie = answer.headers["set-cookie"]
         assert cookie.startswith(f"{SESSION_COOKIE}=")
@@ -48,9 +48,9 @@ async def test_a_key_or_a_link_opens_a_session_and_leads_where_one_was_going(hou
         assert KEY not in cookie
 
 
-async def test_wrong_keys_and_links_look_alike(house: ServiceDriver) -> None:
-    _, revoked = house.process.keyring.issue("old", ["admin"], None, None)
-    house.process.keyring.revoked.add(house.process.keyring.check(revoked).key)
+async def test_wrong_keys_and_links_look_alike(driver: ServiceDriver) -> None:
+    _, revoked = driver.process.keyring.issue_key("old", ["admin"], None, None)
+    driver.process.keyring.revoked_keys.add(driver.process.keyring.check_key(revoked).key)
     keys: tuple[dict[str, str], ...] = (
         {},
         {"key": ""},
@@ -59,13 +59,13 @@ async def test_wrong_keys_and_links_look_alike(house: ServiceDriver) -> None:
         {"code": "wrong", "key": KEY},
         {"key": "😀"},
     )
-    answers = [await sign_in(house, **word) for word in keys]
+    answers = [await sign_in(driver, **credentials) for credentials in keys]
     assert {answer.status_code for answer in answers} == {401}
     assert len({answer.text for answer in answers}) == 1
     assert not any("set-cookie" in answer.headers for answer in answers)
 
 
-async def test_another_sites_form_signs_nobody_in_or_out(house: ServiceDriver) -> None:
+async def test_another_sites_form_signs_nobody_in_or_out(driver: ServiceDriver) -> None:
     strange: tuple[dict[str, str], ...] = (
         {},
         {"Sec-Fetch-Site": "cross-site"},
@@ -73,13 +73,13 @@ async def test_another_sites_form_signs_nobody_in_or_out(house: ServiceDriver) -
         {"Origin": "http://evil"},
     )
     for headers in strange:
-        answer = await house.http.post("/sign-in", data={"key": KEY}, headers=headers)
+        answer = await driver.http.post("/sign-in", data={"key": KEY}, headers=headers)
         assert (answer.status_code, "set-cookie" in answer.headers) == (401, False)
-        out = await house.http.post("/sign-out", headers=headers)
+        out = await driver.http.post("/sign-out", headers=headers)
         assert "set-cookie" not in out.headers
-    answer = await house.http.post("/sign-in", data={"key": KEY}, headers={"Origin": "http://test"})
+    answer = await driver.http.post("/sign-in", data={"key": KEY}, headers={"Origin": "http://test"})
     assert answer.status_code == 303
-    out = await house.http.post("/sign-out", headers=OURS)
+    out = await driver.http.post("/sign-out", headers=OURS)
     assert out.headers["location"] == "/sign-in"
     assert "Max-Age=0" in out.headers["set-cookie"]
 
@@ -99,21 +99,21 @@ async def test_another_sites_form_signs_nobody_in_or_out(house: ServiceDriver) -
         "",
     ],
 )
-async def test_nobody_is_led_to_another_site(house: ServiceDriver, target: str) -> None:
-    answer = await sign_in(house, key=KEY, next=target)
-    place = answer.headers["location"]
-    assert place.startswith("/")
-    assert not place.startswith(("//", "/\\"))
-    assert httpx.URL("http://test/sign-in").join(place).host == "test"
+async def test_nobody_is_led_to_another_site(driver: ServiceDriver, target: str) -> None:
+    answer = await sign_in(driver, key=KEY, next=target)
+    location = answer.headers["location"]
+    assert location.startswith("/")
+    assert not location.startswith(("//", "/\\"))
+    assert httpx.URL("http://test/sign-in").join(location).host == "test"
 
 
-async def test_what_one_was_going_to_is_written_as_text(house: ServiceDriver) -> None:
-    page = await house.http.get("/sign-in", params={"next": '/"><script>alert(1)</script>'})
+async def test_what_one_was_going_to_is_written_as_text(driver: ServiceDriver) -> None:
+    page = await driver.http.get("/sign-in", params={"next": '/"><script>alert(1)</script>'})
     assert "<script>alert" not in page.text
 
 
-async def test_every_page_forbids_what_it_does_not_need(house: ServiceDriver) -> None:
-    for answer in (await house.http.get("/sign-in"), await sign_in(house, key="wrong")):
+async def test_every_page_forbids_what_it_does_not_need(driver: ServiceDriver) -> None:
+    for answer in (await driver.http.get("/sign-in"), await sign_in(driver, key="wrong")):
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "frame-ancestors 'none'" in policy
@@ -123,7 +123,7 @@ async def test_every_page_forbids_what_it_does_not_need(house: ServiceDriver) ->
         assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_pages_are_in_chinese_unless_the_reader_wants_english(house: ServiceDriver) -> None:
+async def test_pages_are_in_chinese_unless_the_reader_wants_english(driver: ServiceDriver) -> None:
     for headers, params, language in (
         ({}, {}, "zh-CN"),
         ({"accept-language": "en-GB,en;q=0.9"}, {}, "en"),
@@ -131,36 +131,36 @@ async def test_pages_are_in_chinese_unless_the_reader_wants_english(house: Servi
         ({"accept-language": "en"}, {"lang": "zh"}, "zh-CN"),
         ({}, {"lang": "xx"}, "zh-CN"),
     ):
-        house.http.cookies.clear()
-        page = await house.http.get("/sign-in", headers=headers, params=params)
+        driver.http.cookies.clear()
+        page = await driver.http.get("/sign-in", headers=headers, params=params)
         assert f'<html lang="{language}"' in page.text
-    await house.http.get("/sign-in", params={"lang": "en"})
-    assert '<html lang="en"' in (await house.http.get("/sign-in")).text, "the choice is kept"
-    assert '<html lang="zh-CN"' in (await house.http.get("/sign-in", params={"lang": "zh"})).text
+    await driver.http.get("/sign-in", params={"lang": "en"})
+    assert '<html lang="en"' in (await driver.http.get("/sign-in")).text, "the choice is kept"
+    assert '<html lang="zh-CN"' in (await driver.http.get("/sign-in", params={"lang": "zh"})).text
 
 
 @only_kpi
-async def test_a_page_without_a_session_leads_to_the_sign_in_and_back(house: ServiceDriver) -> None:
-    answer = await house.http.get("/rates", params={"property": "tower"})
+async def test_a_page_without_a_session_leads_to_the_sign_in_and_back(driver: ServiceDriver) -> None:
+    answer = await driver.http.get("/rates", params={"property": "tower"})
     assert answer.status_code == 303
-    place = httpx.URL(answer.headers["location"])
-    assert (place.path, place.params["next"]) == ("/sign-in", "/rates?property=tower")
-    await sign_in(house, key=KEY)
-    assert (await house.http.get("/rates")).status_code == 200
+    location = httpx.URL(answer.headers["location"])
+    assert (location.path, location.params["next"]) == ("/sign-in", "/rates?property=tower")
+    await sign_in(driver, key=KEY)
+    assert (await driver.http.get("/rates")).status_code == 200
 
 
 @only_kpi
-async def test_a_page_for_others_says_so(house: ServiceDriver) -> None:
-    _, key = house.process.keyring.issue("app", ["source"], ["tower"], None)
-    await sign_in(house, key=key)
-    answer = await house.http.get("/rates", headers={"accept-language": "en"})
+async def test_a_page_for_others_says_so(driver: ServiceDriver) -> None:
+    _, key = driver.process.keyring.issue_key("app", ["source"], ["tower"], None)
+    await sign_in(driver, key=key)
+    answer = await driver.http.get("/rates", headers={"accept-language": "en"})
     assert answer.status_code == 403
     assert "This page is for others." in answer.text
 
 
 @only_intake
-async def test_a_session_may_act_from_our_own_pages_and_from_no_other(house: ServiceDriver) -> None:
-    await sign_in(house, key=KEY)
+async def test_a_session_may_act_from_our_own_pages_and_from_no_other(driver: ServiceDriver) -> None:
+    await sign_in(driver, key=KEY)
     for headers, status in (
         ({}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
@@ -171,22 +171,22 @@ async def test_a_session_may_act_from_our_own_pages_and_from_no_other(house: Ser
         (OURS, 202),
         ({"Origin": "http://test"}, 202),
     ):
-        answer = await house.http.post("/v1/demands", json=DEMAND, headers=headers)
+        answer = await driver.http.post("/v1/demands", json=DEMAND, headers=headers)
         assert answer.status_code == status, headers
-    assert (await house.http.get("/v1/people?property=tower")).status_code == 200, "reading is free"
+    assert (await driver.http.get("/v1/people?property=tower")).status_code == 200, "reading is free"
 
 
-async def test_a_form_beyond_all_measure_is_refused(house: ServiceDriver) -> None:
-    answer = await house.http.post("/sign-in", content=b"key=" + b"x" * 70_000, headers=OURS)
+async def test_a_form_beyond_all_measure_is_refused(driver: ServiceDriver) -> None:
+    answer = await driver.http.post("/sign-in", content=b"key=" + b"x" * 70_000, headers=OURS)
     assert answer.status_code == 413
 
 
-async def test_scripts_and_styles_are_our_own(house: ServiceDriver) -> None:
-    page = (await house.http.get("/sign-in")).text
-    for place in ("/static/guanjia.css", "/static/sign-in.js", "/static/icon.svg"):
-        assert place in page
-        assert (await house.http.get(place)).status_code == 200
+async def test_scripts_and_styles_are_our_own(driver: ServiceDriver) -> None:
+    page = (await driver.http.get("/sign-in")).text
+    for path in ("/static/guanjia.css", "/static/sign-in.js", "/static/icon.svg"):
+        assert path in page
+        assert (await driver.http.get(path)).status_code == 200
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "https://" not in page
     for outside in ("/static/../service.py", "/static/%2e%2e/service.py", "/static/..%2fservice.py"):
-        assert (await house.http.get(outside)).status_code == 404
+        assert (await driver.http.get(outside)).status_code == 404

@@ -3,7 +3,7 @@
 import aio_pika
 from sqlalchemy import Column, Table, Text, insert, select
 
-from shared.database.engine import metadata_for
+from shared.database.types import metadata_for
 from tests.conftest import MakeDatabase
 from tests.support import stores
 

@@ -22,10 +22,11 @@ from shared.ids import new_id
 from shared.messages.cloudevents import Event, decode, encode
 from shared.messages.events import CaseChanged, CaseFacts, Entry, FollowUpPlan, WorkflowRef
 from shared.messaging.bus import Delivery
-from shared.pages.layout import PageRenderer, sign_in_routes
+from shared.pages.layout import PageRenderer
+from shared.pages.sign_in import sign_in_routes
 from shared.properties.kind_files import load_kinds
 from shared.properties.loader import load_properties
-from shared.service import ServiceContext, secret_and_keyring
+from shared.service import ServiceContext, make_secret_and_keyring
 from shared.settings import Settings
 from tests.support.properties import write_property
 from tests.support.stores import Store
@@ -34,7 +35,7 @@ NOW = datetime(2026, 11, 23, 4, tzinfo=UTC)
 """Noon on a Monday in Wuxi."""
 
 
-def case(
+def make_case(
     case_id: str | None = None,
     *,
     version: int = 8,
@@ -47,7 +48,7 @@ def case(
     plan = FollowUpPlan(line="maintenance", due_at=since + timedelta(hours=24), since=since, workers=["wang"])
     step = {"action": "inspect", "from_": "completed", "to": "following_up", "actor": "zhao"}
     entry = Entry(seq=version, at=since, recorded_at=since, **step)
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "case": case_id or new_id(),
         "number": "R-20261123-0001",
         "property": property,
@@ -70,65 +71,64 @@ def case(
         "facts": CaseFacts(completed_at=since),
         "follow_up": plan if planned else None,
     }
-    return CaseChanged(**(told | other))
+    return CaseChanged(**(fields | other))
 
 
 @dataclass
-class SurveyDesk:
-    """The service, and how a test talks to it."""
+class SurveyDriver:
+    """The service, and the calls of a test to it."""
 
     service: Survey
     http: httpx.AsyncClient
 
     @property
     def clock(self) -> ManualClock:
-        """The clock that the test turns."""
+        """The clock that the test sets."""
         assert isinstance(self.service.clock, ManualClock)
         return self.service.clock
 
-    async def tell(self, *cases: CaseChanged) -> None:
-        """Deliver cases in one set, in their order."""
-        events = [Event.of(told, source="guanjia/dispatch", time=told.entry.at) for told in cases]
+    async def deliver_cases(self, *cases: CaseChanged) -> None:
+        """Deliver cases in one batch, in their order."""
+        events = [Event.of(case, source="guanjia/dispatch", time=case.entry.at) for case in cases]
         await self.deliver(*events)
 
     async def deliver(self, *events: Event) -> None:
-        """Deliver events in one set."""
+        """Deliver events in one batch."""
         deliveries = [Delivery(queue="survey.cases", body=encode(event)) for event in events]
         await self.service.consumers()["survey.cases"](deliveries)
 
-    def key(
+    def headers(
         self, *roles: str, person: str | None = None, properties: Sequence[str] | None = ("tower",)
     ) -> dict[str, str]:
         """Headers of somebody with these roles."""
-        chosen = None if properties is None else list(properties)
-        return {
-            "Authorization": f"Bearer {self.service.keyring.issue('desk', list(roles), chosen, person)[1]}"
-        }
+        scope = None if properties is None else list(properties)
+        _, key = self.service.keyring.issue_key("survey", list(roles), scope, person)
+        return {"Authorization": f"Bearer {key}"}
 
-    async def followup(self, case_id: str) -> dict[str, Any]:
+    async def get_followup(self, case_id: str) -> dict[str, Any]:
         """The follow-up of a case, as its quality department sees it."""
-        key = self.key("quality", properties=None)
+        key = self.headers("quality", properties=None)
         listed = await self.http.get("/v1/followups", params={"case": case_id}, headers=key)
         (item,) = listed.json()["items"]
         answer = await self.http.get(f"/v1/followups/{item['id']}", headers=key)
         return dict(answer.json())
 
-    async def planned(self, **told: Any) -> dict[str, Any]:
+    async def create_followup(self, **fields: Any) -> dict[str, Any]:
         """A new follow-up."""
-        finished = case(**told)
-        await self.tell(finished)
-        return await self.followup(finished.case)
+        finished = make_case(**fields)
+        await self.deliver_cases(finished)
+        return await self.get_followup(finished.case)
 
-    async def attempt(
+    async def post_attempt(
         self, followup: str, headers: dict[str, str] | None = None, **body: Any
     ) -> httpx.Response:
-        """Post an attempt, unless told otherwise as `zhao` of the quality department."""
-        by = headers or self.key("quality", person="zhao")
+        """Post an attempt, by default as `zhao` of the quality department."""
+        headers = headers or self.headers("quality", person="zhao")
         return await self.http.post(
-            f"/v1/followups/{followup}/attempts", json={"channel": "phone"} | body, headers=by
+            f"/v1/followups/{followup}/attempts", json={"channel": "phone"} | body, headers=headers
         )
 
-    async def spoken(self, name: str) -> list[Event]:
+    async def outbox_events(self, name: str) -> list[Event]:
         """The events of this type that were recorded to be sent, in their order."""
         outbox = self.service.messaging_tables.outbox
         async with self.service.database.snapshot() as connection:
@@ -139,29 +139,29 @@ class SurveyDesk:
 
 
 @asynccontextmanager
-async def running(around: ServiceContext) -> AsyncIterator[SurveyDesk]:
+async def open_survey(context: ServiceContext) -> AsyncIterator[SurveyDriver]:
     """A copy of the service, with its endpoints and pages."""
-    service = Survey(around)
+    service = Survey(context)
     await upgrade(service.database, service.metadata)
-    authenticator = Authenticator(around.keyring)
-    pages = [*service.pages(), *sign_in_routes(PageRenderer(authenticator), around.keyring)]
+    authenticator = Authenticator(context.keyring)
+    pages = [*service.pages(), *sign_in_routes(PageRenderer(authenticator), context.keyring)]
     app = Router(authenticator, Starlette(routes=pages))
     app.add(service, service.endpoints())
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as http:
-        yield SurveyDesk(service, http)
+        yield SurveyDriver(service, http)
     await service.close()
 
 
 @pytest.fixture
-async def around(store: Store, tmp_path: Path) -> AsyncIterator[ServiceContext]:
+async def context(store: Store, tmp_path: Path) -> AsyncIterator[ServiceContext]:
     """What copies of the service share: two properties, `tower` and `annex`, a clock, a secret, a store."""
     folder = tmp_path / "properties"
     write_property(folder, "tower")
     write_property(folder, "annex")
-    told = {"database_url": store.url, "data_dir": store.folder, "properties_dir": folder, "amqp_url": ""}
-    settings = Settings.model_validate(told)
-    secret, keyring = secret_and_keyring(settings)
+    values = {"database_url": store.url, "data_dir": store.folder, "properties_dir": folder, "amqp_url": ""}
+    settings = Settings.model_validate(values)
+    secret, keyring = make_secret_and_keyring(settings)
     clock = ManualClock(NOW)
     bus = make_bus(settings, clock)
     yield ServiceContext(
@@ -171,14 +171,14 @@ async def around(store: Store, tmp_path: Path) -> AsyncIterator[ServiceContext]:
 
 
 @pytest.fixture
-async def desk(around: ServiceContext) -> AsyncIterator[SurveyDesk]:
+async def survey(context: ServiceContext) -> AsyncIterator[SurveyDriver]:
     """The survey service."""
-    async with running(around) as copy:
+    async with open_survey(context) as copy:
         yield copy
 
 
 @pytest.fixture
-async def other_desk(around: ServiceContext, desk: SurveyDesk) -> AsyncIterator[SurveyDesk]:
+async def second_copy(context: ServiceContext, survey: SurveyDriver) -> AsyncIterator[SurveyDriver]:
     """Another copy of it on the same data."""
-    async with running(around) as copy:
+    async with open_survey(context) as copy:
         yield copy

@@ -8,16 +8,16 @@ import httpx
 import uvicorn
 from playwright.async_api import Page
 
-from tests.integration.survey.conftest import SurveyDesk
+from tests.integration.survey.conftest import SurveyDriver
 from tests.support.browser import open_browser
 from tests.support.children import free_port
 from tests.support.waiting import eventually
 
 
 @asynccontextmanager
-async def served(desk: SurveyDesk) -> AsyncIterator[str]:
-    """The desk's application on a port of its own."""
-    transport, port = desk.http._transport, free_port()
+async def serve_app(survey: SurveyDriver) -> AsyncIterator[str]:
+    """The application on a port of its own."""
+    transport, port = survey.http._transport, free_port()
     assert isinstance(transport, httpx.ASGITransport)
     server = uvicorn.Server(uvicorn.Config(transport.app, port=port, log_level="warning"))
     serving = asyncio.create_task(server._serve())
@@ -34,8 +34,8 @@ async def served(desk: SurveyDesk) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def phone() -> AsyncIterator[tuple[Page, list[str]]]:
-    """A page, and what it complained about."""
+async def open_phone_page() -> AsyncIterator[tuple[Page, list[str]]]:
+    """A page, and its complaints."""
     async with open_browser() as browser:
         context = await browser.new_context(viewport={"width": 390, "height": 844}, java_script_enabled=False)
         page = await context.new_page()
@@ -45,10 +45,10 @@ async def phone() -> AsyncIterator[tuple[Page, list[str]]]:
         yield page, complaints
 
 
-async def test_a_resident_answers_on_a_phone_and_corrects(desk: SurveyDesk) -> None:
-    followup = await desk.planned()
+async def test_a_resident_answers_on_a_phone_and_corrects(survey: SurveyDriver) -> None:
+    followup = await survey.create_followup()
     path = httpx.URL(followup["link"]).path
-    async with served(desk) as origin, phone() as (page, complaints):
+    async with serve_app(survey) as origin, open_phone_page() as (page, complaints):
         await page.goto(origin + path)
         assert not await page.locator(".reasons").is_visible()
         await page.locator("label.face").nth(0).click()
@@ -67,5 +67,5 @@ async def test_a_resident_answers_on_a_phone_and_corrects(desk: SurveyDesk) -> N
         await page.locator("button.send").click()
         await page.get_by_text("我们已经收到").wait_for()
         assert complaints == []
-    attempts = (await desk.followup(followup["case"]))["attempts"]
+    attempts = (await survey.get_followup(followup["case"]))["attempts"]
     assert [attempt["answer"]["rating"] for attempt in attempts] == [1, 5]

@@ -10,23 +10,27 @@ from shared.auth import Identity, Keyring, Secret
 from shared.errors import NotAllowed, NotSignedIn
 
 
-def keyring(folder: Path, bootstrap: str = "") -> Keyring:
+def make_keyring(folder: Path, bootstrap: str = "") -> Keyring:
     return Keyring(Secret(bootstrap, folder))
 
 
 def test_an_issued_key_names_whom_it_was_issued_to_in_every_process(tmp_path: Path) -> None:
-    identity, key = keyring(tmp_path).issue("owner app", ["source"], ["tower"], "wang")
-    assert keyring(tmp_path).check(key) == identity
+    identity, key = make_keyring(tmp_path).issue_key("owner app", ["source"], ["tower"], "wang")
+    assert make_keyring(tmp_path).check_key(key) == identity
     assert identity.roles == {"source"}
     assert identity.properties == frozenset({"tower"})
     assert identity.actor == "wang"
-    assert keyring(tmp_path).check(keyring(tmp_path).issue("a", ["admin"], None, None)[1]).sees("anywhere")
+    assert (
+        make_keyring(tmp_path)
+        .check_key(make_keyring(tmp_path).issue_key("a", ["admin"], None, None)[1])
+        .may_see("anywhere")
+    )
 
 
 def test_a_key_that_was_changed_or_made_elsewhere_is_none(tmp_path: Path) -> None:
-    ring = keyring(tmp_path / "here")
-    _, key = ring.issue("app", ["source"], ["tower"], None)
-    _, foreign = keyring(tmp_path / "there").issue("app", ["admin"], None, None)
+    ring = make_keyring(tmp_path / "here")
+    _, key = ring.issue_key("app", ["source"], ["tower"], None)
+    _, foreign = make_keyring(tmp_path / "there").issue_key("app", ["admin"], None, None)
     body, _, signature = key.rpartition(".")
     forged = [
         foreign,
@@ -39,18 +43,26 @@ def test_a_key_that_was_changed_or_made_elsewhere_is_none(tmp_path: Path) -> Non
         "é",
         "gj_" + "x" * 9999,
     ]
-    for word in [*forged, ring.session(ring.check(key)), "gj_" + ring.session(ring.check(key))]:
+    for word in [
+        *forged,
+        ring.issue_session(ring.check_key(key)),
+        "gj_" + ring.issue_session(ring.check_key(key)),
+    ]:
         with pytest.raises(NotSignedIn):
-            ring.check(word)
+            ring.check_key(word)
 
 
 def test_a_revoked_key_holds_no_more_nor_what_was_made_of_it(tmp_path: Path) -> None:
-    ring = keyring(tmp_path)
-    identity, key = ring.issue("app", ["source"], None, None)
-    session, code = ring.session(ring.check(key)), ring.code(identity)
-    assert ring.check_session(session) == ring.check_code(code) == identity
-    ring.revoked.add(identity.key)
-    for check, word in ((ring.check, key), (ring.check_session, session), (ring.check_code, code)):
+    ring = make_keyring(tmp_path)
+    identity, key = ring.issue_key("app", ["source"], None, None)
+    session, code = ring.issue_session(ring.check_key(key)), ring.issue_sign_in_code(identity)
+    assert ring.check_session(session) == ring.check_sign_in_code(code) == identity
+    ring.revoked_keys.add(identity.key)
+    for check, word in (
+        (ring.check_key, key),
+        (ring.check_session, session),
+        (ring.check_sign_in_code, code),
+    ):
         with pytest.raises(NotSignedIn):
             check(word)
 
@@ -58,69 +70,69 @@ def test_a_revoked_key_holds_no_more_nor_what_was_made_of_it(tmp_path: Path) -> 
 def test_sessions_and_codes_are_not_each_other_and_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ring = keyring(tmp_path)
-    identity, _ = ring.issue("app", ["source"], None, None)
-    session, code = ring.session(identity), ring.code(identity)
-    for check, word in ((ring.check_session, code), (ring.check_code, session)):
+    ring = make_keyring(tmp_path)
+    identity, _ = ring.issue_key("app", ["source"], None, None)
+    session, code = ring.issue_session(identity), ring.issue_sign_in_code(identity)
+    for check, word in ((ring.check_session, code), (ring.check_sign_in_code, session)):
         with pytest.raises(NotSignedIn):
             check(word)
     monkeypatch.setattr(auth, "SESSION_SECONDS", -1)
     monkeypatch.setattr(auth, "CODE_SECONDS", -1)
-    for check, word in ((ring.check_session, session), (ring.check_code, code)):
+    for check, word in ((ring.check_session, session), (ring.check_sign_in_code, code)):
         with pytest.raises(NotSignedIn):
             check(word)
 
 
 def test_the_bootstrap_key_is_an_administrator_and_nothing_like_it_is(tmp_path: Path) -> None:
-    ring = keyring(tmp_path, "a-long-word")
-    assert ring.check("a-long-word").may("dispatcher")
+    ring = make_keyring(tmp_path, "a-long-word")
+    assert ring.check_key("a-long-word").has_role("dispatcher")
     assert not (tmp_path / "secret").exists()
     for word in ("a-long-wor", "a-long-word ", "A-LONG-WORD", ""):
         with pytest.raises(NotSignedIn):
-            ring.check(word)
+            ring.check_key(word)
     with pytest.raises(NotSignedIn):
-        keyring(tmp_path / "unset").check("")
+        make_keyring(tmp_path / "unset").check_key("")
 
 
 def test_copies_with_the_same_bootstrap_key_know_each_others_keys(tmp_path: Path) -> None:
-    identity, key = keyring(tmp_path / "one", "word").issue("app", ["source"], None, None)
-    assert keyring(tmp_path / "two", "word").check(key) == identity
+    identity, key = make_keyring(tmp_path / "one", "word").issue_key("app", ["source"], None, None)
+    assert make_keyring(tmp_path / "two", "word").check_key(key) == identity
 
 
 def test_a_bootstrap_key_that_is_set_later_keeps_the_old_keys_valid(tmp_path: Path) -> None:
-    before = keyring(tmp_path)
-    old, old_key = before.issue("app", ["source"], None, None)
-    after = keyring(tmp_path, "word")
-    assert after.check(old_key) == old
-    assert after.check_session(before.session(old)) == old
-    new, new_key = after.issue("app", ["source"], None, None)
-    assert after.check(new_key) == new
+    before = make_keyring(tmp_path)
+    old, old_key = before.issue_key("app", ["source"], None, None)
+    after = make_keyring(tmp_path, "word")
+    assert after.check_key(old_key) == old
+    assert after.check_session(before.issue_session(old)) == old
+    new, new_key = after.issue_key("app", ["source"], None, None)
+    assert after.check_key(new_key) == new
     with pytest.raises(NotSignedIn):
-        before.check(new_key)
+        before.check_key(new_key)
 
 
 def test_the_secret_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
     first, again = Secret("", tmp_path), Secret("", tmp_path)
-    assert first.made_now
-    assert not again.made_now
-    assert first.keys() == again.keys()
+    assert first.is_new
+    assert not again.is_new
+    assert first.signing_keys == again.signing_keys
     assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
     assert [file.name for file in tmp_path.iterdir()] == ["secret"]
 
 
-def roots(folder: str) -> tuple[list[str], bool]:
+def read_secret(folder: str) -> tuple[list[str], bool]:
     secret = Secret("", Path(folder))
-    return secret.keys(), secret.made_now
+    return secret.signing_keys, secret.is_new
 
 
 def test_processes_that_start_at_once_agree_on_one_secret(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     for attempt in range(5):
         with context.Pool(8) as pool:
-            found = pool.map(roots, [str(tmp_path / str(attempt))] * 8, chunksize=1)
-        assert len({tuple(keys) for keys, _ in found}) == 1
-        assert sum(made for _, made in found) == 1
-        assert all(len(key) == 64 for key in found[0][0])
+            results = pool.map(read_secret, [str(tmp_path / str(attempt))] * 8, chunksize=1)
+        assert len({tuple(keys) for keys, _ in results}) == 1
+        assert sum(made for _, made in results) == 1
+        assert all(len(key) == 64 for key in results[0][0])
 
 
 def test_an_empty_secret_is_refused(tmp_path: Path) -> None:
@@ -129,22 +141,22 @@ def test_an_empty_secret_is_refused(tmp_path: Path) -> None:
         Secret("", tmp_path)
 
 
-def test_a_links_word_is_the_same_for_the_same_and_only_for_it(tmp_path: Path) -> None:
+def test_a_links_token_is_the_same_for_the_same_and_only_for_it(tmp_path: Path) -> None:
     secret = Secret("", tmp_path)
-    words = {secret.token(purpose, subject) for purpose in ("form", "page") for subject in ("1", "2")}
-    assert len(words) == 4
-    assert secret.token("form", "1") == Secret("", tmp_path).token("form", "1")
-    assert all(len(word) == 32 for word in words)
-    assert secret.token("form", "1") != Secret("", tmp_path / "other").token("form", "1")
+    tokens = {secret.make_token(purpose, subject) for purpose in ("form", "page") for subject in ("1", "2")}
+    assert len(tokens) == 4
+    assert secret.make_token("form", "1") == Secret("", tmp_path).make_token("form", "1")
+    assert all(len(word) == 32 for word in tokens)
+    assert secret.make_token("form", "1") != Secret("", tmp_path / "other").make_token("form", "1")
 
 
 def test_roles_and_properties_bound_what_a_caller_may() -> None:
     somebody = Identity(key="k", name="n", roles=frozenset({"engineer"}), properties=frozenset({"tower"}))
-    assert somebody.may("engineer", "dispatcher")
-    assert not somebody.may("dispatcher")
-    assert not somebody.may()
+    assert somebody.has_role("engineer", "dispatcher")
+    assert not somebody.has_role("dispatcher")
+    assert not somebody.has_role()
     somebody.require_property("tower")
     with pytest.raises(NotAllowed):
         somebody.require_property("annex")
     nobody = Identity(key="k", name="n", roles=frozenset(), properties=frozenset())
-    assert not nobody.sees("tower")
+    assert not nobody.may_see("tower")

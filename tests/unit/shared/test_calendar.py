@@ -39,7 +39,7 @@ def calendars(draw: st.DrawFn) -> Calendar:
     return BusinessHours(ZoneInfo(zone), week, PublicHolidays(country, week))
 
 
-def local(text: str) -> datetime:
+def local_time(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=SHANGHAI)
 
 
@@ -65,28 +65,28 @@ def test_more_time_is_never_due_earlier(
 
 
 @given(calendars(), instants, durations, durations)
-def test_parts_sum_up_to_the_whole(
+def test_parts_sum_up_to_the_total(
     calendar: Calendar, start: datetime, one: timedelta, other: timedelta
 ) -> None:
     middle, end = start + one, start + one + other
-    whole = calendar.between(start, end)
-    assert calendar.between(start, middle) + calendar.between(middle, end) == whole
-    assert timedelta() <= whole <= end - start
+    total = calendar.between(start, end)
+    assert calendar.between(start, middle) + calendar.between(middle, end) == total
+    assert timedelta() <= total <= end - start
 
 
 def test_an_evening_is_no_business_time() -> None:
-    friday = local("2026-11-20T17:30")
-    assert CHINA.add(friday, timedelta(hours=1)) == local("2026-11-23T09:30")
-    assert CHINA.between(friday, local("2026-11-23T09:30")) == timedelta(hours=1)
+    friday = local_time("2026-11-20T17:30")
+    assert CHINA.add(friday, timedelta(hours=1)) == local_time("2026-11-23T09:30")
+    assert CHINA.between(friday, local_time("2026-11-23T09:30")) == timedelta(hours=1)
 
 
 def test_a_promise_that_ends_with_the_day_is_due_at_closing_time() -> None:
-    assert CHINA.add(local("2026-11-20T17:00"), timedelta(hours=1)) == local("2026-11-20T18:00")
+    assert CHINA.add(local_time("2026-11-20T17:00"), timedelta(hours=1)) == local_time("2026-11-20T18:00")
 
 
 def test_the_national_week_is_skipped_and_its_make_up_saturday_worked() -> None:
-    assert CHINA.add(local("2026-09-30T17:00"), timedelta(hours=2)) == local("2026-10-08T10:00")
-    assert CHINA.between(local("2026-10-10T00:00"), local("2026-10-11T00:00")) == timedelta(hours=9)
+    assert CHINA.add(local_time("2026-09-30T17:00"), timedelta(hours=2)) == local_time("2026-10-08T10:00")
+    assert CHINA.between(local_time("2026-10-10T00:00"), local_time("2026-10-11T00:00")) == timedelta(hours=9)
 
 
 def test_own_days_come_before_the_countrys() -> None:
@@ -122,9 +122,9 @@ def test_a_calendar_without_hours_is_refused() -> None:
         BusinessHours(SHANGHAI, {0: []})
 
 
-def test_time_is_never_taken_back() -> None:
+def test_a_negative_duration_is_refused() -> None:
     with pytest.raises(ValueError, match="negative"):
-        CHINA.add(local("2026-11-20T17:00"), timedelta(hours=-1))
+        CHINA.add(local_time("2026-11-20T17:00"), timedelta(hours=-1))
 
 
 def test_an_unknown_country_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""What is hostile is refused before anything is stored, and nothing that was sent is told back."""
+"""What is hostile is refused before anything is stored, and nothing that was sent is echoed."""
 
 import json
 import random
@@ -58,7 +58,7 @@ def test_what_is_no_sound_json_is_unreadable(raw: bytes) -> None:
     ],
     ids=repr,
 )
-def test_what_only_looks_hostile_is_taken_as_it_is(raw: bytes) -> None:
+def test_what_only_looks_hostile_is_left_as_it_is(raw: bytes) -> None:
     assert json.loads(sanitize(raw)) == json.loads(raw)
 
 
@@ -78,16 +78,16 @@ def test_what_only_looks_hostile_is_taken_as_it_is(raw: bytes) -> None:
         '{"\\u00e9":1,"é":2}',
     ],
 )
-def test_an_object_that_tells_a_key_twice_is_refused(raw: str) -> None:
+def test_an_object_with_a_key_twice_is_refused(raw: str) -> None:
     with pytest.raises(Unreadable, match="twice"):
         sanitize(raw.encode())
 
 
-def test_whatever_is_written_a_key_told_twice_is_found_and_nothing_else_is_taken_for_one() -> None:
+def test_whatever_is_written_a_repeated_key_is_refused_and_nothing_else() -> None:
     """Against a slow reading by pairs, on documents made of what is hard to tell apart."""
     seen = set()
     for seed in range(3000):
-        text = made(random.Random(seed))
+        text = make_object(random.Random(seed))
         doubled = False
 
         def look(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -105,13 +105,15 @@ def test_whatever_is_written_a_key_told_twice_is_found_and_nothing_else_is_taken
     assert seen == {True, False}
 
 
-def made(choice: random.Random, depth: int = 2) -> str:
+def make_object(choice: random.Random, depth: int = 2) -> str:
     """A JSON object as text, with awkward keys, strings and spaces."""
     words = ["a", "b", '\\":', "\\u0022:", "\\u0061", " :", "\\\\", "é", "\\u00e9", "厨"]
     members = []
     for _ in range(choice.randrange(1, 4)):
         key, colon = choice.choice(words), choice.choice([":", " :", ":", ": ", "\n:"])
-        inner = made(choice, depth - 1) if depth and choice.random() < 0.4 else f'"{choice.choice(words)}"'
+        inner = (
+            make_object(choice, depth - 1) if depth and choice.random() < 0.4 else f'"{choice.choice(words)}"'
+        )
         members.append(f'"{key}"{colon}{inner}')
     return "{" + ",".join(members) + "}"
 
@@ -166,7 +168,7 @@ class Outer(msgspec.Struct, forbid_unknown_fields=True):
         ([], ""),
     ],
 )
-def test_a_wrong_field_is_named_in_both_languages_and_its_value_is_not_told(body: Any, path: str) -> None:
+def test_a_wrong_field_is_named_in_both_languages_and_its_value_is_not_echoed(body: Any, path: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         decode(json.dumps(body).encode(), Outer)
     documents = [caught.value.document(language) for language in ("zh", "en")]
@@ -185,7 +187,7 @@ def test_a_prefix_stands_before_the_path() -> None:
         assert caught.value.errors[0].path == path
 
 
-def test_every_problem_is_told_in_both_languages() -> None:
+def test_every_problem_exists_in_both_languages() -> None:
     kinds = [Problem]
     while kinds:
         kind = kinds.pop()

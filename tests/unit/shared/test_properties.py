@@ -1,4 +1,4 @@
-"""A property's file: two lines are enough, everything can be told, every mistake is named with its field."""
+"""A property's file: two lines are enough, everything can be set, every mistake is named with its field."""
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ LEAST = 'name = "试楼"\ntimezone = "Asia/Shanghai"\n'
 GUANGLONG = Path(__file__).parents[3] / "properties"
 
 
-def prop(folder: Path, text: str = "") -> Property:
+def read_prop(folder: Path, text: str = "") -> Property:
     file = folder / "shi-lou" / "property.toml"
     file.parent.mkdir(exist_ok=True)
     file.write_text(LEAST + text, encoding="utf-8")
@@ -28,34 +28,34 @@ def at(text: str) -> datetime:
 
 
 def test_a_name_and_a_time_zone_are_enough(tmp_path: Path) -> None:
-    least = prop(tmp_path)
+    least = read_prop(tmp_path)
     assert (least.id, least.name, least.people, least.milestones) == ("shi-lou", "试楼", [], [])
-    assert least.scope.serves(Location(floor=3))
+    assert least.scope.decide(Location(floor=3))
     assert least.service_level("repair", "urgent").clocks["respond"].within == timedelta(minutes=10)
     assert least.target_changes == {}
     assert least.dispatch.automatic
 
 
 def test_every_kind_has_a_promise_also_one_that_nobody_knows_yet(tmp_path: Path) -> None:
-    level = prop(tmp_path).service_level("sauna", "low")
+    level = read_prop(tmp_path).service_level("sauna", "low")
     assert level.clocks["complete"].calendar == "business"
     assert level.target("arrive") is None
 
 
 def test_a_file_changes_only_what_it_names(tmp_path: Path) -> None:
-    told = prop(
+    level = read_prop(
         tmp_path,
         '[service_levels."*"."*"]\nwarn_at = 0.5\nwait_caps = { parts = "2d" }\n'
         '[service_levels.repair.low]\nclocks = { complete = "20h business", arrive = "off" }\n',
     ).service_level("repair", "low")
-    complete = told.target("complete")
+    complete = level.target("complete")
     assert complete is not None
     assert (complete.within, complete.calendar) == (timedelta(hours=20), "business")
-    assert told.target("arrive") is None
-    assert told.clocks["respond"].within == timedelta(hours=2)
-    assert told.warn_at == 0.5
-    assert told.wait_cap("parts") == timedelta(days=2)
-    assert told.wait_cap("the moon") == timedelta(days=3)
+    assert level.target("arrive") is None
+    assert level.clocks["respond"].within == timedelta(hours=2)
+    assert level.warn_at == 0.5
+    assert level.wait_cap("parts") == timedelta(days=2)
+    assert level.wait_cap("the moon") == timedelta(days=3)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_file_changes_only_what_it_names(tmp_path: Path) -> None:
 )
 def test_a_mistake_is_refused_with_its_file_and_field(tmp_path: Path, text: str, path: str) -> None:
     with pytest.raises(PropertyInvalid) as caught:
-        prop(tmp_path, text)
+        read_prop(tmp_path, text)
     assert caught.value.path == path
     assert "property.toml" in str(caught.value)
 
@@ -133,7 +133,7 @@ to = "06:00"
 
 
 def test_a_night_shift_lasts_into_the_next_morning(tmp_path: Path) -> None:
-    tower = prop(tmp_path, NIGHTS)
+    tower = read_prop(tmp_path, NIGHTS)
     on = [
         bool(tower.on_shift(at(f"2026-11-{when}")))
         for when in ("20T21:59", "20T22:00", "21T05:59", "21T06:00")
@@ -144,14 +144,19 @@ def test_a_night_shift_lasts_into_the_next_morning(tmp_path: Path) -> None:
 
 
 def test_without_shifts_everybody_is_on_duty(tmp_path: Path) -> None:
-    tower = prop(tmp_path, NIGHTS.split("[[shifts]]")[0])
+    tower = read_prop(tmp_path, NIGHTS.split("[[shifts]]")[0])
     assert [person.id for person in tower.on_shift(at("2026-11-20T03:00"))] == ["day", "night"]
     assert tower.next_shift_change(at("2026-11-20T03:00")) is None
 
 
 def test_skills_are_subjects_and_a_star_is_all_of_them(tmp_path: Path) -> None:
-    day, night = prop(tmp_path, NIGHTS).people
-    assert [day.can("elevator"), day.can("water"), day.can(None), night.can("water")] == [
+    day, night = read_prop(tmp_path, NIGHTS).people
+    assert [
+        day.has_skill("elevator"),
+        day.has_skill("water"),
+        day.has_skill(None),
+        night.has_skill("water"),
+    ] == [
         True,
         False,
         True,
@@ -160,7 +165,9 @@ def test_skills_are_subjects_and_a_star_is_all_of_them(tmp_path: Path) -> None:
 
 
 def test_milestones_are_due_at_the_end_of_their_day(tmp_path: Path) -> None:
-    tower = prop(tmp_path, "[milestones]\ntaken_over_on = 2025-11-30\niso_9000.reached_on = 2026-02-27\n")
+    tower = read_prop(
+        tmp_path, "[milestones]\ntaken_over_on = 2025-11-30\niso_9000.reached_on = 2026-02-27\n"
+    )
     iso, model = tower.milestones
     assert (iso.milestone, iso.deadline_on, iso.deadline_at) == (
         "iso_9000",
@@ -205,19 +212,21 @@ class TestGuanglong:
     tower = load_properties(GUANGLONG)["guanglong"]
 
     def test_the_commercial_floors_are_passed_on(self) -> None:
-        answer = self.tower.scope.serves(Location(floor=3))
+        answer = self.tower.scope.decide(Location(floor=3))
         assert not answer
         assert "光隆商业中心" in answer.reason
         assert "Guanglong Commercial Centre" in answer.reason_en
-        assert self.tower.scope.serves(Location(floor="12F", unit="1203"))
-        assert self.tower.scope.serves(Location(place="大堂"))
-        assert not self.tower.scope.serves(Location(floor=29))
+        assert self.tower.scope.decide(Location(floor="12F", unit="1203"))
+        assert self.tower.scope.decide(Location(place="大堂"))
+        assert not self.tower.scope.decide(Location(floor=29))
 
     def test_somebody_who_can_do_anything_is_there_at_any_hour_of_the_week(self) -> None:
         monday = at("2026-11-23T00:00")
         for hour in range(7 * 24):
             present = self.tower.on_shift(monday + timedelta(hours=hour))
-            assert any("engineer" in person.roles and person.can("anything") for person in present), hour
+            assert any("engineer" in person.roles and person.has_skill("anything") for person in present), (
+                hour
+            )
             assert any("dispatcher" in person.roles for person in present), hour
 
     def test_it_has_eight_elevators_and_its_critical_systems(self) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.survey.domain.followup import (
-    MOST_ATTEMPTS,
+    MAX_ATTEMPTS,
     Actor,
     AlreadyDone,
     AttemptOutcome,
@@ -48,19 +48,19 @@ def followup() -> FollowUp:
     )
 
 
-def tried(
+def make_report(
     outcome: AttemptOutcome, at: datetime | None = None, rating: int | None = None, reason: str | None = None
 ) -> AttemptReport:
     answer = None if rating is None else ResidentAnswer(rating=rating, reason=reason)  # type: ignore[arg-type]
     return AttemptReport(outcome=outcome, channel="phone", at=at, answer=answer)
 
 
-def after(
+def record_all(
     *attempts: AttemptReport, by: Actor = ZHAO, now: datetime | None = None, zone: ZoneInfo = WUXI
 ) -> FollowUp:
     state = followup()
-    for attempted in attempts:
-        state = record_attempt(state, attempted, by, RULES, zone, now or hours(500))
+    for report in attempts:
+        state = record_attempt(state, report, by, RULES, zone, now or hours(500))
     return state
 
 
@@ -70,49 +70,52 @@ def test_a_new_follow_up_is_due() -> None:
 
 
 def test_an_answer_ends_it() -> None:
-    done = after(tried("answered", hours(3), rating=5))
+    done = record_all(make_report("answered", hours(3), rating=5))
     assert (done.state, done.outcome, done.done_at, done.version) == ("done", "answered", hours(3), 1)
 
 
-def test_whoever_declines_is_not_asked_again() -> None:
-    done = after(tried("declined", hours(3)))
+def test_whoever_declines_is_not_called_again() -> None:
+    done = record_all(make_report("declined", hours(3)))
     assert (done.state, done.outcome) == ("done", "declined")
     with pytest.raises(AlreadyDone):
-        record_attempt(done, tried("no_answer"), ZHAO, RULES, WUXI, hours(500))
+        record_attempt(done, make_report("no_answer"), ZHAO, RULES, WUXI, hours(500))
 
 
 def test_three_calls_on_one_day_are_not_enough() -> None:
-    assert after(*(tried("no_answer", hours(count)) for count in (1, 2, 3))).state == "due"
+    assert record_all(*(make_report("no_answer", hours(count)) for count in (1, 2, 3))).state == "due"
 
 
 def test_three_calls_on_two_days_are() -> None:
-    done = after(*(tried("no_answer", hours(count)) for count in (1, 2, 24)))
+    done = record_all(*(make_report("no_answer", hours(count)) for count in (1, 2, 24)))
     assert (done.state, done.outcome, done.done_at) == ("done", "unreachable", hours(24))
 
 
 def test_two_calls_on_two_days_are_not() -> None:
-    assert after(tried("no_answer", hours(1)), tried("no_answer", hours(24))).state == "due"
+    assert record_all(make_report("no_answer", hours(1)), make_report("no_answer", hours(24))).state == "due"
 
 
 def test_days_are_those_of_the_property() -> None:
-    calls = [tried("no_answer", hours(count)) for count in (12, 13, 15)]  # 22:00, 23:00 and 01:00 in Wuxi
-    assert after(*calls).outcome == "unreachable"
-    assert after(*calls, zone=ZoneInfo("UTC")).outcome is None
+    calls = [
+        make_report("no_answer", hours(count)) for count in (12, 13, 15)
+    ]  # 22:00, 23:00 and 01:00 in Wuxi
+    assert record_all(*calls).outcome == "unreachable"
+    assert record_all(*calls, zone=ZoneInfo("UTC")).outcome is None
 
 
 def test_an_answer_that_comes_later_still_counts_and_does_not_move_when_it_was_done() -> None:
-    gone = [tried("no_answer", hours(count)) for count in (1, 2, 24)]
-    done = after(*gone, tried("answered", hours(30), rating=4))
+    gone = [make_report("no_answer", hours(count)) for count in (1, 2, 24)]
+    done = record_all(*gone, make_report("answered", hours(30), rating=4))
     assert (done.outcome, done.done_at, done.version) == ("answered", hours(24), 2)
 
 
 def test_a_correction_replaces_the_answer() -> None:
-    done = after(
-        tried("answered", hours(3), rating=2, reason="service"), tried("answered", hours(4), rating=5)
+    done = record_all(
+        make_report("answered", hours(3), rating=2, reason="service"),
+        make_report("answered", hours(4), rating=5),
     )
-    assert done.answered is not None
-    assert done.answered.answer is not None
-    assert (done.answered.answer.rating, done.done_at, done.version) == (5, hours(3), 2)
+    assert done.latest_answer is not None
+    assert done.latest_answer.answer is not None
+    assert (done.latest_answer.answer.rating, done.done_at, done.version) == (5, hours(3), 2)
 
 
 @pytest.mark.parametrize(
@@ -122,43 +125,44 @@ def test_a_correction_replaces_the_answer() -> None:
 )  # fmt: skip
 def test_nobody_follows_up_their_own_work(actor: Actor) -> None:
     with pytest.raises(DoneByWorker):
-        after(tried("no_answer"), by=actor)
+        record_all(make_report("no_answer"), by=actor)
 
 
 @pytest.mark.parametrize(
-    "attempted", [tried("answered"), tried("declined", rating=5), tried("no_answer", rating=1)]
+    "attempted",
+    [make_report("answered"), make_report("declined", rating=5), make_report("no_answer", rating=1)],
 )
 def test_an_answer_goes_with_having_answered_and_only_with_it(attempted: AttemptReport) -> None:
     with pytest.raises(InvalidInput):
-        after(attempted)
+        record_all(attempted)
 
 
-def test_a_reason_is_asked_of_the_dissatisfied_only() -> None:
-    assert after(tried("answered", rating=2, reason="price")).outcome == "answered"
+def test_a_reason_goes_with_answers_of_the_dissatisfied_only() -> None:
+    assert record_all(make_report("answered", rating=2, reason="price")).outcome == "answered"
     with pytest.raises(InvalidInput) as caught:
-        after(tried("answered", rating=3, reason="price"))
+        record_all(make_report("answered", rating=3, reason="price"))
     assert caught.value.errors[0].path == "answer.reason"
 
 
 def test_nothing_happens_before_the_follow_up_exists_or_before_the_last_attempt_or_in_the_future() -> None:
     for attempts in (
-        [tried("no_answer", hours(-1))],
-        [tried("no_answer", hours(2)), tried("no_answer", hours(1))],
-        [tried("no_answer", hours(501))],
+        [make_report("no_answer", hours(-1))],
+        [make_report("no_answer", hours(2)), make_report("no_answer", hours(1))],
+        [make_report("no_answer", hours(501))],
     ):
         with pytest.raises(InvalidInput) as caught:
-            after(*attempts)
+            record_all(*attempts)
         assert caught.value.errors[0].path == "at"
 
 
 def test_now_is_never_refused_where_clocks_run_apart() -> None:
-    assert after(tried("no_answer"), now=hours(-0.001)).attempts[0].at == SINCE
+    assert record_all(make_report("no_answer"), now=hours(-0.001)).attempts[0].at == SINCE
 
 
 def test_a_link_gone_wild_does_not_fill_the_books() -> None:
-    full = after(*(tried("answered", rating=5) for _ in range(MOST_ATTEMPTS)))
+    full = record_all(*(make_report("answered", rating=5) for _ in range(MAX_ATTEMPTS)))
     with pytest.raises(TooManyAttempts):
-        record_attempt(full, tried("answered", rating=5), ZHAO, RULES, WUXI, hours(500))
+        record_attempt(full, make_report("answered", rating=5), ZHAO, RULES, WUXI, hours(500))
 
 
 def test_the_gap_is_what_was_perceived_less_what_was_expected() -> None:
@@ -180,11 +184,11 @@ def test_however_it_goes_it_is_done_once_and_its_version_only_grows(
         before, at = state, at + timedelta(hours=later)
         try:
             state = record_attempt(
-                state, tried(outcome, at, 3 if outcome == "answered" else None), ZHAO, RULES, WUXI, at
+                state, make_report(outcome, at, 3 if outcome == "answered" else None), ZHAO, RULES, WUXI, at
             )
         except AlreadyDone:
             assert before.state == "done"
             continue
         assert state.version - before.version == (1 if state.state == "done" else 0)
         assert before.done_at in (None, state.done_at)
-        assert state.upto(len(before.attempts)) == before
+        assert state.at_attempt(len(before.attempts)) == before

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import context, op
 
-from shared.database.engine import Json, Key, UtcDateTime
+from shared.database.types import Json, Key, UtcDateTime
 
 revision = "dispatch_0001"
 down_revision = None

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from shared.database.engine import Identifier, Json, Key, UtcDateTime
+from shared.database.types import Identifier, Json, Key, UtcDateTime
 
 revision = "intake_0001"
 down_revision = None

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import context, op
 
-from shared.database.engine import Key
+from shared.database.types import Key
 
 revision = "kpi_0001"
 down_revision = None

@@ -121,24 +121,24 @@ WRONG: list[tuple[str, str, Any]] = [
 CONTEXT = EventContext(by="tester", now=NOW, properties={"tower"}, kinds=load_kinds([PACKAGED_WORKFLOWS]))
 
 
-def read(type_: str, data: Any, **attributes: Any) -> IncomingEvent:
-    """The offer that an event of that type makes at `NOW`."""
-    told = {"specversion": "1.0", "id": "1", "source": "test", "type": type_, "data": data} | attributes
-    envelope = decode(msgspec.json.encode(told), Envelope)
+def read_as_event(type_: str, data: Any, **attributes: Any) -> IncomingEvent:
+    """An event of that type, read at `NOW`."""
+    event = {"specversion": "1.0", "id": "1", "source": "test", "type": type_, "data": data} | attributes
+    envelope = decode(msgspec.json.encode(event), Envelope)
     return read_event(envelope, CONTEXT)
 
 
-def refused(type_: str, data: Any, **attributes: Any) -> list[str]:
-    """The paths that are told to be wrong; nothing that was sent is in what is said about them."""
+def wrong_paths(type_: str, data: Any, **attributes: Any) -> list[str]:
+    """The paths of the fields that are refused, each with a message in both languages."""
     with pytest.raises(InvalidInput) as caught:
-        read(type_, data, **attributes)
+        read_as_event(type_, data, **attributes)
     for error in caught.value.errors:
         assert error.message
         assert error.message_zh
     return [error.path for error in caught.value.errors]
 
 
-def full(type_: str) -> dict[str, Any]:
+def full_data(type_: str) -> dict[str, Any]:
     return {"property": "tower"} | FULL[type_]
 
 
@@ -148,103 +148,107 @@ def test_every_type_has_an_example() -> None:
 
 @pytest.mark.parametrize("type_", list(FULL))
 def test_a_full_event_is_read_and_keeps_all_that_it_holds(type_: str) -> None:
-    offer = read(type_, full(type_), time="2026-11-23T11:00:00+08:00")
-    assert offer.time == datetime(2026, 11, 23, 3, tzinfo=UTC)
-    kept = msgspec.to_builtins(offer.data)
-    assert set(kept) == set(full(type_))
+    event = read_as_event(type_, full_data(type_), time="2026-11-23T11:00:00+08:00")
+    assert event.time == datetime(2026, 11, 23, 3, tzinfo=UTC)
+    fields = msgspec.to_builtins(event.data)
+    assert set(fields) == set(full_data(type_))
 
 
 @pytest.mark.parametrize("type_", list(FULL))
 def test_the_needed_fields_are_enough_and_each_is_needed(type_: str) -> None:
-    needed = {name: value for name, value in full(type_).items() if name in NEEDED[type_] | {"property"}}
+    needed = {name: value for name, value in full_data(type_).items() if name in NEEDED[type_] | {"property"}}
     if type_ == "guanjia.demand.withdrawn.v1":
-        assert refused(type_, needed) == ["data"]
+        assert wrong_paths(type_, needed) == ["data"]
         needed["reference"] = "A-17"
-        assert refused(type_, {"reference": "A-17"}) == ["data.property"]
+        assert wrong_paths(type_, {"reference": "A-17"}) == ["data.property"]
     else:
         for name in needed:
-            assert refused(type_, {k: v for k, v in needed.items() if k != name}) == [f"data.{name}"]
-    assert read(type_, needed).type == type_
+            assert wrong_paths(type_, {k: v for k, v in needed.items() if k != name}) == [f"data.{name}"]
+    assert read_as_event(type_, needed).type == type_
 
 
 @pytest.mark.parametrize("type_", list(FULL))
 def test_a_field_that_is_not_in_the_table_is_refused_by_its_name(type_: str) -> None:
-    assert refused(type_, full(type_) | {"state": "closed"}) in (["data.state"], ["data"])
-    assert refused(type_, full(type_) | {"assignee": "wang"}) == ["data.assignee"]
-    assert refused(type_, full(type_) | {"13800138000": 1}) == ["data"]
+    assert wrong_paths(type_, full_data(type_) | {"state": "closed"}) in (["data.state"], ["data"])
+    assert wrong_paths(type_, full_data(type_) | {"assignee": "wang"}) == ["data.assignee"]
+    assert wrong_paths(type_, full_data(type_) | {"13800138000": 1}) == ["data"]
 
 
 def test_a_field_within_another_that_is_not_in_the_table_is_refused_too() -> None:
     for name in ("location", "requester", "preferred"):
-        data = full("guanjia.demand.raised.v1")
+        data = full_data("guanjia.demand.raised.v1")
         data[name] = data[name] | {"consent": True}
-        assert refused("guanjia.demand.raised.v1", data) == [f"data.{name}.consent"]
+        assert wrong_paths("guanjia.demand.raised.v1", data) == [f"data.{name}.consent"]
 
 
 @pytest.mark.parametrize(("type_", "path", "value"), WRONG)
 def test_a_wrong_value_is_refused_by_its_path(type_: str, path: str, value: Any) -> None:
-    data = full(type_)
+    data = full_data(type_)
     outer, _, inner = path.partition(".")
     data[outer] = data[outer] | {inner: value} if inner else value
-    (told,) = refused(type_, data)
-    assert told.startswith(f"data.{path}")
+    (wrong,) = wrong_paths(type_, data)
+    assert wrong.startswith(f"data.{path}")
 
 
 def test_more_living_than_planted_and_more_passed_than_checked_is_refused() -> None:
-    assert refused("guanjia.planting.counted.v1", full("guanjia.planting.counted.v1") | {"living": 41}) == [
-        "data"
-    ]
-    inspection = full("guanjia.inspection.recorded.v1") | {"passed": 21}
-    assert refused("guanjia.inspection.recorded.v1", inspection) == ["data"]
+    assert wrong_paths(
+        "guanjia.planting.counted.v1", full_data("guanjia.planting.counted.v1") | {"living": 41}
+    ) == ["data"]
+    inspection = full_data("guanjia.inspection.recorded.v1") | {"passed": 21}
+    assert wrong_paths("guanjia.inspection.recorded.v1", inspection) == ["data"]
 
 
 def test_an_unknown_property_is_refused() -> None:
-    assert refused("guanjia.fee.reversed.v1", {"property": "nowhere", "payment": "p"}) == ["data.property"]
+    assert wrong_paths("guanjia.fee.reversed.v1", {"property": "nowhere", "payment": "p"}) == [
+        "data.property"
+    ]
 
 
 def test_an_event_may_lie_five_minutes_in_the_future_and_no_more() -> None:
-    data = full("guanjia.fee.reversed.v1")
+    data = full_data("guanjia.fee.reversed.v1")
     soon = NOW + timedelta(minutes=5)
-    assert read("guanjia.fee.reversed.v1", data, time=soon).time == soon
+    assert read_as_event("guanjia.fee.reversed.v1", data, time=soon).time == soon
     for time in (soon + timedelta(seconds=1), "1969-12-31T23:59:59Z"):
-        assert refused("guanjia.fee.reversed.v1", data, time=time) == ["time"]
+        assert wrong_paths("guanjia.fee.reversed.v1", data, time=time) == ["time"]
 
 
 def test_an_event_without_a_time_happened_now() -> None:
-    assert read("guanjia.fee.reversed.v1", full("guanjia.fee.reversed.v1")).time == NOW
+    assert read_as_event("guanjia.fee.reversed.v1", full_data("guanjia.fee.reversed.v1")).time == NOW
 
 
 def test_the_attributes_of_the_envelope_are_checked() -> None:
-    data = full("guanjia.fee.reversed.v1")
-    assert refused("guanjia.fee.reversed.v1", data, specversion="0.3") == ["specversion"]
-    assert refused("guanjia.nothing.v1", data) == ["type"]
-    assert refused("guanjia.fee.reversed.v1", data, datacontenttype="text/xml") == ["datacontenttype"]
-    assert read("guanjia.fee.reversed.v1", data, comexampleextension="x", subject="p-1").id == "1"
+    data = full_data("guanjia.fee.reversed.v1")
+    assert wrong_paths("guanjia.fee.reversed.v1", data, specversion="0.3") == ["specversion"]
+    assert wrong_paths("guanjia.nothing.v1", data) == ["type"]
+    assert wrong_paths("guanjia.fee.reversed.v1", data, datacontenttype="text/xml") == ["datacontenttype"]
+    assert read_as_event("guanjia.fee.reversed.v1", data, comexampleextension="x", subject="p-1").id == "1"
 
 
 def test_data_may_come_as_base64_and_must_come() -> None:
-    event = msgspec.json.encode(full("guanjia.fee.reversed.v1"))
-    told = {"specversion": "1.0", "id": "1", "source": "t", "type": "guanjia.fee.reversed.v1"}
-    for value, wrong in ((event, None), (None, "data_base64"), (b"{", "data")):
+    body = msgspec.json.encode(full_data("guanjia.fee.reversed.v1"))
+    attributes = {"specversion": "1.0", "id": "1", "source": "t", "type": "guanjia.fee.reversed.v1"}
+    for value, wrong in ((body, None), (None, "data_base64"), (b"{", "data")):
         packed = {"data_base64": "?" if value is None else msgspec.to_builtins(value)}
-        envelope = msgspec.convert(told | packed, Envelope)
+        envelope = msgspec.convert(attributes | packed, Envelope)
         if wrong is None:
-            assert read_event(envelope, CONTEXT).type == told["type"]
+            assert read_event(envelope, CONTEXT).type == attributes["type"]
             continue
         with pytest.raises(InvalidInput) as caught:
             read_event(envelope, CONTEXT)
         assert [error.path for error in caught.value.errors] == [wrong]
     with pytest.raises(InvalidInput):
-        read_event(msgspec.convert(told, Envelope), CONTEXT)
+        read_event(msgspec.convert(attributes, Envelope), CONTEXT)
 
 
 def test_the_same_content_however_it_is_written_has_the_same_digest() -> None:
     type_ = "guanjia.demand.raised.v1"
-    one = read(type_, full(type_), time="2026-11-23T03:00:00Z")
-    again = read(type_, dict(reversed(full(type_).items())), time="2026-11-23T11:00:00.000+08:00")
+    one = read_as_event(type_, full_data(type_), time="2026-11-23T03:00:00Z")
+    again = read_as_event(
+        type_, dict(reversed(full_data(type_).items())), time="2026-11-23T11:00:00.000+08:00"
+    )
     assert one.digest == again.digest
     for other in (
-        read(type_, full(type_)),
-        read(type_, full(type_) | {"summary": "?"}, time="2026-11-23T03:00:00Z"),
+        read_as_event(type_, full_data(type_)),
+        read_as_event(type_, full_data(type_) | {"summary": "?"}, time="2026-11-23T03:00:00Z"),
     ):
         assert other.digest != one.digest
