@@ -34,13 +34,17 @@ def follow_installation(argv: Sequence[str], stages: Stages, env: Mapping[str, s
     reported = time.monotonic()
     pipe, both = subprocess.PIPE, subprocess.STDOUT
     with subprocess.Popen(argv, env=env, stdout=pipe, stderr=both, text=True, errors="replace") as child:
-        for line in child.stdout or ():
-            last_lines.append(line)
-            for stage, package in recognize_stage(line, stages):
-                counts[stage] += 1
-                if counts[stage] == 1 or time.monotonic() - reported >= EVERY:
-                    print(f"  {stage.format(count=counts[stage], package=package)}", flush=True)
-                    reported = time.monotonic()
+        try:
+            for line in child.stdout or ():
+                last_lines.append(line)
+                for stage, package in recognize_stage(line, stages):
+                    counts[stage] += 1
+                    if counts[stage] == 1 or time.monotonic() - reported >= EVERY:
+                        print(f"  {stage.format(count=counts[stage], package=package)}", flush=True)
+                        reported = time.monotonic()
+        except BaseException:
+            child.terminate()
+            raise
     if child.returncode:
         sys.stderr.writelines(last_lines)
     return child.returncode

@@ -51,7 +51,9 @@ def own_namespaces() -> Iterator[None]:
         yield
     finally:
         reaper.kill()
-        reaper.wait()
+        with contextlib.suppress(ChildProcessError):
+            while True:  # it is gone only when all are, those included that were started from here
+                os.wait()
 
 
 class BareRoot:
