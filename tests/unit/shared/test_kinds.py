@@ -62,8 +62,8 @@ def test_details_that_a_kind_does_not_ask_for_are_named_and_never_echoed(kinds: 
     assert refused(kinds, "tea", None) == {"data.details.cups": "This field is needed"}
     assert refused(kinds, "tea", {"cups": 2, "iced": "yes"}) == {"data.details.iced": "Expected bool"}
     unknown = "This kind does not ask for such a field"
-    told = {"cups": 2, "sugar": 1, "13800138000": 1}
-    assert refused(kinds, "tea", told) == {"data.details.sugar": unknown, "data.details": unknown}
+    details = {"cups": 2, "sugar": 1, "13800138000": 1}
+    assert refused(kinds, "tea", details) == {"data.details.sugar": unknown, "data.details": unknown}
 
 
 def test_a_kind_without_fields_takes_any_details(kinds: KindCatalog) -> None:
