@@ -8,12 +8,12 @@ import inspect
 import json
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Literal, cast, get_args, get_origin
 from zoneinfo import ZoneInfo
 
 from msgspec import NODEFAULT, Meta, Struct, structs
@@ -65,7 +65,8 @@ def list_keys(struct: type[Struct]) -> list[Key]:
 
 def describe_key(struct: type[Struct], field: structs.FieldInfo, docstring: str) -> Key:
     """One key, with what stands below its field. Raises MeaningMissing."""
-    match, table = MEANING.fullmatch(docstring), find_table(field.type)
+    match, kind = MEANING.fullmatch(docstring), cast(object, field.type)
+    table = find_table(kind)
     if match is None or not (match["example"] or table):
         raise MeaningMissing(
             f"{struct.__module__}.{struct.__name__}.{field.name}: below it must stand what it means, "
@@ -76,10 +77,10 @@ def describe_key(struct: type[Struct], field: structs.FieldInfo, docstring: str)
         chinese=match["chinese"],
         meaning=match["meaning"],
         example=match["example"] or "",
-        type_name=name_type(field.type),
+        type_name=name_type(kind),
         default=describe_default(field),
         table=table,
-        repeats=get_origin(field.type) is list,
+        repeats=split_type(kind)[0] is list,
     )
 
 
@@ -100,19 +101,26 @@ def read_docstrings(struct: type[Struct]) -> dict[str, str]:
     }
 
 
-def find_table(kind: Any) -> type[Struct] | None:
+def split_type(kind: object) -> tuple[object, tuple[object, ...]]:
+    """What a type is made of: its origin, None where it has none, and its parts."""
+    return cast(object, get_origin(kind)), cast(tuple[object, ...], get_args(kind))
+
+
+def find_table(kind: object) -> type[Struct] | None:
     """The struct that a key of this type leads to: a table, one of several, or one by its keys."""
     if isinstance(kind, type) and issubclass(kind, Struct):
         return kind
-    inner = get_args(kind)[-1:] if get_origin(kind) in (list, dict) else ()
-    return find_table(inner[0]) if inner else None
+    origin, parts = split_type(kind)
+    return find_table(parts[-1]) if origin in (list, dict) else None
 
 
-def name_type(kind: Any) -> str:
+def name_type(kind: object) -> str:
     """A type in words. Raises KeyError for one that no property file has had yet."""
-    origin, parts = get_origin(kind), get_args(kind)
+    origin, parts = split_type(kind)
     if origin is Annotated:
-        return name_type(parts[0]) + "".join(describe_limits(meta) for meta in parts[1:])
+        return name_type(parts[0]) + "".join(
+            describe_limits(meta) for meta in parts[1:] if isinstance(meta, Meta)
+        )
     if origin is Literal:
         return "one of " + ", ".join(f"`{value}`" for value in parts)
     if origin is list:
@@ -137,9 +145,16 @@ def describe_default(field: structs.FieldInfo) -> str:
     """What holds where the key is left out; a dash where that is nothing."""
     if field.required:
         return "needed"
-    default = field.default if field.default_factory is NODEFAULT else field.default_factory()
+    default = find_default(field)
     is_nothing = default in (None, "", [], {}, ()) or isinstance(default, Struct)
     return "–" if is_nothing else f"`{write_value(default)}`"
+
+
+def find_default(field: structs.FieldInfo) -> object:
+    """The value of a key that is left out."""
+    if field.default_factory is NODEFAULT:
+        return cast(object, field.default)
+    return cast(Callable[[], object], field.default_factory)()
 
 
 def write_value(value: object) -> str:
@@ -150,10 +165,11 @@ def write_value(value: object) -> str:
         case Duration():
             return f'"{write_duration(value)}"'
         case Struct():
-            pairs = zip(structs.fields(value), structs.astuple(value), strict=True)
-            return f"{{ {', '.join(f'{field.encode_name} = {write_value(part)}' for field, part in pairs)} }}"
+            names = (field.encode_name for field in structs.fields(value))
+            parts = map(write_value, cast(Iterable[object], structs.astuple(value)))
+            return f"{{ {', '.join(f'{name} = {part}' for name, part in zip(names, parts, strict=True))} }}"
         case list():
-            return f"[{', '.join(map(write_value, value))}]"
+            return f"[{', '.join(map(write_value, cast(list[object], value)))}]"
         case _:
             return json.dumps(value, ensure_ascii=False)
 
