@@ -7,7 +7,7 @@ keeps commits on the caller's thread too, for a process that does one thing at a
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from sqlite3 import SQLITE_BUSY, OperationalError, connect
@@ -28,14 +28,28 @@ class CallerThreadConnection(aiosqlite.Connection):
 
     writes = False
     single_task = False
+    _commit: asyncio.Task[Any] | None = None
 
     async def _execute(self, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        if self._commit is not None:  # its caller was cancelled, and the thread still uses the connection
+            await asyncio.wait([self._commit])
         if args[:1] == (BEGIN_WRITING,):
             return await _begin_when_unlocked(partial(fn, *args, **kwargs))
         if self.writes and not self.single_task and getattr(fn, "__name__", "") == "commit":
-            execute_on_thread: Callable[..., Awaitable[R]] = super()._execute
-            return await execute_on_thread(fn, *args, **kwargs)
+            return await self._commit_on_thread(partial(fn, *args, **kwargs))
         return fn(*args, **kwargs)
+
+    async def _commit_on_thread(self, commit: Callable[[], R]) -> R:
+        """`commit`, which goes on where the caller is cancelled; nothing else is executed before it ends."""
+        execute_on_thread: Callable[[Callable[[], R]], Coroutine[Any, Any, R]] = super()._execute
+        self._commit = task = asyncio.create_task(execute_on_thread(commit))
+        task.add_done_callback(self._forget_commit)
+        return await asyncio.shield(task)
+
+    def _forget_commit(self, task: asyncio.Task[Any]) -> None:
+        self._commit = None
+        if not task.cancelled():
+            task.exception()  # raised in the caller already, unless that was cancelled
 
 
 async def _begin_when_unlocked(begin: Callable[[], R]) -> R:

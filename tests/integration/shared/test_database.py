@@ -1,6 +1,8 @@
 """Both databases behind one interface: no update lost, a reader sees one snapshot, and which errors pass."""
 
 import asyncio
+import time
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -11,6 +13,7 @@ from sqlalchemy import Column, Integer, Table, Text, insert, select, text, updat
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError, StatementError
 
 from shared.database.engine import Database, is_transient
+from shared.database.sqlite import connect_on_caller_thread
 from shared.database.types import Json, Key, UtcDateTime, metadata_for
 from tests.conftest import MakeDatabase
 from tests.support.stores import Store
@@ -158,3 +161,22 @@ async def test_whoever_writes_to_sqlite_waits_for_another_process_and_holds_nobo
             order.append("theirs")
         await writing
         assert order == ["theirs", "ours"]
+
+
+async def test_a_connection_waits_for_a_commit_whose_caller_was_cancelled(tmp_path: Path) -> None:
+    """Two threads on one connection of SQLite would end the process."""
+    connection = await connect_on_caller_thread(tmp_path / "one.db", writes=True)
+    execute: Callable[..., Awaitable[None]] = connection._execute
+    order: list[str] = []
+
+    def commit() -> None:
+        time.sleep(0.1)
+        order.append("committed")
+
+    committing = asyncio.ensure_future(execute(commit))
+    await asyncio.sleep(0.01)
+    committing.cancel()
+    await asyncio.gather(committing, return_exceptions=True)
+    await execute(order.append, "used")
+    assert order == ["committed", "used"]
+    await connection.close()
