@@ -9,7 +9,7 @@ from tests.support.stores import fetch_rows
 from tests.support.waiting import WaitTimedOut, eventually
 
 _COUNTS = f"""
-SELECT (SELECT count(*) FROM intake.demands) AS demands,
+SELECT (SELECT count(*) FROM intake.events WHERE demand IS NOT NULL) AS demands,
        (SELECT count(*) FROM dispatch.cases WHERE state = '{LAST_STATE}') AS done,
        (SELECT count(*) FROM dispatch.cases) AS cases,
        (SELECT count(*) FROM dispatch.case_history) AS history,

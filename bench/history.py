@@ -56,7 +56,6 @@ DISPATCH_TABLES = (
 )
 INTAKE_TABLES = (
     CopiedTable("intake.events"),
-    CopiedTable("intake.demands"),
     CopiedTable("intake.case_states", _CASE_IS_CLOSED.format("t.case::text")),
 )
 _OF_THE_MONTH = "t.kind NOT IN ('equipment', 'occupancy', 'planting')"

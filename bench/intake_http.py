@@ -107,14 +107,14 @@ async def _measure_intake(path: str, headers: dict[str, str], body: str, batch_s
         serving, port, pids = running.serving["intake"], running.port("intake"), running.pids
         await _run_load(environment, port, 1, path, headers, body, connections)
         await published.wait_until_drained(serving)
-        before = await _count_rows(environment, "intake.demands")
+        before = await _count_rows(environment, "intake.events")
         with CpuMeter({**pids, **list_server_pids()}) as meter:
             async with published.watch_outbox_age(serving) as ages:
                 result = await _run_load(
                     environment, port, round_seconds(SECONDS), path, headers, body, connections
                 )
                 lag = await published.wait_until_drained(serving)
-        stored = await _count_rows(environment, "intake.demands")
+        stored = await _count_rows(environment, "intake.events")
         _check_stored(result.requests * batch_size, stored - before, connections * batch_size)
         await published.check_published_once(environment.amqp_url, stored)
         outcome = _make_outcome(result, batch_size, meter, {"intake": resident_megabytes(*pids["intake"])})

@@ -47,8 +47,8 @@ SERVICE_TABLES = (
         "intake",
         intake.metadata,
         intake.messaging_tables,
-        (intake.events, intake.demands, intake.case_states),
-        ((intake.demands, _of_property), (intake.events, _of_property)),
+        (intake.events, intake.case_states),
+        ((intake.events, _of_property),),
     ),
     ServiceTables(
         "survey",

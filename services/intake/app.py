@@ -31,7 +31,7 @@ class Intake(Service):
         self._metrics = IntakeMetrics(self.registry)
 
     def subscriptions(self) -> Sequence[Subscription[Any]]:
-        return handlers.subscriptions(self)
+        return handlers.SUBSCRIPTIONS
 
     def raw_consumers(self) -> dict[str, Consumer]:
         return {INBOUND_QUEUE: self._inbound.consume}

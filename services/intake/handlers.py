@@ -10,7 +10,6 @@ from services.intake.domain.incoming_event import Envelope, EventContext, Incomi
 from services.intake.operations.context import IntakeContext
 from services.intake.operations.demand_progress import save_case_states
 from shared.errors import Problem, TooLarge, WrongMediaType
-from shared.host import Host
 from shared.http.json_input import decode, sanitize
 from shared.http.requests import BODY_LIMIT
 from shared.messages.cloudevents import Event
@@ -25,13 +24,13 @@ _log = structlog.stdlib.get_logger(__name__)
 STRUCTURED = "application/cloudevents+json"
 
 
-def subscriptions(host: Host) -> tuple[Subscription[Any], ...]:
-    """The queues of intake whose events are ours."""
+async def handle_case_events(connection: AsyncConnection, events: Sequence[Event[CaseState]]) -> None:
+    """Save the states that cases have come to."""
+    await save_case_states(connection, [event.data for event in events])
 
-    async def handle_case_events(connection: AsyncConnection, events: Sequence[Event[CaseState]]) -> None:
-        await save_case_states(connection, [event.data for event in events], host.clock.now())
 
-    return (Subscription("intake.cases", handle_case_events),)
+SUBSCRIPTIONS: tuple[Subscription[Any], ...] = (Subscription("intake.cases", handle_case_events),)
+"""The queues of intake whose events are ours."""
 
 
 class InboundConsumer:

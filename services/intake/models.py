@@ -1,4 +1,4 @@
-"""intake's tables: accepted events, for ever; demands and the states of their cases; issued keys."""
+"""intake's tables: accepted events, for ever; the states of their demands' cases; issued keys."""
 
 from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, Table, Text
 
@@ -21,25 +21,25 @@ events = Table(
     Column("data", LargeBinary, nullable=False),
     Column("accepted_at", UtcDateTime, nullable=False),
     Column("accepted_by", Text, nullable=False),
+    Column("case_awaited_since", UtcDateTime),
 )
-
-demands = Table(
-    "demands",
-    metadata,
-    Column("id", Identifier, primary_key=True),
-    Column("property", Text, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("source", Key, nullable=False),
-    Column("event", Key, nullable=False),
-    Column("reference", Text),
-    Column("accepted_by", Text, nullable=False),
-    Column("raised_at", UtcDateTime, nullable=False),
-    Column("accepted_at", UtcDateTime, nullable=False),
-    Column("asked_at", UtcDateTime, nullable=False),
-    Column("opened_at", UtcDateTime),
+"""`demand` is NULL where the event raises none, `case_awaited_since` also where its case is there: it is the
+time of the demand's last publication."""
+_raises_demand = events.c.demand.is_not(None)
+_awaits_case = events.c.case_awaited_since.is_not(None)
+Index(
+    "ix_events_demand",
+    events.c.demand,
+    unique=True,
+    postgresql_where=_raises_demand,
+    sqlite_where=_raises_demand,
 )
-_unopened = demands.c.opened_at.is_(None)
-Index("ix_demands_unopened", demands.c.asked_at, postgresql_where=_unopened, sqlite_where=_unopened)
+Index(
+    "ix_events_case_awaited_since",
+    events.c.case_awaited_since,
+    postgresql_where=_awaits_case,
+    sqlite_where=_awaits_case,
+)
 
 case_states = Table(
     "case_states",

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.intake.models import api_keys, case_states, demands, events
+from services.intake.models import api_keys, case_states, events
 from shared.messages.events import DeadlineStatus
 from shared.messages.facts import DemandRaised
 
@@ -36,14 +36,14 @@ class DemandCase(NamedTuple):
 
 
 class StoredDemand(NamedTuple):
-    """A demand as it was accepted."""
+    """A demand as it was accepted, by the event `source`, `id`, whose time is when it was raised."""
 
-    id: str
+    demand: str
     property: str
     source: str
-    event: str
+    id: str
     accepted_by: str
-    raised_at: datetime
+    time: datetime
     accepted_at: datetime
     data: bytes
 
@@ -55,9 +55,9 @@ class StoredDemand(NamedTuple):
 class LostDemand(NamedTuple):
     """A demand that was accepted a while ago and has no case."""
 
-    id: str
+    demand: str
     source: str
-    raised_at: datetime
+    time: datetime
     accepted_at: datetime
     data: bytes
 
@@ -82,21 +82,15 @@ async def get_accepted_events(
     connection: AsyncConnection, names: Sequence[tuple[str, str]]
 ) -> dict[tuple[str, str], AcceptedEvent]:
     """The events accepted under these names."""
-    if not names:
-        return {}
     query = select(*(events.c[name] for name in AcceptedEvent._fields))
     rows = await connection.execute(query.where(tuple_(events.c.source, events.c.id).in_(names)))
     accepted = [AcceptedEvent(*row) for row in rows]
     return {(event.source, event.id): event for event in accepted}
 
 
-_EVENT_OF_DEMAND = (events.c.source == demands.c.source) & (events.c.id == demands.c.event)
-
-
 async def get_demand(connection: AsyncConnection, demand_id: str) -> StoredDemand | None:
     """The demand with what was posted."""
-    columns = [*(demands.c[name] for name in StoredDemand._fields[:-1]), events.c.data]
-    query = select(*columns).join(events, _EVENT_OF_DEMAND).where(demands.c.id == demand_id)
+    query = select(*(events.c[name] for name in StoredDemand._fields)).where(events.c.demand == demand_id)
     row = (await connection.execute(query)).one_or_none()
     return None if row is None else StoredDemand(*row)
 
@@ -110,14 +104,12 @@ async def get_case(connection: AsyncConnection, demand_id: str) -> DemandCase | 
 
 async def lock_lost_demands(connection: AsyncConnection, now: datetime, limit: int) -> list[LostDemand]:
     """Demands without a case that were not published for a while, locked; those of other copies left out."""
-    columns = [*(demands.c[name] for name in LostDemand._fields[:-1]), events.c.data]
     query = (
-        select(*columns)
-        .join(events, _EVENT_OF_DEMAND)
-        .where(demands.c.opened_at.is_(None), demands.c.asked_at < now - UNACCOUNTED_AFTER)
-        .order_by(demands.c.asked_at)
+        select(*(events.c[name] for name in LostDemand._fields))
+        .where(events.c.case_awaited_since < now - UNACCOUNTED_AFTER)
+        .order_by(events.c.case_awaited_since)
         .limit(limit)
-        .with_for_update(skip_locked=True, of=demands)
+        .with_for_update(skip_locked=True)
     )
     return [LostDemand(*row) for row in await connection.execute(query)]
 
@@ -126,7 +118,7 @@ async def count_unaccounted_demands(
     connection: AsyncConnection, now: datetime, after: timedelta = UNACCOUNTED_AFTER
 ) -> int:
     """How many demands were accepted longer than `after` ago and have no case."""
-    unaccounted = demands.c.opened_at.is_(None) & (demands.c.accepted_at < now - after)
+    unaccounted = events.c.case_awaited_since.is_not(None) & (events.c.accepted_at < now - after)
     return int((await connection.execute(select(func.count()).where(unaccounted))).scalar_one())
 
 

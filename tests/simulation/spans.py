@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import delete, select
+from sqlalchemy import Column, delete, select
 
 from guanjia.simulation.simulation import SimulationProgress
 from guanjia.simulation.span import Rates, SimulatedSpan, simulate_span
 from services.dispatch.domain.case import Case
 from services.dispatch.models import case_history
 from services.dispatch.models import cases as dispatch_cases
-from services.intake.models import demands, events
+from services.intake.models import events
 from services.kpi.models import items
 from services.kpi.operations.items import rebuild_items
 from services.survey.operations.property_rules import SOURCE as SURVEY
@@ -65,8 +65,8 @@ async def _simulate(folder: Path, seed: int, days: float, until: datetime, repor
         by_name = {service.name: service for service in span.virtual.process.services}
         rates = await span.list_rates()
         demand_ids, case_ids = (
-            await _list_ids(by_name["intake"], demands),
-            await _list_ids(by_name["dispatch"], dispatch_cases),
+            await _list_ids(by_name["intake"], events.c.demand),
+            await _list_ids(by_name["dispatch"], dispatch_cases.c.id),
         )
         history = World(_get_property(span).timezone, await _list_facts(by_name["intake"]),
                       await _build_histories(by_name["dispatch"], _get_property(span)),
@@ -83,9 +83,9 @@ async def _recount_rates(span: SimulatedSpan, kpi: Service) -> Rates:
     return await span.list_rates()
 
 
-async def _list_ids(service: Service, table: Any) -> list[str]:
+async def _list_ids(service: Service, column: Column[Any]) -> list[str]:
     async with service.database.snapshot() as connection:
-        return sorted((await connection.execute(select(table.c.id))).scalars())
+        return sorted((await connection.execute(select(column).where(column.is_not(None)))).scalars())
 
 
 async def _list_facts(intake: Service) -> list[Event]:

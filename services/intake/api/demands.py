@@ -72,16 +72,16 @@ async def get_demand(call: Call[IntakeContext, None, None]) -> DemandDetail:
 def _describe_demand(demand: StoredDemand, case: queries.DemandCase | None) -> DemandDetail:
     raised = demand.decode_data()
     return DemandDetail(
-        id=demand.id,
+        id=demand.demand,
         property=demand.property,
         kind=raised.kind,
         source=demand.source,
-        event=demand.event,
+        event=demand.id,
         reference=raised.reference,
         summary=raised.summary,
-        raised_at=demand.raised_at,
+        raised_at=demand.time,
         accepted_at=demand.accepted_at,
-        case=None if case is None else _describe_case(demand.id, case),
+        case=None if case is None else _describe_case(demand.demand, case),
     )
 
 

@@ -1,4 +1,4 @@
-"""Accepts batches of incoming events: each once, durable, with its demand and a row to publish."""
+"""Accepts batches of incoming events: each once, durable, in one row, and one to publish."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.intake import queries
 from services.intake.domain.incoming_event import IncomingEvent
-from services.intake.models import demands, events
+from services.intake.models import events
 from shared.database.bulk import BulkInsert
 from shared.errors import Conflict
 from shared.messages.cloudevents import Event
@@ -23,9 +23,10 @@ SOURCE = "guanjia/intake"
 EventName = tuple[str, str]
 _INSERT_EVENTS = BulkInsert(
     events,
-    lambda insert: insert.on_conflict_do_nothing().returning(events.c.source, events.c.id),
+    lambda insert: insert.on_conflict_do_nothing(index_elements=["source", "id"]).returning(
+        events.c.source, events.c.id
+    ),
 )
-_INSERT_DEMANDS = BulkInsert(demands, omit=("opened_at",))
 
 
 class Acceptance(Struct, frozen=True, omit_defaults=True):
@@ -55,8 +56,8 @@ async def accept_events(
     for event in batch:
         firsts.setdefault(event.name, event)
     fresh = await _insert_events(connection, [firsts[name] for name in sorted(firsts)], now)
-    existing = await queries.get_accepted_events(connection, [name for name in firsts if name not in fresh])
-    await _insert_demands(connection, [firsts[name] for name in fresh], now)
+    known = [name for name in firsts if name not in fresh]
+    existing = await queries.get_accepted_events(connection, known) if known else {}
     await outbox.record(connection, *(_make_event(firsts[name], now) for name in firsts if name in fresh))
     return [_make_acceptance(event, firsts, fresh, existing) for event in batch]
 
@@ -91,31 +92,11 @@ async def _insert_events(
             "data": msgspec.json.encode(event.data),
             "accepted_at": now,
             "accepted_by": event.by,
+            "case_awaited_since": None if event.demand is None else now,
         }
         for event in batch
     ]
     return {(source, id_) for source, id_ in await _INSERT_EVENTS.execute(connection, rows)}
-
-
-async def _insert_demands(connection: AsyncConnection, batch: Sequence[IncomingEvent], now: datetime) -> None:
-    rows = [_demand_row(event, event.data, now) for event in batch if isinstance(event.data, DemandRaised)]
-    if rows:
-        await _INSERT_DEMANDS.execute(connection, rows)
-
-
-def _demand_row(event: IncomingEvent, raised: DemandRaised, now: datetime) -> dict[str, Any]:
-    return {
-        "id": event.demand,
-        "property": raised.property,
-        "kind": raised.kind,
-        "source": event.source,
-        "event": event.id,
-        "reference": raised.reference,
-        "accepted_by": event.by,
-        "raised_at": event.time,
-        "accepted_at": now,
-        "asked_at": now,
-    }
 
 
 def _make_event(event: IncomingEvent, now: datetime) -> Event:

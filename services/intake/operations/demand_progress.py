@@ -8,7 +8,7 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.intake import queries
-from services.intake.models import case_states, demands
+from services.intake.models import case_states, events
 from services.intake.operations.acceptance import make_demand_event
 from shared.database.bulk import BulkInsert, any_of
 from shared.messages.events import CaseState
@@ -25,7 +25,7 @@ _SAVE_STATES = BulkInsert(
 )
 
 
-async def save_case_states(connection: AsyncConnection, states: Sequence[CaseState], now: datetime) -> None:
+async def save_case_states(connection: AsyncConnection, states: Sequence[CaseState]) -> None:
     """Save the states of cases: the highest version of each case is kept, whatever the order."""
     latest: dict[str, CaseState] = {}
     for state in states:
@@ -45,8 +45,10 @@ async def save_case_states(connection: AsyncConnection, states: Sequence[CaseSta
         for case in ids
     ]
     await _SAVE_STATES.execute(connection, rows)
-    opened = update(demands).where(any_of(connection, demands.c.id, ids), demands.c.opened_at.is_(None))
-    await connection.execute(opened.values(opened_at=now))
+    opened = update(events).where(
+        any_of(connection, events.c.demand, ids), events.c.case_awaited_since.is_not(None)
+    )
+    await connection.execute(opened.values(case_awaited_since=None))
 
 
 async def republish_lost_demands(
@@ -58,8 +60,10 @@ async def republish_lost_demands(
         return 0
     await outbox.record(
         connection,
-        *(make_demand_event(d.decode_data(), d.id, d.source, d.raised_at, d.accepted_at) for d in lost),
+        *(make_demand_event(d.decode_data(), d.demand, d.source, d.time, d.accepted_at) for d in lost),
     )
-    published = update(demands).where(any_of(connection, demands.c.id, [demand.id for demand in lost]))
-    await connection.execute(published.values(asked_at=now))
+    published = update(events).where(
+        any_of(connection, events.c.demand, [lost_one.demand for lost_one in lost])
+    )
+    await connection.execute(published.values(case_awaited_since=now))
     return len(lost)
