@@ -10,15 +10,19 @@ R = TypeVar("R")
 
 class Batcher(Generic[T, R]):
     """Runs `work` on batches of the submitted items: never two at a time, never waiting for more items.
+    After each batch it rests for `rest` seconds.
 
     `work` returns a result or an exception for each item, in order; when it raises, all of them get that.
     """
 
     def __init__(
-        self, work: Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]], max_batch: int = 256
+        self,
+        work: Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]],
+        max_batch: int = 256,
+        rest: float = 0.0,
     ) -> None:
         self._work = work
-        self._max_batch = max_batch
+        self._max_batch, self._rest = max_batch, rest
         self._queue: list[tuple[T, asyncio.Future[R]]] = []
         self._worker: asyncio.Task[None] | None = None
 
@@ -49,6 +53,8 @@ class Batcher(Generic[T, R]):
                     future.set_exception(result)
                 else:
                     future.set_result(result)
+            if self._rest:
+                await asyncio.sleep(self._rest)
 
     async def finish(self) -> None:
         """Wait until everything submitted is done."""

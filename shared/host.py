@@ -28,9 +28,5 @@ class Host(Protocol):
     outbox: Outbox
 
     async def record(self, connection: AsyncConnection, *events: Event) -> None:
-        """Write `events` to be published, in the caller's transaction."""
-        ...
-
-    def notify_commit(self) -> None:
-        """After a commit: what was recorded is to be published, and perhaps more."""
+        """Write `events` to be published once the caller's transaction has committed."""
         ...

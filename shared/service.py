@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -24,7 +25,7 @@ from shared.messaging.availability import retry_while_unavailable
 from shared.messaging.bus import Bus, BusDown, Consumer
 from shared.messaging.consumer import EventConsumer, Subscription
 from shared.messaging.dead_letters import DeadLetters
-from shared.messaging.housekeeping import Housekeeping
+from shared.messaging.housekeeping import Housekeeping, messaging_bites
 from shared.messaging.inbox import Inbox
 from shared.messaging.metrics import MessagingMetrics
 from shared.messaging.outbox import Outbox
@@ -41,6 +42,7 @@ VERSION = "0.1.0"
 _log = structlog.stdlib.get_logger(__name__)
 _HOUSEKEEPING_SECONDS = 60
 _KEYS_SECONDS = 1.0
+_SETTLE_SECONDS = 2
 
 Job = Callable[[], Coroutine[Any, Any, None]]
 """A coroutine function that goes on until it is cancelled."""
@@ -76,13 +78,14 @@ class Service:
         self.kinds = context.kinds
         tables = self.messaging_tables
         self.database = Database(self.name, context.settings.database_url, context.settings.data_dir)
-        self.outbox = Outbox(tables.outbox, context.clock)
+        self.outbox = Outbox(self.database, tables, context.clock)
         self.inbox = Inbox(tables.inbox, context.clock)
         self.dead_letters = DeadLetters(tables.dead_letters, context.clock)
         self.relay = Relay(self.database, self.outbox, context.bus, context.clock)
         self.revoked_keys = RevokedKeys(self.database, tables.revoked_keys, context.keyring, context.clock)
-        self.housekeeping = Housekeeping(self.database, self.relay, tables.inbox, context.clock)
-        self.wakeups = [self.relay.wakeup]
+        self.housekeeping = Housekeeping(
+            messaging_bites(self.database, self.relay, tables.inbox, tables.dead_letters, context.clock)
+        )
         self.registry = CollectorRegistry()
         self._messaging_metrics = MessagingMetrics(self.registry)
         self._tasks: list[asyncio.Task[None]] = []
@@ -129,7 +132,7 @@ class Service:
     async def start(self) -> None:
         """Migrate, prepare, then consume, relay and run the jobs; waits for a database that is away."""
         await retry_while_unavailable(self.name, self.migrate_and_prepare)
-        await self.bus.start(self.consumers())
+        await self.bus.start(self.consumers(), {s.queue: s.rest for s in self.subscriptions()})
         for job in (self.relay.run, self._run_housekeeping, self._load_revoked_keys, *self.jobs()):
             self._tasks.append(asyncio.create_task(job(), name=f"{self.name} job"))
         self.ready = True
@@ -147,6 +150,9 @@ class Service:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        with suppress(Exception):  # what stays unsettled is published once more
+            async with asyncio.timeout(_SETTLE_SECONDS):
+                await self.relay.settle()
 
     async def close(self) -> None:
         """Release everything."""
@@ -194,13 +200,8 @@ class Service:
         return [Subscription(queue, self.revoked_keys.handle_key_revoked)] if queue in QUEUES else []
 
     async def record(self, connection: AsyncConnection, *events: Event) -> None:
-        """See `Outbox.record`; call `notify_commit` after the commit."""
+        """See `Outbox.record`."""
         await self.outbox.record(connection, *events)
-
-    def notify_commit(self) -> None:
-        """After a commit: the outbox may hold rows to relay."""
-        for wakeup in self.wakeups:
-            wakeup.set()
 
     # Metrics and health.
 

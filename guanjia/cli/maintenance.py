@@ -62,8 +62,7 @@ async def replay_dead_letters(
         await service.bus.start({})
         await service.prepare()
         replayed = await replay.replay_dead_letters(service, queue, reason, limit)
-        while await service.relay.send_batch():
-            pass
+        await service.relay.drain()
         async with service.database.snapshot() as connection:
             remaining = sum((await service.dead_letters.count_by_queue(connection)).values())
         return replayed, remaining

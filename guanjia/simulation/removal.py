@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from shutil import rmtree
 
-from sqlalchemy import Connection, delete, inspect, select, update
+from sqlalchemy import Connection, delete, inspect, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from guanjia.properties import generated_properties_dir
@@ -58,9 +58,11 @@ async def _remove_messages(connection: AsyncConnection, messaging_tables: Messag
     inbox, count = messaging_tables.inbox, 0
     count += (await connection.execute(delete(inbox).where(inbox.c.source.startswith(SOURCE)))).rowcount
     for table in (messaging_tables.outbox, messaging_tables.dead_letters):
-        rows = await connection.execute(select(table.c.id, table.c.body))
-        for id_ in [row.id for row in rows if _PROPERTY_MARK in row.body]:
-            count += (await connection.execute(delete(table).where(table.c.id == id_))).rowcount
+        key = [*table.primary_key.columns]
+        rows = (await connection.execute(select(*key, table.c.body))).all()
+        for *name, body in rows:
+            if _PROPERTY_MARK in body:
+                count += (await connection.execute(delete(table).where(tuple_(*key) == tuple(name)))).rowcount
     return count
 
 

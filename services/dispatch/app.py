@@ -43,7 +43,11 @@ class Dispatch(Service):
         self.case_actions = CaseActions(self)
         self.timer_watch = TimerWatch(self)
         self.change_stream = ChangeStream(self.database, lambda: self.catalog, self.clock.now, self.stopping)
-        self.wakeups += [self.change_stream.wakeup, self.timer_watch.wakeup]
+
+    def notify_commit(self) -> None:
+        """Cases were written: there may be something to tell, and other timers."""
+        self.change_stream.wakeup.set()
+        self.timer_watch.wakeup.set()
 
     def subscriptions(self) -> Sequence[Subscription[Any]]:
         return handlers.subscriptions(self)

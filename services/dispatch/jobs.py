@@ -55,7 +55,6 @@ class TimerWatch:
                 raise
             for case_id in ids:  # one that can't be checked must not stand in the way of the others
                 await self._check_alone(case_id, now)
-        self._host.notify_commit()
         return len(ids)
 
     async def _check_and_rest(self) -> None:
@@ -99,9 +98,7 @@ async def match_withdrawals_forever(host: CommandHost) -> None:
 
     async def match() -> None:
         async with host.database.transaction() as connection:
-            matched = await match_withdrawals(connection, host, host.clock.now())
-        if matched:
-            host.notify_commit()
+            await match_withdrawals(connection, host, host.clock.now())
 
     await run_forever("withdrawals", match, every=_MATCH_SECONDS, is_temporary=is_transient)
 

@@ -25,7 +25,7 @@ class Intake(Service):
 
     def __init__(self, context: ServiceContext) -> None:
         super().__init__(context)
-        self.acceptor = Acceptor(self.database, self.outbox, self.clock, self.notify_commit)
+        self.acceptor = Acceptor(self.database, self.outbox, self.clock)
         self.rate_limiter = RateLimiter(self.settings.rate_limit)
         self._inbound = handlers.InboundConsumer(self, self.dead_letters)
         self._metrics = IntakeMetrics(self.registry)

@@ -19,7 +19,6 @@ async def republish_once(host: Host) -> int:
         count = await republish_lost_demands(connection, host.outbox, host.clock.now())
     if count:
         _log.warning("demands without a case are published again", count=count)
-        host.notify_commit()
     return count
 
 

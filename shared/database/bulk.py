@@ -4,12 +4,14 @@ There a statement of fixed text costs a fraction of one with a parameter for eve
 the statement is compiled once, and a row after that costs next to nothing.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
 from sqlalchemy import (
     ColumnElement,
+    CursorResult,
     Dialect,
     Executable,
     Row,
@@ -34,7 +36,36 @@ Clause = Callable[[postgresql.Insert], Executable]
 """Adds to an INSERT what to do on conflict and what to return, by methods that both databases have."""
 
 
-class BulkInsert:
+class BulkStatement(ABC):
+    """A statement over rows, each of which holds `names`."""
+
+    names: Sequence[str]
+
+    def __init__(self) -> None:
+        self._on_postgres: Any = self.make_for_postgres("rows__")
+        self._on_sqlite = self.make_for_sqlite()
+
+    @abstractmethod
+    def make_for_postgres(self, prefix: str) -> Any:
+        """The statement over arrays that are named `<prefix><column>`."""
+
+    @abstractmethod
+    def make_for_sqlite(self) -> Executable:
+        """The statement over the values of one row, named `row_<column>`, of an INSERT as the columns."""
+
+    async def run(self, connection: AsyncConnection, rows: Sequence[Values]) -> CursorResult[Any]:
+        """Execute it over `rows`, at least one."""
+        if connection.dialect.name == "postgresql":
+            statement: Executable = self._on_postgres
+            return await connection.execute(statement, columnwise(rows, self.names, "rows__"))
+        return await connection.execute(self._on_sqlite, self.values_for_sqlite(rows))
+
+    def values_for_sqlite(self, rows: Sequence[Values]) -> Sequence[Mapping[str, object]]:
+        """The parameters of `rows`."""
+        return [{f"row_{name}": row[name] for name in self.names} for row in rows]
+
+
+class BulkInsert(BulkStatement):
     """Inserts rows of `table` that hold every column but those of `omit`.
 
     `clause` adds to the statement. What is `computed` PostgreSQL works out itself, whatever the rows hold.
@@ -48,82 +79,98 @@ class BulkInsert:
         omit: Sequence[str] = (),
         computed: Mapping[str, ColumnElement[Any]] | None = None,
     ) -> None:
-        computed = computed or {}
-        self._columns = [column.key for column in table.c if column.key not in (*omit, *computed)]
-        arrays = [array.label(name) for name, array in _unnested_arrays(table, self._columns, "").items()]
-        batch = select(*arrays, *(value.label(name) for name, value in computed.items()))
-        statement = postgresql.insert(table)
-        self._postgres = clause(
-            statement.from_select([*self._columns, *computed], batch, include_defaults=False)
+        self._table, self._clause, self._computed = table, clause, computed or {}
+        self.names = [column.key for column in table.c if column.key not in (*omit, *self._computed)]
+        super().__init__()
+
+    def make_for_postgres(self, prefix: str) -> Any:
+        arrays = _unnested_arrays(self._table, self.names, prefix)
+        batch = select(*arrays, *(value.label(name) for name, value in self._computed.items()))
+        columns = [*self.names, *self._computed]
+        return self._clause(
+            postgresql.insert(self._table).from_select(columns, batch, include_defaults=False)
         )
-        self._sqlite = clause(cast(postgresql.Insert, sqlite.insert(table)))
+
+    def make_for_sqlite(self) -> Executable:
+        return self._clause(cast(postgresql.Insert, sqlite.insert(self._table)))
 
     async def execute(self, connection: AsyncConnection, rows: Sequence[Values]) -> Sequence[AnyRow]:
         """Insert `rows`, at least one, in their order; what the statement returns."""
-        if connection.dialect.name == "postgresql":
-            result = await connection.execute(self._postgres, _columnwise(rows, self._columns))
-        else:
-            result = await connection.execute(self._sqlite, rows)
+        result = await self.run(connection, rows)
         return result.all() if result.returns_rows else ()
 
+    def values_for_sqlite(self, rows: Sequence[Values]) -> Sequence[Mapping[str, object]]:
+        return rows
 
-class BulkUpdate:
-    """Updates `columns` of the rows of `table` that each row's `keys` name."""
 
-    def __init__(self, table: Table, keys: Sequence[str], columns: Sequence[str]) -> None:
-        self._names = [*keys, *columns]
-        arrays = [array.label(name) for name, array in _unnested_arrays(table, self._names, "new_").items()]
-        batch = select(*arrays).subquery("batch")
-        self._postgres = (
-            update(table)
-            .where(*(table.c[name] == batch.c[name] for name in keys))
-            .values({name: batch.c[name] for name in columns})
-        )
-        self._sqlite = (
-            update(table)
-            .where(*(table.c[name] == bindparam(f"new_{name}") for name in keys))
-            .values({name: bindparam(f"new_{name}") for name in columns})
-        )
+class BulkUpdate(BulkStatement):
+    """Updates `columns` of the rows of `table` that each row's `keys` name.
+
+    With `counter` only rows that hold the row's value of that column, which is counted up.
+    """
+
+    def __init__(
+        self, table: Table, keys: Sequence[str], columns: Sequence[str], *, counter: str | None = None
+    ) -> None:
+        self._table, self._columns = table, columns
+        self._counter = () if counter is None else (counter,)
+        self._keys = (*keys, *self._counter)
+        self.names = [*self._keys, *columns]
+        super().__init__()
+
+    def make_for_postgres(self, prefix: str) -> Any:
+        table = self._table
+        batch = select(*_unnested_arrays(table, self.names, prefix)).subquery(f"{prefix}batch")
+        values = {name: batch.c[name] for name in self._columns} | self._counted_up()
+        changed = update(table).where(*(table.c[name] == batch.c[name] for name in self._keys)).values(values)
+        return changed.returning(table.c[self._keys[0]]) if self._counter else changed
+
+    def make_for_sqlite(self) -> Executable:
+        table = self._table
+        values: dict[str, Any] = {name: bindparam(f"row_{name}") for name in self._columns}
+        is_named = (table.c[name] == bindparam(f"row_{name}") for name in self._keys)
+        return update(table).where(*is_named).values(values | self._counted_up())
+
+    def _counted_up(self) -> dict[str, ColumnElement[int]]:
+        return {name: self._table.c[name] + 1 for name in self._counter}
 
     async def execute(self, connection: AsyncConnection, rows: Sequence[Values]) -> None:
         """Update by `rows`, at least one."""
-        if connection.dialect.name == "postgresql":
-            await connection.execute(self._postgres, _columnwise(rows, self._names, "new_"))
-        else:
-            await connection.execute(self._sqlite, _rowwise(rows, self._names, "new_"))
+        await self.run(connection, rows)
 
 
-class BulkDelete:
+class BulkDelete(BulkStatement):
     """Deletes the rows of `table` that each row's `keys` name."""
 
     def __init__(self, table: Table, keys: Sequence[str]) -> None:
-        self._keys = keys
-        arrays = [array.label(name) for name, array in _unnested_arrays(table, keys, "old_").items()]
-        batch = select(*arrays).subquery("batch")
-        self._postgres = delete(table).where(*(table.c[name] == batch.c[name] for name in keys))
-        self._sqlite = delete(table).where(*(table.c[name] == bindparam(f"old_{name}") for name in keys))
+        self._table, self.names = table, keys
+        super().__init__()
+
+    def make_for_postgres(self, prefix: str) -> Any:
+        table = self._table
+        batch = select(*_unnested_arrays(table, self.names, prefix)).subquery(f"{prefix}batch")
+        return delete(table).where(*(table.c[name] == batch.c[name] for name in self.names))
+
+    def make_for_sqlite(self) -> Executable:
+        return delete(self._table).where(
+            *(self._table.c[name] == bindparam(f"row_{name}") for name in self.names)
+        )
 
     async def execute(self, connection: AsyncConnection, rows: Sequence[Values]) -> None:
         """Delete by `rows`, at least one."""
-        if connection.dialect.name == "postgresql":
-            await connection.execute(self._postgres, _columnwise(rows, self._keys, "old_"))
-        else:
-            await connection.execute(self._sqlite, _rowwise(rows, self._keys, "old_"))
+        await self.run(connection, rows)
 
 
-def _unnested_arrays(table: Table, names: Iterable[str], prefix: str) -> dict[str, ColumnElement[Any]]:
-    return {
-        name: func.unnest(bindparam(prefix + name, type_=ARRAY(table.c[name].type, dimensions=1)))
+def _unnested_arrays(table: Table, names: Iterable[str], prefix: str) -> list[ColumnElement[Any]]:
+    return [
+        func.unnest(bindparam(prefix + name, type_=ARRAY(table.c[name].type, dimensions=1))).label(name)
         for name in names
-    }
+    ]
 
 
-def _columnwise(rows: Sequence[Values], names: Iterable[str], prefix: str = "") -> dict[str, list[object]]:
+def columnwise(rows: Sequence[Values], names: Iterable[str], prefix: str) -> dict[str, list[object]]:
+    """The parameters of a statement over arrays that are named `<prefix><column>`."""
     return {prefix + name: [row[name] for row in rows] for name in names}
-
-
-def _rowwise(rows: Sequence[Values], names: Sequence[str], prefix: str) -> list[dict[str, object]]:
-    return [{prefix + name: row[name] for name in names} for row in rows]
 
 
 def any_of(

@@ -5,8 +5,8 @@ beside it: the driver's own defaults lose concurrent updates, `BEGIN IMMEDIATE` 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from shared.database.batch import WriteConflict
 from shared.database.sqlite import BEGIN_WRITING, connect_on_caller_thread
 
 STATEMENT_SECONDS = 30
@@ -48,6 +49,7 @@ class Database:
             self.path = folder / f"{service}.db"
             self._open_sqlite()
         self._lock = asyncio.Lock()
+        self._after_commit: dict[AsyncConnection, list[Callable[[], None]]] = {}
 
     def _open_sqlite(self, *, single_task: bool = False) -> None:
         translate: dict[str | None, str | None] = {self.service: None}
@@ -67,11 +69,42 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """A writing transaction: committed at the end, rolled back on an exception."""
         if self.is_postgres:
-            async with self._writer.begin() as connection:
+            async with self._run_after_commit(self._writer.begin()) as connection:
                 yield connection
             return
-        async with self._lock, self._writer.begin() as connection:
+        async with self._lock, self._run_after_commit(self._writer.begin()) as connection:
             yield connection
+
+    @asynccontextmanager
+    async def batch(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for what a batch reads and, once, writes.
+
+        On PostgreSQL each statement is a transaction of its own, so that there are two round trips and no
+        lock: the write must be guarded by what was read. On SQLite all of it is one writing transaction.
+        """
+        if not self.is_postgres:
+            async with self.transaction() as connection:
+                yield connection
+            return
+        async with self._run_after_commit(self._autocommit.connect()) as connection:
+            yield connection
+
+    def after_commit(self, connection: AsyncConnection, callback: Callable[[], None]) -> None:
+        """Call `callback` once what is written on this connection is committed, never if it is not."""
+        self._after_commit.setdefault(connection, []).append(callback)
+
+    @asynccontextmanager
+    async def _run_after_commit(
+        self, opened: AbstractAsyncContextManager[AsyncConnection]
+    ) -> AsyncIterator[AsyncConnection]:
+        callbacks: list[Callable[[], None]] = []
+        async with opened as connection:
+            try:
+                yield connection
+            finally:
+                callbacks = self._after_commit.pop(connection, [])
+        for callback in callbacks:
+            callback()
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncConnection]:
@@ -164,6 +197,7 @@ def _sqlite_engine(
 
 
 # connection, rollback, resources, lock, operator intervention
+_ROLLED_BACK, _UNIQUE_VIOLATION = "40", "23505"
 _TRANSIENT_STATES = ("08", "40", "53", "55P03", "57")
 
 
@@ -176,3 +210,11 @@ def is_transient(error: BaseException) -> bool:
     # while it connects, the driver's errors come as they are
     state: object = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None)
     return isinstance(state, str) and state.startswith(_TRANSIENT_STATES)
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether another writer was first: read again and decide again."""
+    if isinstance(error, WriteConflict):
+        return True
+    state: object = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None)
+    return isinstance(state, str) and (state.startswith(_ROLLED_BACK) or state == _UNIQUE_VIOLATION)

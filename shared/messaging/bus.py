@@ -35,8 +35,11 @@ class BusDown(Exception):
 class Bus(Protocol):
     """Durable queues, at least once, no promise of order."""
 
-    async def start(self, consumers: Mapping[str, Consumer]) -> None:
-        """Connect, declare the whole topology and begin to consume the named queues."""
+    async def start(self, consumers: Mapping[str, Consumer], rests: Mapping[str, float] = {}) -> None:
+        """Connect, declare the whole topology and begin to consume the named queues.
+
+        `rests`: for how many seconds the consumer of a queue rests after each batch.
+        """
         ...
 
     async def publish(self, messages: Sequence[Message]) -> Sequence[int]:

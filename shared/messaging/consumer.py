@@ -22,7 +22,6 @@ from shared.messaging.availability import retry_while_unavailable
 from shared.messaging.bus import Bus, Delivery
 from shared.messaging.dead_letters import DeadLetters, RejectedDelivery
 from shared.messaging.inbox import Inbox
-from shared.messaging.outbox import Outbox
 from shared.messaging.topology import QUEUES, RETRY_SECONDS
 from shared.telemetry import trace_work
 
@@ -42,29 +41,34 @@ Handler = Callable[[AsyncConnection, Sequence[Event[Data]]], Awaitable[None]]
 """`handle(connection, events)`: a batch's fresh events, in the transaction that puts them into the inbox."""
 
 
+VersionedHandler = Callable[[Sequence[Event[Data]]], Awaitable[None]]
+"""`handle(events)`: a batch, in transactions of its own, by which a repetition changes nothing."""
+
+
 @dataclass(frozen=True)
 class Subscription(Generic[Data]):
-    """A service consumes `queue`; which events are routed to it stands in the topology."""
+    """A service consumes `queue`; which events are routed to it stands in the topology.
+
+    What guards it from repetitions is the inbox, in the transaction of `handle`, or what `handle_versioned`
+    does itself. `rest` is how many seconds it may let pass between two batches, where nobody waits for it.
+    """
 
     queue: str
-    handle: Handler[Data]
+    handle: Handler[Data] | None = None
+    handle_versioned: VersionedHandler[Data] | None = None
+    rest: float = 0.0
 
 
 class ConsumerHost(Protocol):
     """What a consumer needs of its service."""
 
     database: Database
-    outbox: Outbox
     inbox: Inbox
     dead_letters: DeadLetters
 
     @property
     def bus(self) -> Bus:
         """What retries are sent by."""
-        ...
-
-    def notify_commit(self) -> None:
-        """Events were committed, to be relayed."""
         ...
 
 
@@ -106,13 +110,16 @@ class EventConsumer:
     async def _handle_events(self, events: Sequence[Event]) -> None:
         queue, trace = self._subscription.queue, events[0].trace if len(events) == 1 else None
         with trace_work(queue, trace, SpanKind.CONSUMER):
-            before = self._host.outbox.recorded_count
-            async with self._host.database.transaction() as connection:
-                fresh = await self._host.inbox.once(connection, queue, events)
-                if fresh:
-                    await self._subscription.handle(connection, fresh)
-            if self._host.outbox.recorded_count != before:  # by this transaction, or by one beside it
-                self._host.notify_commit()
+            if self._subscription.handle_versioned is not None:
+                await self._subscription.handle_versioned(events)
+            if self._subscription.handle is not None:
+                await self._handle_fresh(self._subscription.handle, events)
+
+    async def _handle_fresh(self, handle: Handler[Any], events: Sequence[Event]) -> None:
+        async with self._host.database.transaction() as connection:
+            fresh = await self._host.inbox.once(connection, self._subscription.queue, events)
+            if fresh:
+                await handle(connection, fresh)
 
     async def _retry_or_store(self, event: Event, delivery: Delivery, error: Exception) -> None:
         body, queue = encode(event), delivery.queue

@@ -10,11 +10,11 @@ _MAX_BATCH = 200
 
 
 class DeliveryBatcher:
-    """Settles deliveries in batches; after `finish` nothing new is settled."""
+    """Settles deliveries in batches, `rest` seconds apart; after `finish` nothing new is settled."""
 
-    def __init__(self, consumer: Consumer) -> None:
+    def __init__(self, consumer: Consumer, rest: float) -> None:
         self._consumer = consumer
-        self._batcher: Batcher[Delivery, None] = Batcher(self._consume, max_batch=_MAX_BATCH)
+        self._batcher: Batcher[Delivery, None] = Batcher(self._consume, max_batch=_MAX_BATCH, rest=rest)
         self._closing = False
 
     async def _consume(self, deliveries: Sequence[Delivery]) -> Sequence[None]:

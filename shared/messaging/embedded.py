@@ -82,7 +82,7 @@ class EmbeddedBus:
         """Call `listener` for every message that is published from now on, once it is durable."""
         self._listeners.append(listener)
 
-    async def start(self, consumers: Mapping[str, Consumer]) -> None:
+    async def start(self, consumers: Mapping[str, Consumer], rests: Mapping[str, float] = {}) -> None:
         async with self._started:
             if not self._ready:
                 await self._create_tables()
@@ -90,7 +90,8 @@ class EmbeddedBus:
                 self._tasks.append(asyncio.create_task(self._watch_queues(), name="bus watch"))
         for queue, consumer in consumers.items():
             self._wake[queue] = asyncio.Event()
-            self._tasks.append(asyncio.create_task(self._consume(queue, consumer), name=f"bus {queue}"))
+            consuming = self._consume(queue, consumer, rests.get(queue, 0.0))
+            self._tasks.append(asyncio.create_task(consuming, name=f"bus {queue}"))
 
     async def _create_tables(self) -> None:
         async with self.database.transaction() as connection:
@@ -130,10 +131,12 @@ class EmbeddedBus:
             for listener in self._listeners:
                 listener(queue, body, available_at)
 
-    async def _consume(self, queue: str, consumer: Consumer) -> None:
+    async def _consume(self, queue: str, consumer: Consumer, rest: float) -> None:
         async def deliver_or_wait() -> None:
             self._wake[queue].clear()
-            if not await self.deliver_batch(queue, consumer) and not self._stopping:
+            if await self.deliver_batch(queue, consumer):
+                await asyncio.sleep(rest)
+            elif not self._stopping:
                 await self._wake[queue].wait()
 
         await run_forever(f"bus {queue}", deliver_or_wait, is_temporary=is_transient, until=self._is_stopping)

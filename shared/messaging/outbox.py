@@ -1,43 +1,166 @@
-"""Events are recorded in the transaction that changes state, relayed after it."""
+"""Events are written in the transaction that changes state, and handed to the relay once it has committed.
 
-from sqlalchemy import Table
+What tells the database that a transaction has events to be published is one row of `unsent`, written with
+them. The events themselves stand in `outbox`, or in a table of the service's own that has an `EventSource`.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from functools import partial
+from itertools import count
+from typing import NamedTuple, Protocol
+
+from sqlalchemy import BigInteger, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.clock import Clock
-from shared.database.bulk import BulkInsert
+from shared.database.batch import BulkWrite
+from shared.database.bulk import BulkInsert, Values, any_of
+from shared.database.engine import Database
 from shared.messages.cloudevents import Event, encode
+from shared.messaging.tables import MessagingTables
 from shared.telemetry import current_trace
+
+XID = literal_column("(pg_current_xact_id()::text)::bigint", BigInteger())
+"""The number of the transaction, for tables that bear it; on SQLite it is handed to the rows."""
+LEASE = timedelta(seconds=2)
+"""How long a process has what it committed to itself; after that any copy publishes it."""
+_MAX_WAITING = 20_000
+"""How many events may wait in memory; more are left to be read again."""
+_positions = count(time.time_ns() // 1000)
+
+
+def next_position() -> int:
+    """A number above all that this process has given; it orders the rows of a transaction."""
+    return next(_positions)
+
+
+class OutgoingEvent(NamedTuple):
+    """An event as it is published."""
+
+    type: str
+    body: bytes
+
+
+class Publication(NamedTuple):
+    """The events of one transaction, in their order."""
+
+    xid: int
+    events: Sequence[OutgoingEvent]
+
+
+class EventSource(Protocol):
+    """A table whose rows are events to be published."""
+
+    async def read_events(
+        self, connection: AsyncConnection, xids: Sequence[int]
+    ) -> list[tuple[int, OutgoingEvent]]:
+        """The events that these transactions wrote, in their order, each with its transaction."""
+        ...
 
 
 class Outbox:
-    """A service's outbox: `record` inside a transaction, wake the relay once it has committed.
+    """A service's outbox. What is committed waits in `waiting` for the relay, which `wakeup` wakes.
 
-    `recorded_count` counts what this process has ever recorded, committed or not.
+    While `is_behind` nothing is handed over in memory: what waits in the database goes first.
     """
 
-    def __init__(self, table: Table, clock: Clock) -> None:
-        self.table = table
-        self.recorded_count = 0
-        self._clock = clock
-        self._insert = BulkInsert(table, omit=("id", "attempts", "sent_at"))
+    def __init__(self, database: Database, tables: MessagingTables, clock: Clock) -> None:
+        self.table, self.unsent = tables.outbox, tables.unsent
+        self.wakeup = asyncio.Event()
+        self.waiting: deque[Publication] = deque()
+        self.is_behind = False
+        self._database, self._clock = database, clock
+        self._waiting_events = 0
+        self.insert_unsent = BulkInsert(
+            self.unsent,
+            lambda insert: insert.on_conflict_do_update(
+                index_elements=["xid"], set_={"events": self.unsent.c.events + insert.excluded.events}
+            ).returning(self.unsent.c.xid),
+            computed={"xid": XID},
+        )
+        self._write = BulkWrite(
+            {"unsent": self.insert_unsent, "outbox": BulkInsert(self.table, computed={"xid": XID})},
+            returns="unsent",
+        )
 
     async def record(self, connection: AsyncConnection, *events: Event) -> None:
-        """Write `events` to be sent; one statement, whatever their number."""
+        """Write `events` to be published after the commit; one statement, whatever their number."""
         if not events:
             return
-        now = self._clock.now()
-        trace = current_trace()
+        now, trace = self._clock.now(), current_trace()
+        outgoing = [OutgoingEvent(event.type, encode(_with_trace(event, trace))) for event in events]
         rows = [
-            {
-                "type": event.type,
-                "body": encode(_with_trace(event, trace)),
-                "recorded_at": now,
-                "available_at": now,
-            }
-            for event in events
+            {"position": next_position(), "type": type_, "body": body, "recorded_at": now}
+            for type_, body in outgoing
         ]
-        await self._insert.execute(connection, rows)
-        self.recorded_count += len(rows)
+        await self.write(connection, self._write, lambda xid: {"outbox": _of(xid, rows)}, outgoing)
+
+    async def write(
+        self,
+        connection: AsyncConnection,
+        statement: BulkWrite,
+        make_rows: Callable[[int], Mapping[str, Sequence[Values]]],
+        outgoing: Sequence[OutgoingEvent],
+    ) -> int:
+        """Write what `make_rows` makes for a transaction, and that `outgoing` is to be published; its number.
+
+        `statement` has a part `unsent`, which it returns: `insert_unsent`. Raises what `statement` raises.
+        """
+        now = self._clock.now()
+        unsent = {
+            "events": len(outgoing),
+            "recorded_at": now,
+            "available_at": now if self.is_behind else now + LEASE,
+            "attempts": 0,
+        }
+        is_behind = self.is_behind
+        if self._database.is_postgres:
+            returned = await statement.execute(connection, {"unsent": [unsent], **make_rows(0)})
+            xid = int(returned[0][0])
+        else:
+            xid = int((await self.insert_unsent.execute(connection, [unsent]))[0][0])
+            await statement.execute(connection, make_rows(xid))
+        if is_behind:
+            self._database.after_commit(connection, self.wakeup.set)
+        else:
+            self._database.after_commit(connection, partial(self._hand_over, Publication(xid, outgoing)))
+        return xid
+
+    def _hand_over(self, publication: Publication) -> None:
+        self._waiting_events += len(publication.events)
+        if self._waiting_events > _MAX_WAITING:
+            self.is_behind = True
+            self._waiting_events -= len(publication.events)
+        else:
+            self.waiting.append(publication)
+        self.wakeup.set()
+
+    def take(self, limit: int) -> list[Publication]:
+        """What was committed first and waits, with `limit` events or a few more; it waits no longer."""
+        taken: list[Publication] = []
+        size = 0
+        while self.waiting and size < limit:
+            taken.append(self.waiting.popleft())
+            size += len(taken[-1].events)
+        self._waiting_events -= size
+        return taken
+
+    async def read_events(
+        self, connection: AsyncConnection, xids: Sequence[int]
+    ) -> list[tuple[int, OutgoingEvent]]:
+        """The events that these transactions recorded."""
+        columns = self.table.c
+        query = select(columns.xid, columns.type, columns.body).where(any_of(connection, columns.xid, xids))
+        rows = await connection.execute(query.order_by(columns.xid, columns.position))
+        return [(xid, OutgoingEvent(type_, body)) for xid, type_, body in rows]
+
+
+def _of(xid: int, rows: Sequence[Values]) -> list[Values]:
+    return [{"xid": xid, **row} for row in rows]
 
 
 def _with_trace(event: Event, trace: str | None) -> Event:

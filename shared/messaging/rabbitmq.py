@@ -40,6 +40,7 @@ class RabbitBus:
     def __init__(self, url: str) -> None:
         self._url = _with_heartbeat(url)
         self._consumers: dict[str, Consumer] = {}
+        self._rests: dict[str, float] = {}
         self._connecting: asyncio.Task[None] | None = None
         self._connection: AbstractRobustConnection | None = None
         self._channel: AbstractRobustChannel | None = None
@@ -48,9 +49,10 @@ class RabbitBus:
         self._batchers: list[DeliveryBatcher] = []
         self._up = asyncio.Event()
 
-    async def start(self, consumers: Mapping[str, Consumer]) -> None:
+    async def start(self, consumers: Mapping[str, Consumer], rests: Mapping[str, float] = {}) -> None:
         """Begin to connect; goes on trying in the background while the broker is away."""
         self._consumers.update(consumers)
+        self._rests.update(rests)
         self._connecting = asyncio.create_task(self._connect_until_up(), name="bus connect")
         await asyncio.wait([self._connecting], timeout=_CALL_SECONDS)
 
@@ -84,7 +86,7 @@ class RabbitBus:
             logger=None, apply_types=False,
         )  # fmt: skip
         for queue, consumer in self._consumers.items():
-            batcher = DeliveryBatcher(consumer)
+            batcher = DeliveryBatcher(consumer, self._rests.get(queue, 0.0))
             self._batchers.append(batcher)
             subscriber = broker.subscriber(
                 RabbitQueue(queue, declare=False),

@@ -1,189 +1,252 @@
-"""Publishes what the outbox holds: reads a batch, packs it by subscribers, publishes with confirms, settles.
+"""Publishes what was committed: from memory at once, from the database what nobody has confirmed in time.
 
-Nothing is ever published from memory after a commit: only rows of the table are. Of a service's copies one at
-a time publishes, in the order of the rows, and until it settles them it writes nothing: a transaction that
-wrote and then waited for the broker would hold back the stream of cases. Rows that the broker refuses back
-off by themselves. Published rows are kept for a while (a broker may lose a young queue), then deleted.
+A process publishes what it committed itself, in that order, and then deletes the transaction's row of
+`unsent`. Of rows whose lease is over, since their process died or the broker was away, any copy claims a few
+by a new lease, reads their events and publishes them: no lock and no open transaction while the broker
+confirms. So an event is published at least once; consumers leave out repetitions.
 """
 
 import asyncio
-from binascii import crc32
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import NamedTuple, cast
 
 import structlog
-from sqlalchemy import Select, delete, func, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Select, delete, exists, func, or_, select, tuple_, update
 
 from shared.clock import Clock
-from shared.database.bulk import any_of
+from shared.database.bulk import BulkDelete, BulkUpdate
 from shared.database.engine import Database
 from shared.messages.registry import PUBLIC
 from shared.messaging.availability import is_temporary
-from shared.messaging.bus import Bus, Message
-from shared.messaging.outbox import Outbox
+from shared.messaging.bus import Bus, BusDown, Message
+from shared.messaging.outbox import EventSource, Outbox, OutgoingEvent, Publication
 from shared.messaging.topology import SUBSCRIBERS
 from shared.run_forever import run_forever
 
 _log = structlog.stdlib.get_logger(__name__)
 _MAX_BATCH = 500
+_MAX_CLAIMED = 20
+"""Transactions: each may have hundreds of events."""
 _MAX_PACK_EVENTS = 100
 _MAX_PACK_BYTES = 256 * 1024
 _POLL_SECONDS = 1.0
-_LOCK_RETRY_SECONDS = 0.02
-_LOCK = 1919249761  # of the relays, among the advisory locks of the database
+_SETTLE_SECONDS = 0.25
+_CLAIM = timedelta(seconds=10)
+_LONGEST_BACK_OFF = 6
+"""Doublings of ten seconds."""
 _KEEP = timedelta(hours=2)
 _MAX_DELETED = 2000
-_BACK_OFF = timedelta(seconds=10)
 
 
-class OutboxRow(NamedTuple):
-    """An event to be published."""
+class ClaimedTransaction(NamedTuple):
+    """A transaction whose events this process publishes, and how often that was tried by now."""
 
-    id: int
-    type: str
-    body: bytes
+    xid: int
+    attempts: int
 
 
 class Relay:
-    """One service's relay. set `wakeup` after a commit; a poll finds what a crash left behind."""
+    """One service's relay. `sources`: the outbox, and tables of the service's own whose rows are events."""
 
     def __init__(self, database: Database, outbox: Outbox, bus: Bus, clock: Clock) -> None:
-        self._database = database
-        self._table = outbox.table
-        self._outbox, self._drained_count = outbox, -1
-        self._bus = bus
-        self._clock = clock
-        self.wakeup = asyncio.Event()
+        self._database, self._outbox, self._bus, self._clock = database, outbox, bus, clock
+        self.sources: list[EventSource] = [outbox]
+        self._delete_unsent = BulkDelete(outbox.unsent, ("xid",))
+        self._postpone_unsent = BulkUpdate(outbox.unsent, ("xid",), ("available_at", "attempts"))
+        self._confirmed: list[int] = []
+        self._settled_at = self._polled_at = 0.0
 
     async def run(self) -> None:
         """Publish for ever."""
         await run_forever(f"{self._database.service} relay", self._send_and_wait, is_temporary=is_temporary)
 
     async def _send_and_wait(self) -> None:
-        self.wakeup.clear()
-        count = await self.send_batch()
-        if count is None:
-            await asyncio.sleep(_LOCK_RETRY_SECONDS)
-        elif count < _MAX_BATCH:
-            await self._wait_for_rows()
+        self._outbox.wakeup.clear()
+        sent = await self.send_committed()
+        if self._outbox.is_behind or monotonic() - self._polled_at > _POLL_SECONDS:
+            sent += await self.send_unconfirmed()
+        if monotonic() - self._settled_at > _SETTLE_SECONDS:
+            await self.settle()
+        if not sent:
+            await self._rest()
 
-    async def _wait_for_rows(self) -> None:
+    async def _rest(self) -> None:
+        """Until something is committed, or there is something to settle or to look for."""
         try:
-            async with asyncio.timeout(_POLL_SECONDS):
-                await self.wakeup.wait()
+            async with asyncio.timeout(_SETTLE_SECONDS if self._confirmed else _POLL_SECONDS):
+                await self._outbox.wakeup.wait()
         except TimeoutError:
             pass
 
     async def drain(self) -> int:
-        """Publish what this process has recorded since the last time; how many rows. Instead of `run`."""
+        """Publish all that this process has committed; how many events. Instead of `run`."""
         total = 0
-        while self._drained_count != self._outbox.recorded_count:
-            self._drained_count = self._outbox.recorded_count
-            while (count := await self.send_batch() or 0) == _MAX_BATCH:
-                total += count
+        while count := await self.send_committed():
             total += count
+        await self.settle()
         return total
 
-    async def send_batch(self) -> int | None:
-        """Publish up to one batch; how many rows it had. None while another copy of the service publishes."""
+    async def send_committed(self) -> int:
+        """Publish a batch of what was committed here; how many events. Raises `BusDown`: it is read again."""
+        publications = self._outbox.take(_MAX_BATCH)
+        try:
+            refused = await self._publish(publications)
+        except BaseException:
+            self._outbox.is_behind = self._outbox.is_behind or bool(publications)
+            raise
+        await self._postpone([ClaimedTransaction(xid, 1) for xid in sorted(refused)])
+        return sum(len(publication.events) for publication in publications)
+
+    async def send_unconfirmed(self) -> int:
+        """Publish a few transactions that nobody confirmed in time; how many. Raises `BusDown`."""
+        self._polled_at = monotonic()
+        await self.settle()
+        claimed = await self._claim()
+        if not claimed:
+            self._outbox.is_behind = False
+            return 0
+        publications = await self._read_publications([one.xid for one in claimed])
+        failure: BusDown | None = None
+        for together in _separate_often_tried(publications, claimed):
+            try:
+                refused = await self._publish(together)
+            except BusDown as error:
+                failure = error
+                continue
+            await self._postpone([one for one in claimed if one.xid in refused])
+        gone = {one.xid for one in claimed} - {publication.xid for publication in publications}
+        self._confirmed += gone  # its events are nowhere any more
+        await self.settle()
+        if failure is not None:
+            raise failure
+        return len(claimed)
+
+    async def _claim(self) -> list[ClaimedTransaction]:
+        """Transactions whose lease is over, those written first, from now on leased to this process."""
+        unsent, now = self._outbox.unsent, self._clock.now()
+        due = select(unsent.c.xid).where(self._is_due(now)).order_by(unsent.c.xid).limit(_MAX_CLAIMED)
         if self._database.is_postgres:
-            async with self._database.transaction() as connection:
-                if not await self._try_lock(connection):
-                    return None
-                rows = await self._read_unsent(connection)
-                refused = await self._publish(rows)
-                await self._settle(connection, rows, refused)
-            return len(rows)
-        async with self._database.snapshot() as connection:
-            rows = await self._read_unsent(connection)
-        refused = await self._publish(rows)
-        if rows:
-            async with self._database.transaction() as connection:
-                await self._settle(connection, rows, refused)
-        return len(rows)
+            due = due.with_for_update(skip_locked=True)
+        claim = (
+            update(unsent)
+            .where(unsent.c.xid.in_(due.scalar_subquery()))
+            .values(available_at=now + _CLAIM, attempts=unsent.c.attempts + 1)
+            .returning(unsent.c.xid, unsent.c.attempts)
+        )
+        if not self._database.is_postgres:
+            async with self._database.snapshot() as connection:
+                if (await connection.execute(due)).first() is None:
+                    return []
+        async with self._database.batch() as connection:
+            rows = (await connection.execute(claim)).all()
+        return sorted(ClaimedTransaction(*row) for row in rows)
 
-    async def _try_lock(self, connection: AsyncConnection) -> bool:
-        """Whether this copy may publish until the transaction ends, or its process does."""
-        service = crc32(self._database.service.encode()) - 2**31
-        query = cast(Select[bool], select(func.pg_try_advisory_xact_lock(_LOCK, service)))
-        return (await connection.execute(query)).scalar_one()
+    def _is_due(self, now: datetime) -> ColumnElement[bool]:
+        # what was written in the future was written before the clock was set back
+        return or_(self._outbox.unsent.c.available_at <= now, self._outbox.unsent.c.recorded_at > now)
 
-    async def _read_unsent(self, connection: AsyncConnection) -> list[OutboxRow]:
-        columns = self._table.c
-        # what was never tried is due at once, also where the clock was set back since
-        due = (columns.attempts == 0) | (columns.available_at <= self._clock.now())
-        query = select(*(columns[name] for name in OutboxRow._fields)).where(columns.sent_at.is_(None), due)
-        rows = await connection.execute(query.order_by(columns.id).limit(_MAX_BATCH))
-        return [OutboxRow(*row) for row in rows]
+    async def _read_publications(self, xids: Sequence[int]) -> list[Publication]:
+        events: dict[int, list[OutgoingEvent]] = {}
+        async with self._database.autocommit() as connection:
+            for source in self.sources:
+                for xid, event in await source.read_events(connection, xids):
+                    events.setdefault(xid, []).append(event)
+        return [Publication(xid, events[xid]) for xid in sorted(events)]
 
-    async def _publish(self, rows: Sequence[OutboxRow]) -> set[int]:
-        """Publish `rows`; the ids of those that were refused."""
-        packs = list(pack_messages(rows))
-        if not packs:
-            return set()
-        refused = await self._bus.publish([message for message, _ in packs])
-        return {id_ for index in refused for id_ in packs[index][1]}
+    async def _publish(self, publications: Sequence[Publication]) -> set[int]:
+        """Publish the events; the transactions of which one was refused, the others are confirmed."""
+        packs = list(pack_messages(publications))
+        refused = await self._bus.publish([message for message, _ in packs]) if packs else ()
+        failed = {xid for index in refused for xid in packs[index][1]}
+        self._confirmed += [publication.xid for publication in publications if publication.xid not in failed]
+        return failed
 
-    async def _settle(
-        self, connection: AsyncConnection, rows: Sequence[OutboxRow], refused: set[int]
-    ) -> None:
-        table, now = self._table, self._clock.now()
-        sent = [row.id for row in rows if row.id not in refused]
-        if sent:
-            await connection.execute(
-                update(table).where(any_of(connection, table.c.id, sent)).values(sent_at=now)
-            )
-        if refused:
-            _log.warning("messages refused by the broker", count=len(refused))
-            later = {"attempts": table.c.attempts + 1, "available_at": now + _BACK_OFF}
-            await connection.execute(
-                update(table).where(any_of(connection, table.c.id, refused)).values(later)
-            )
+    async def settle(self) -> None:
+        """Delete the rows of what was confirmed."""
+        self._settled_at = monotonic()
+        confirmed, self._confirmed = self._confirmed, []
+        if confirmed:
+            async with self._database.batch() as connection:
+                await self._delete_unsent.execute(connection, [{"xid": xid} for xid in confirmed])
+
+    async def _postpone(self, refused: Sequence[ClaimedTransaction]) -> None:
+        """Try these again later, the longer the more often they were refused."""
+        if not refused:
+            return
+        _log.warning("messages refused by the broker", transactions=len(refused))
+        now = self._clock.now()
+        rows = [
+            {
+                "xid": xid,
+                "available_at": now + _CLAIM * 2 ** min(attempts - 1, _LONGEST_BACK_OFF),
+                "attempts": attempts,
+            }
+            for xid, attempts in refused
+        ]
+        async with self._database.batch() as connection:
+            await self._postpone_unsent.execute(connection, rows)
 
     async def delete_sent(self) -> int:
         """Delete a batch of rows that were published long ago; how many."""
-        table = self._table
-        expired = select(table.c.id).where(table.c.sent_at < self._clock.now() - _KEEP).limit(_MAX_DELETED)
+        table, unsent = self._outbox.table, self._outbox.unsent
+        is_unsent = exists().where(unsent.c.xid == table.c.xid)
+        expired = select(table.c.xid, table.c.position).where(
+            table.c.recorded_at < self._clock.now() - _KEEP, ~is_unsent
+        )
+        key = tuple_(table.c.xid, table.c.position)
         async with self._database.transaction() as connection:
-            return (await connection.execute(delete(table).where(table.c.id.in_(expired)))).rowcount
+            statement = delete(table).where(key.in_(expired.limit(_MAX_DELETED)))
+            return (await connection.execute(statement)).rowcount
 
     async def measure_backlog(self) -> tuple[int, float]:
-        """How many rows are to be published, and the age of the oldest in seconds."""
-        table = self._table
-        counts = select(func.count(), func.min(table.c.recorded_at)).where(table.c.sent_at.is_(None))
+        """How many events are to be published, and the age of the oldest in seconds."""
+        unsent = self._outbox.unsent
+        counts = select(func.coalesce(func.sum(unsent.c.events), 0), func.min(unsent.c.recorded_at))
         query = cast(Select[int, datetime | None], counts)
         async with self._database.snapshot() as connection:
             count, oldest = (await connection.execute(query)).one()
-        return count, max(0.0, (self._clock.now() - oldest).total_seconds()) if oldest else 0.0
+        return int(count), max(0.0, (self._clock.now() - oldest).total_seconds()) if oldest else 0.0
 
 
-def pack_messages(rows: Sequence[OutboxRow]) -> Iterator[tuple[Message, list[int]]]:
-    """Rows, in order, as messages with the ids in each: for our own services packed by their subscribers,
-    whatever their types, for others one each.
+def _separate_often_tried(
+    publications: Sequence[Publication], claimed: Sequence[ClaimedTransaction]
+) -> list[Sequence[Publication]]:
+    """Those tried for the first time together, each of the others alone: one may be why it failed."""
+    often = {one.xid for one in claimed if one.attempts > 1}
+    first = [publication for publication in publications if publication.xid not in often]
+    alone = [[publication] for publication in publications if publication.xid in often]
+    return [first, *alone] if first else [*alone]
+
+
+def pack_messages(publications: Sequence[Publication]) -> Iterator[tuple[Message, set[int]]]:
+    """The events, in order, as messages with the transactions in each: for our own services packed by their
+    subscribers, whatever their types, for others one each.
     """
-    by_subscribers: dict[tuple[str, ...], list[OutboxRow]] = {}
-    for row in rows:
-        if row.type in SUBSCRIBERS:
-            by_subscribers.setdefault(SUBSCRIBERS[row.type], []).append(row)
+    events = [(xid, event) for xid, members in publications for event in members]
+    by_subscribers: dict[tuple[str, ...], list[tuple[int, OutgoingEvent]]] = {}
+    for member in events:
+        if member[1].type in SUBSCRIBERS:
+            by_subscribers.setdefault(SUBSCRIBERS[member[1].type], []).append(member)
     for members in by_subscribers.values():
         for chunk in _chunks(members):
-            body = b"[" + b",".join(row.body for row in chunk) + b"]"
-            yield Message(key=chunk[0].type, body=body, packed=True), [row.id for row in chunk]
-    for row in rows:
-        if row.type in PUBLIC:
-            yield Message(key=row.type, body=row.body, packed=False, public=True), [row.id]
+            body = b"[" + b",".join(event.body for _, event in chunk) + b"]"
+            yield Message(key=chunk[0][1].type, body=body, packed=True), {xid for xid, _ in chunk}
+    for xid, event in events:
+        if event.type in PUBLIC:
+            yield Message(key=event.type, body=event.body, packed=False, public=True), {xid}
 
 
-def _chunks(rows: Sequence[OutboxRow]) -> Iterator[list[OutboxRow]]:
-    chunk: list[OutboxRow] = []
+def _chunks(members: Sequence[tuple[int, OutgoingEvent]]) -> Iterator[list[tuple[int, OutgoingEvent]]]:
+    chunk: list[tuple[int, OutgoingEvent]] = []
     size = 0
-    for row in rows:
-        if chunk and (len(chunk) == _MAX_PACK_EVENTS or size + len(row.body) > _MAX_PACK_BYTES):
+    for member in members:
+        length = len(member[1].body)
+        if chunk and (len(chunk) == _MAX_PACK_EVENTS or size + length > _MAX_PACK_BYTES):
             yield chunk
             chunk, size = [], 0
-        chunk.append(row)
-        size += len(row.body)
+        chunk.append(member)
+        size += length
     if chunk:
         yield chunk

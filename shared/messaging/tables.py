@@ -1,19 +1,25 @@
-"""The tables of messaging in every service's database: outbox, inbox, dead letters, revoked keys."""
+"""The tables of messaging in every service's database.
+
+`unsent` names the transactions whose events no broker has confirmed yet: `xid` is PostgreSQL's own number of
+the transaction, on SQLite the next one. `outbox` holds events that stand in no table of the service's own.
+"""
 
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Column, Identity, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text
 from sqlalchemy.types import TypeEngine
 
 from shared.database.types import Json, Key, UtcDateTime
 
-_Position: TypeEngine[int] = BigInteger().with_variant(Integer(), "sqlite")
+Position: TypeEngine[int] = BigInteger().with_variant(Integer(), "sqlite")
+"""A number that the database gives, ever higher."""
 
 
 @dataclass(frozen=True)
 class MessagingTables:
     """The tables of messaging in one service's schema."""
 
+    unsent: Table
     outbox: Table
     inbox: Table
     dead_letters: Table
@@ -22,20 +28,26 @@ class MessagingTables:
 
 def define_messaging_tables(metadata: MetaData) -> MessagingTables:
     """Define the tables in `metadata`; every service's models call this once."""
+    unsent = Table(
+        "unsent",
+        metadata,
+        Column("xid", Position, primary_key=True),
+        Column("events", Integer, nullable=False),
+        Column("recorded_at", UtcDateTime, nullable=False),
+        Column("available_at", UtcDateTime, nullable=False),
+        Column("attempts", Integer, nullable=False),
+        sqlite_autoincrement=True,
+    )
     outbox = Table(
         "outbox",
         metadata,
-        Column("id", _Position, Identity(always=False), primary_key=True),
+        Column("xid", BigInteger, primary_key=True),
+        Column("position", BigInteger, primary_key=True),
         Column("type", Text, nullable=False),
         Column("body", LargeBinary, nullable=False),
         Column("recorded_at", UtcDateTime, nullable=False),
-        Column("available_at", UtcDateTime, nullable=False),
-        Column("attempts", Integer, nullable=False, server_default="0"),
-        Column("sent_at", UtcDateTime),
+        Index("ix_outbox_recorded_at", "recorded_at"),
     )
-    unsent, sent = outbox.c.sent_at.is_(None), outbox.c.sent_at.is_not(None)
-    Index("ix_outbox_unsent", outbox.c.id, postgresql_where=unsent, sqlite_where=unsent)
-    Index("ix_outbox_sent_at", outbox.c.sent_at, postgresql_where=sent, sqlite_where=sent)
     inbox = Table(
         "inbox",
         metadata,
@@ -64,4 +76,4 @@ def define_messaging_tables(metadata: MetaData) -> MessagingTables:
         Column("key", Key, primary_key=True),
         Column("revoked_at", UtcDateTime, nullable=False),
     )
-    return MessagingTables(outbox, inbox, dead_letters, revoked_keys)
+    return MessagingTables(unsent, outbox, inbox, dead_letters, revoked_keys)

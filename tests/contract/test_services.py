@@ -215,6 +215,29 @@ async def test_dead_letters_are_handled_by_a_replay(driver: ServiceDriver, queue
     assert await driver.state() == after
 
 
+def make_failing(real: Subscription[Any], poison: Event) -> Subscription[Any]:
+    """`real`, but that it fails over `poison`: in its transaction, or before those of its own."""
+    handle, handle_versioned = real.handle, real.handle_versioned
+
+    async def fail(members: Sequence[Event]) -> None:
+        if poison in members:
+            raise RuntimeError("13800138000")
+
+    async def handle_or_fail(connection: AsyncConnection, members: Sequence[Event]) -> None:
+        assert handle is not None
+        await handle(connection, members)
+        await fail(members)
+
+    async def handle_versioned_or_fail(members: Sequence[Event]) -> None:
+        assert handle_versioned is not None
+        await fail(members)
+        await handle_versioned(members)
+
+    if handle is not None:
+        return Subscription(real.queue, handle_or_fail)
+    return Subscription(real.queue, handle_versioned=handle_versioned_or_fail)
+
+
 @each_queue
 async def test_a_handler_that_fails_in_a_batch_leaves_nothing_of_its_member_and_all_of_the_others(
     driver: ServiceDriver, queue: str
@@ -223,12 +246,7 @@ async def test_a_handler_that_fails_in_a_batch_leaves_nothing_of_its_member_and_
     events = [sample_event(queue, id_) for id_ in ids]
     real = next(s for s in service.subscriptions() if s.queue == queue)
 
-    async def failing(connection: AsyncConnection, members: Sequence[Event]) -> None:
-        await real.handle(connection, members)
-        if events[4] in members:
-            raise RuntimeError("13800138000")
-
-    consumer = EventConsumer(service, Subscription(queue, failing))
+    consumer = EventConsumer(service, make_failing(real, events[4]))
     await consumer.consume([Delivery(queue=queue, body=encode(event)) for event in events])
     dead_letters = await driver.dead_letters()
     assert [(letter["body"], letter["reason"]) for letter in dead_letters] == [

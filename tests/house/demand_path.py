@@ -107,7 +107,7 @@ async def post_and_open(process: Process) -> dict[str, Trail]:
         with followed(trails["accepted"]):
             (await http.post("/v1/demands", json=DEMAND, headers=headers)).raise_for_status()
     with followed(trails["published"]):
-        await intake.relay.send_batch()
+        await intake.relay.drain()
     with followed(trails["opened"]):
         assert await bus.deliver_batch("dispatch.demands", consumer) == 1
     return trails

@@ -73,7 +73,6 @@ class CaseActions:
             if len(actions) == 1 or is_transient(error):
                 raise
             return [result for action in actions for result in await self._perform_alone(action)]
-        self._host.notify_commit()
         return results
 
     async def _perform_alone(self, action: SubmittedAction) -> Sequence[ActionResult | Exception]:

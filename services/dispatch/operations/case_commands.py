@@ -30,6 +30,10 @@ class CommandHost(Host, Protocol):
     catalog: WorkflowCatalog
     metrics: DispatchMetrics
 
+    def notify_commit(self) -> None:
+        """Cases were written."""
+        ...
+
 
 async def execute_commands(
     connection: AsyncConnection,
@@ -80,6 +84,7 @@ async def decide_and_save(
                 decider.load(child.case, child.request)
         end_children(decider)
     await save_decisions(connection, decider)
+    host.database.after_commit(connection, host.notify_commit)
     await host.record(connection, *_events(decider))
     host.metrics.count_decisions(decider)
     return outcomes

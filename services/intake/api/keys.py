@@ -96,5 +96,4 @@ async def delete_key(call: Call[IntakeContext, None, None]) -> Reply[None]:
             raise NotFound
         await api_keys.revoke_key(connection, context.outbox, key_id, context.clock.now())
         await context.revoked_keys.revoke(connection, [key_id])
-    context.notify_commit()
     return Reply(None, 204)

@@ -1,6 +1,6 @@
 """Accepts events, by HTTP or AMQP alike: concurrent ones share a commit."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from services.intake.domain.incoming_event import IncomingEvent
 from services.intake.operations.acceptance import Acceptance, EventConflict, accept_events
@@ -15,13 +15,10 @@ _MAX_BATCH = 512
 class Acceptor:
     """Accepts events for one process of intake."""
 
-    def __init__(
-        self, database: Database, outbox: Outbox, clock: Clock, notify_commit: Callable[[], None]
-    ) -> None:
+    def __init__(self, database: Database, outbox: Outbox, clock: Clock) -> None:
         self._database = database
         self._outbox = outbox
         self._clock = clock
-        self._notify_commit = notify_commit
         self._batcher: Batcher[IncomingEvent, Acceptance] = Batcher(self._accept, max_batch=_MAX_BATCH)
 
     async def accept(self, event: IncomingEvent) -> Acceptance:
@@ -34,9 +31,7 @@ class Acceptor:
 
     async def _accept(self, batch: Sequence[IncomingEvent]) -> Sequence[Acceptance | EventConflict]:
         async with self._database.transaction() as connection:
-            results = await accept_events(connection, self._outbox, batch, self._clock.now())
-        self._notify_commit()
-        return results
+            return await accept_events(connection, self._outbox, batch, self._clock.now())
 
     async def finish(self) -> None:
         """Wait until everything submitted is accepted."""

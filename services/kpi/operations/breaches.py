@@ -35,7 +35,6 @@ async def publish_flips(service: Host, scorecard: Scorecard) -> None:
             event for figure in flipped for event in await _note_standing(connection, scorecard, figure)
         ]
         await service.record(connection, *events)
-    service.notify_commit()
 
 
 async def _note_standing(

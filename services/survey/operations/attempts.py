@@ -68,7 +68,6 @@ async def record_attempts_once(host: Host, batch: Sequence[SubmittedAttempt]) ->
         results = [recorder.add(submitted) for submitted in batch]
         await save_attempts(connection, recorder)
         await host.record(connection, *recorder.events)
-    host.notify_commit()
     return results
 
 

@@ -170,7 +170,9 @@ class DispatchDriver:
         """The events of this type that were recorded to be sent, in their order."""
         outbox = self.service.messaging_tables.outbox
         async with self.service.database.snapshot() as connection:
-            query = select(outbox.c.body).where(outbox.c.type == name).order_by(outbox.c.id)
+            query = (
+                select(outbox.c.body).where(outbox.c.type == name).order_by(outbox.c.xid, outbox.c.position)
+            )
             return [decode(body) for body in (await connection.execute(query)).scalars()]
 
     async def count_dead_letters(self) -> dict[str, int]:

@@ -60,7 +60,7 @@ class IntakeDriver:
     async def outbox_events(self) -> list[Event]:
         """All that the outbox holds, in its order."""
         rows = await self.driver.rows(self.service.messaging_tables.outbox)
-        return [decode(row["body"]) for row in sorted(rows, key=lambda row: int(row["id"]))]
+        return [decode(row["body"]) for row in sorted(rows, key=lambda row: (row["xid"], row["position"]))]
 
     async def outbox_data(self, kind: type[Struct]) -> list[Any]:
         """The data of those of that kind."""

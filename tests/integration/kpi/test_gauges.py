@@ -68,7 +68,9 @@ async def test_the_word_of_mouth_weighs_the_dissatisfied_tenfold(desk: KpiDesk) 
 async def spoken(desk: KpiDesk) -> list[tuple[str, str, str]]:
     """(type, kpi, numerator) of what the outbox holds."""
     async with desk.service.database.snapshot() as connection:
-        query = select(messaging_tables.outbox.c.body).order_by(messaging_tables.outbox.c.id)
+        query = select(messaging_tables.outbox.c.body).order_by(
+            messaging_tables.outbox.c.xid, messaging_tables.outbox.c.position
+        )
         told: list[Event] = [decode(body) for body in await connection.scalars(query)]
     return [(event.type, event.data.kpi, event.data.numerator) for event in told]
 

@@ -37,7 +37,7 @@ class RecordingBus:
         """For waiting."""
         return len(self.sent)
 
-    async def start(self, consumers: Any) -> None:
+    async def start(self, consumers: Any, rests: Any = None) -> None:
         """Nothing to connect."""
 
     async def publish(self, messages: Sequence[Message]) -> Sequence[int]:
@@ -71,11 +71,6 @@ class MessagingDriver:
     inbox: Inbox
     dead_letters: DeadLetters
     relay: Relay
-    commits: int = 0
-
-    def notify_commit(self) -> None:
-        """Count commits."""
-        self.commits += 1
 
     async def record(self, *events: Event) -> None:
         """Record events in a transaction of their own."""
@@ -88,15 +83,15 @@ class MessagingDriver:
             return list((await connection.execute(select(table))).all())
 
     def copy(self) -> Relay:
-        """Another relay over the same table, as another process has it."""
-        return Relay(self.database, self.outbox, self.bus, self.clock)
+        """A relay over the same tables, as another process has it."""
+        return Relay(self.database, Outbox(self.database, TABLES, self.clock), self.bus, self.clock)
 
 
 @pytest.fixture
 async def messaging(database: MakeDatabase, clock: ManualClock) -> AsyncIterator[MessagingDriver]:
     """The tables of messaging, empty."""
     db, bus = await database("tester", METADATA), RecordingBus()
-    outbox = Outbox(TABLES.outbox, clock)
+    outbox = Outbox(db, TABLES, clock)
     inbox, dead_letters = Inbox(TABLES.inbox, clock), DeadLetters(TABLES.dead_letters, clock)
     yield MessagingDriver(db, clock, bus, outbox, inbox, dead_letters, Relay(db, outbox, bus, clock))
 

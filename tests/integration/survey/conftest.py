@@ -133,7 +133,7 @@ class SurveyDriver:
         outbox = self.service.messaging_tables.outbox
         async with self.service.database.snapshot() as connection:
             rows = await connection.execute(
-                select(outbox.c.body).where(outbox.c.type == name).order_by(outbox.c.id)
+                select(outbox.c.body).where(outbox.c.type == name).order_by(outbox.c.xid, outbox.c.position)
             )
             return [decode(body) for body in rows.scalars()]
 
