@@ -77,8 +77,8 @@ SERVICE_TABLES = (
         (
             dispatch.workflow_versions,
             dispatch.cases,
-            dispatch.case_history,
-            dispatch.timers,
+            dispatch.case_requests,
+            dispatch.steps,
             dispatch.equipment,
             dispatch.equipment_states,
             dispatch.inspections,
@@ -86,8 +86,7 @@ SERVICE_TABLES = (
             dispatch.residents,
         ),
         (
-            (dispatch.timers, _of_case),
-            (dispatch.case_history, _of_case),
+            (dispatch.steps, _of_case),
             *(
                 (table, _of_property)
                 for table in (
@@ -96,6 +95,7 @@ SERVICE_TABLES = (
                     dispatch.inspections,
                     dispatch.withdrawals,
                     dispatch.residents,
+                    dispatch.case_requests,
                     dispatch.cases,
                 )
             ),

@@ -1,9 +1,10 @@
 """Copies a simulated span into the databases that the services use, and tells whether there is one."""
 
+from datetime import UTC, datetime
 from shutil import copytree
 
 from msgspec import Struct
-from sqlalchemy import Table, func, literal_column, select
+from sqlalchemy import Table, delete, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,6 +14,7 @@ from guanjia.simulation.service_tables import SERVICE_TABLES, open_database
 from guanjia.simulation.simulated_property import PROPERTY
 from services.dispatch import models as dispatch
 from services.intake import models as intake
+from shared.messaging.outbox import XID
 from shared.settings import Settings
 
 CHUNK = 500
@@ -59,16 +61,28 @@ async def store_simulation(simulated: Settings, settings: Settings) -> None:
 
 
 async def _copy_table(table: Table, source: AsyncConnection, target: AsyncConnection) -> None:
-    """Copy every row; where a table numbers its rows itself they are numbered anew, in their order."""
-    columns = [column for column in table.columns if column.identity is None]
+    """Copy every row; steps become those of one transaction, in their order."""
+    columns = [*table.columns]
     result = await source.execute(select(*columns).order_by(*table.primary_key.columns))
     rows = [dict(row) for row in result.mappings()]
     on_postgres = target.dialect.name == "postgresql"
     statement: _Insert = postgresql.insert(table) if on_postgres else sqlite.insert(table)
     if table is dispatch.workflow_versions:
         statement = statement.on_conflict_do_nothing()
-    elif table is dispatch.case_history and on_postgres:
-        statement = statement.values(xid=literal_column("(pg_current_xact_id()::text)::bigint"))
-        rows = [{name: value for name, value in row.items() if name != "xid"} for row in rows]
+    elif table is dispatch.steps:
+        xid = await _take_xid(target)
+        rows = [{**row, "xid": xid} for row in rows]
     for start in range(0, len(rows), CHUNK):
         await target.execute(statement, rows[start : start + CHUNK])
+
+
+async def _take_xid(connection: AsyncConnection) -> int:
+    """The number of this transaction; on SQLite the next one that nothing is to be published of."""
+    if connection.dialect.name == "postgresql":
+        return int((await connection.execute(select(XID))).scalar_one())
+    unsent = dispatch.messaging_tables.unsent
+    now = datetime.now(UTC)
+    row = {"events": 0, "recorded_at": now, "available_at": now, "attempts": 0}
+    xid = int((await connection.execute(insert(unsent).values(row).returning(unsent.c.xid))).scalar_one())
+    await connection.execute(delete(unsent).where(unsent.c.xid == xid))
+    return xid

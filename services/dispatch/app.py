@@ -10,11 +10,15 @@ from starlette.routing import BaseRoute
 from services.dispatch import api, handlers
 from services.dispatch.domain.workflow.loader import load_workflows
 from services.dispatch.domain.workflow_catalog import WorkflowCatalog
-from services.dispatch.jobs import TimerWatch, clean_keys_forever, match_withdrawals_forever
+from services.dispatch.jobs import TimerWatch, match_withdrawals_forever
 from services.dispatch.metrics import DispatchMetrics
 from services.dispatch.models import messaging_tables, metadata
 from services.dispatch.operations.case_actions import CaseActions
+from services.dispatch.operations.case_storage import CaseStorage, WrittenBatch
 from services.dispatch.operations.change_stream import ChangeStream
+from services.dispatch.operations.recent_cases import RecentCases
+from services.dispatch.operations.retention import dispatch_bites
+from services.dispatch.operations.step_events import StepEvents
 from services.dispatch.operations.workflow_versions import load_catalog
 from services.dispatch.pages.routes import BoardPages
 from services.dispatch.queries.cases import count_open_cases
@@ -43,11 +47,19 @@ class Dispatch(Service):
         self.case_actions = CaseActions(self)
         self.timer_watch = TimerWatch(self)
         self.change_stream = ChangeStream(self.database, lambda: self.catalog, self.clock.now, self.stopping)
+        self.recent_cases = RecentCases()
+        self.case_storage = CaseStorage(self.database, self.outbox, self.follow_commit)
+        self.relay.sources.insert(0, StepEvents(lambda: self.catalog))
+        self.housekeeping.bites += dispatch_bites(self.database, self.clock)
 
-    def notify_commit(self) -> None:
-        """Cases were written: there may be something to tell, and other timers."""
-        self.change_stream.wakeup.set()
-        self.timer_watch.wakeup.set()
+    def follow_commit(self, written: WrittenBatch) -> None:
+        """Cases were written: they are remembered, counted, told to whoever watches, and checked in time."""
+        for recent in written.cases:
+            self.recent_cases.remember(recent)
+        self.metrics.count_decisions(written.batch)
+        self.change_stream.tell(written.changes)
+        if written.due_at is not None:
+            self.timer_watch.note_due(written.due_at)
 
     def subscriptions(self) -> Sequence[Subscription[Any]]:
         return handlers.subscriptions(self)
@@ -64,7 +76,6 @@ class Dispatch(Service):
             self.timer_watch.run,
             self.change_stream.run,
             partial(match_withdrawals_forever, self),
-            partial(clean_keys_forever, self),
         )
 
     async def prepare(self) -> None:

@@ -12,16 +12,19 @@ from services.dispatch.operations.case_commands import execute_commands
 from services.dispatch.operations.context import DispatchContext
 from shared.errors import NotFound
 from shared.ids import new_id
-from shared.messages.cloudevents import Event
-from shared.messages.events import FollowUpDone
+from shared.messages.cloudevents import Event, select_events
+from shared.messages.events import DemandAccepted, FollowUpDone
+from shared.messages.facts import DemandWithdrawn
 from shared.messaging.consumer import RetryLater, Subscription
+
+DEMANDS = "dispatch.demands"
 
 
 def subscriptions(context: DispatchContext) -> tuple[Subscription[Any], ...]:
     """The queues of dispatch."""
 
-    async def handle_demands(connection: AsyncConnection, events: Sequence[Event[Struct]]) -> None:
-        await demands.open_and_withdraw(connection, context, events, context.clock.now())
+    async def handle_demands(events: Sequence[Event[Struct]]) -> None:
+        await open_and_withdraw(context, events)
 
     async def handle_facts(connection: AsyncConnection, events: Sequence[Event[Struct]]) -> None:
         await facts.record_facts(connection, context, events, context.clock.now())
@@ -30,10 +33,21 @@ def subscriptions(context: DispatchContext) -> tuple[Subscription[Any], ...]:
         await conclude_follow_ups(context, connection, events)
 
     return (
-        Subscription("dispatch.demands", handle_demands),
+        Subscription(DEMANDS, handle_versioned=handle_demands),
         Subscription("dispatch.facts", handle_facts),
         Subscription("dispatch.followups", handle_follow_ups),
     )
+
+
+async def open_and_withdraw(context: DispatchContext, events: Sequence[Event[Struct]]) -> None:
+    """Demands are accepted or taken back. A case is opened once by its id; a withdrawal needs the inbox."""
+    accepted, withdrawn = select_events(events, DemandAccepted), select_events(events, DemandWithdrawn)
+    if withdrawn:
+        async with context.database.transaction() as connection:
+            fresh = await context.inbox.once(connection, DEMANDS, withdrawn)
+            await demands.withdraw_demands(connection, context, fresh, context.clock.now())
+    if accepted:
+        await demands.open_cases(context, accepted)
 
 
 async def conclude_follow_ups(

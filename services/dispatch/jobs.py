@@ -1,4 +1,4 @@
-"""What dispatch does by itself: durable timers, withdrawals that came before their demand, old keys.
+"""What dispatch does by itself: durable timers, withdrawals that came before their demand.
 
 Cases that are due are checked in batches; in between the watch sleeps until the next timer, or until woken.
 """
@@ -10,10 +10,9 @@ from datetime import datetime, timedelta
 import structlog
 
 from services.dispatch.domain.commands import CheckDeadlines
-from services.dispatch.operations.case_actions import delete_old_keys
 from services.dispatch.operations.case_commands import CommandHost, execute_commands
 from services.dispatch.operations.demands import match_withdrawals
-from services.dispatch.operations.timers import postpone_timers
+from services.dispatch.operations.timers import postpone_check
 from services.dispatch.queries.timers import list_due_cases, next_due_at
 from shared.database.engine import is_transient
 from shared.run_forever import run_forever
@@ -26,16 +25,22 @@ _SHORTEST_SLEEP = 0.05
 """Seconds, while what is due is locked by another transaction."""
 _POSTPONEMENT = timedelta(minutes=1)
 _MATCH_SECONDS = 2.0
-_CLEAN_SECONDS = 600.0
-_KEEP_KEYS = timedelta(days=7)
 
 
 class TimerWatch:
-    """Checks cases when something of them is due; set `wakeup` after a commit."""
+    """Checks cases when they are due."""
 
     def __init__(self, host: CommandHost) -> None:
         self._host = host
-        self.wakeup = asyncio.Event()
+        self._sleeps_until: datetime | None = None
+        self._noted: datetime | None = None
+        self._wakeup = asyncio.Event()
+
+    def note_due(self, due_at: datetime) -> None:
+        """A case was written that is due then."""
+        self._noted = due_at if self._noted is None else min(due_at, self._noted)
+        if self._sleeps_until is not None and due_at < self._sleeps_until:
+            self._wakeup.set()
 
     async def run(self) -> None:
         """Check what is due, for ever."""
@@ -58,9 +63,11 @@ class TimerWatch:
         return len(ids)
 
     async def _check_and_rest(self) -> None:
-        self.wakeup.clear()
+        self._wakeup.clear()
+        self._noted = None
         async with self._host.database.autocommit() as connection:
-            due_at = await next_due_at(connection)
+            stored = await next_due_at(connection)
+        due_at = min((at for at in (stored, self._noted) if at is not None), default=None)
         is_due = due_at is not None and due_at <= self._host.clock.now()
         if not is_due or await self.check_due_cases() < _BATCH:
             await self._rest(due_at)
@@ -71,7 +78,7 @@ class TimerWatch:
         except Exception as error:
             _log.error("a case could not be checked", case=case_id, exc_info=error)
             async with self._host.database.transaction() as connection:
-                await postpone_timers(connection, case_id, now + _POSTPONEMENT)
+                await postpone_check(connection, case_id, now + _POSTPONEMENT)
 
     async def _check_cases(self, ids: Sequence[str], now: datetime) -> None:
         async with self._host.database.transaction() as connection:
@@ -79,16 +86,19 @@ class TimerWatch:
             await execute_commands(connection, self._host, commands, now, skip_locked=True)
 
     async def _rest(self, due_at: datetime | None) -> None:
-        """Until the next timer is due by the service's clock, something is committed, or a second is over."""
+        """Until the next case is due by the service's clock, one is written that is due sooner, or a second
+        is over."""
         clock = self._host.clock
         seconds = _LONGEST_SLEEP
         if due_at is not None:
             left = (due_at - clock.now()).total_seconds()
             seconds = min(max(left, _SHORTEST_SLEEP), _LONGEST_SLEEP)
-        waits = [asyncio.ensure_future(self.wakeup.wait()), asyncio.ensure_future(clock.sleep(seconds))]
+        self._sleeps_until = clock.now() + timedelta(seconds=seconds)
+        waits = [asyncio.ensure_future(self._wakeup.wait()), asyncio.ensure_future(clock.sleep(seconds))]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self._sleeps_until = None
             for wait in waits:
                 wait.cancel()
 
@@ -101,13 +111,3 @@ async def match_withdrawals_forever(host: CommandHost) -> None:
             await match_withdrawals(connection, host, host.clock.now())
 
     await run_forever("withdrawals", match, every=_MATCH_SECONDS, is_temporary=is_transient)
-
-
-async def clean_keys_forever(host: CommandHost) -> None:
-    """Forget, for ever, the keys of actions that were used a week ago."""
-
-    async def clean() -> None:
-        async with host.database.transaction() as connection:
-            await delete_old_keys(connection, host.clock.now() - _KEEP_KEYS)
-
-    await run_forever("action keys", clean, every=_CLEAN_SECONDS, is_temporary=is_transient)

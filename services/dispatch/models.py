@@ -1,13 +1,12 @@
-"""Tables of dispatch: cases with their history, timers, and what cases are opened and ended by.
+"""Tables of dispatch: cases, what was said when they were raised, their steps; what opens and ends cases.
 
-`body` holds the case; the columns beside it are those that cases are searched by. `papers` never changes.
+`body` holds what it is; the columns beside it are those that are searched by.
 """
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -15,14 +14,12 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.types import TypeEngine
 
-from shared.database.types import Json, Key, UtcDateTime, metadata_for
+from shared.database.types import Key, UtcDateTime, metadata_for
 from shared.messaging.tables import define_messaging_tables
 
 metadata = metadata_for("dispatch")
 messaging_tables = define_messaging_tables(metadata)
-_Position: TypeEngine[int] = BigInteger().with_variant(Integer(), "sqlite")
 
 workflow_versions = Table(
     "workflow_versions",
@@ -39,88 +36,82 @@ cases = Table(
     "cases",
     metadata,
     Column("id", Key, primary_key=True),
-    Column("number", Key, nullable=False),
     Column("property", Key, nullable=False),
     Column("kind", Key, nullable=False),
     Column("state", Key, nullable=False),
     Column("is_open", Boolean, nullable=False),
     Column("is_busy", Boolean, nullable=False),
     Column("assignee", Key),
-    Column("version", Integer, nullable=False),
-    Column("source", Key, nullable=False),
-    Column("reference", Key),
     Column("parent", Key),
-    Column("rework_of", Key),
-    Column("words", Text, nullable=False),
+    Column("due_at", UtcDateTime),
+    Column("version", Integer, nullable=False),
+    Column("revision", Integer, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    Column("papers", LargeBinary, nullable=False),
-    Index("ix_cases_property", "property", "id"),
-    Index("ix_cases_number", "number"),
+    postgresql_with={"fillfactor": 45},
 )
-"""`is_busy`: its assignee is occupied by it. `words`: number, summary and place, for searching."""
+"""Cases as they are: `body` after step `version`. `revision` counts how often the row was written: what was
+decided holds only while it is the same. `is_busy`: its assignee is occupied by it. `due_at`: when to check it
+again."""
 
 
-def _where(name: str, condition: str, *columns: str, unique: bool = False) -> Index:
+def _where(name: str, condition: str, table: Table, *columns: str, unique: bool = False) -> Index:
     return Index(
         name,
-        *(cases.c[column] for column in columns),
+        *(table.c[column] for column in columns),
         unique=unique,
         postgresql_where=text(condition),
         sqlite_where=text(condition),
     )
 
 
-_where("ix_cases_open", "is_open", "property", "id")
-_where("ix_cases_open_state", "is_open", "property", "kind", "state")
-_where("ix_cases_open_assignee", "is_open AND assignee IS NOT NULL", "property", "assignee", "id")
-_where("ix_cases_busy", "is_busy", "property", "assignee")
-_where("ix_cases_reference", "reference IS NOT NULL", "property", "source", "reference")
-_where("ix_cases_parent", "parent IS NOT NULL", "parent")
-_where("uq_cases_rework_of", "rework_of IS NOT NULL", "rework_of", unique=True)
+_where("ix_cases_open", "is_open", cases, "property", "id")
+_where("ix_cases_open_assignee", "is_open AND assignee IS NOT NULL", cases, "property", "assignee", "id")
+_where("ix_cases_parent", "parent IS NOT NULL", cases, "parent")
+_where("ix_cases_due_at", "due_at IS NOT NULL", cases, "due_at")
 
-case_history = Table(
-    "case_history",
+case_requests = Table(
+    "case_requests",
     metadata,
-    Column("position", _Position, Identity(always=False), primary_key=True),
-    Column("xid", BigInteger, nullable=False),
+    Column("id", Key, primary_key=True),
+    Column("number", Key, nullable=False),
+    Column("property", Key, nullable=False),
+    Column("source", Key, nullable=False),
+    Column("reference", Key),
+    Column("rework_of", Key),
+    Column("words", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index("ix_case_requests_property", "property", "id"),
+    Index("ix_case_requests_number", "number"),
+)
+"""What was said when a case was raised; never changed. `words`: number, summary and place, for searching."""
+_where(
+    "ix_case_requests_reference", "reference IS NOT NULL", case_requests, "property", "source", "reference"
+)
+_where("uq_case_requests_rework_of", "rework_of IS NOT NULL", case_requests, "rework_of", unique=True)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("xid", BigInteger, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
     Column("case_id", Key, nullable=False),
     Column("seq", Integer, nullable=False),
-    Column("action", Key, nullable=False),
-    Column("from_state", Key),
-    Column("to_state", Key, nullable=False),
-    Column("at", UtcDateTime, nullable=False),
     Column("recorded_at", UtcDateTime, nullable=False),
-    Column("actor", Key, nullable=False),
-    Column("recorded_by", Key, nullable=False),
-    Column("data", Json, nullable=False),
-    Index("uq_case_history_case_id", "case_id", "seq", unique=True),
-    Index("ix_case_history_xid", "xid", "position"),
+    Column("entry", LargeBinary, nullable=False),
+    Column("body", LargeBinary),
+    Column("caller", Key),
+    Column("key", Key),
+    Column("digest", Text),
+    Index("uq_steps_case_id", "case_id", "seq", unique=True),
 )
-"""Every step. (`xid`, `position`) orders them as the stream sends them: by the transaction that wrote them,
-so that nothing that commits late is passed over; on SQLite, with its one writer, `xid` is 0."""
+"""Every step, for ever: history, source of the stream and of what is published, memory of a key.
 
-timers = Table(
-    "timers",
-    metadata,
-    Column("case_id", Key, primary_key=True),
-    Column("name", Key, primary_key=True),
-    Column("due_at", UtcDateTime, nullable=False),
-    Index("ix_timers_due_at", "due_at"),
-)
-"""When to check which case again: pending timers only, each derivable from its case."""
-
-action_keys = Table(
-    "action_keys",
-    metadata,
-    Column("caller", Key, primary_key=True),
-    Column("key", Key, primary_key=True),
-    Column("digest", Text, nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("answer", LargeBinary, nullable=False),
-    Column("recorded_at", UtcDateTime, nullable=False),
-    Index("ix_action_keys_recorded_at", "recorded_at"),
-)
-"""The reply that was given under an `Idempotency-Key` of a caller."""
+(`xid`, `position`) orders steps as the stream tells them: by the transaction that wrote them, so that nothing
+that commits late is passed over. `entry` is the line of the history. For a while there are `body`, the case
+after the step, from which its event and its reply are made, and the `key` of the `caller` who asked for it,
+with the `digest` of the request."""
+_where("uq_steps_key", "key IS NOT NULL", steps, "caller", "key", unique=True)
+_where("ix_steps_body", "body IS NOT NULL", steps, "recorded_at")
 
 equipment = Table(
     "equipment",

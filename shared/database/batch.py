@@ -66,6 +66,13 @@ class BulkWrite:
                 raise WriteConflict from error
             raise
 
+    def fill_in(self, rows: Mapping[str, Sequence[Values]], computed: Values) -> dict[str, Sequence[Values]]:
+        """`rows` with those values of `computed` that PostgreSQL works out itself."""
+        return {
+            name: [{**row, **{key: computed[key] for key in self._parts[name].computed}} for row in members]
+            for name, members in rows.items()
+        }
+
     def _combine(self, names: frozenset[str]) -> Select[*tuple[Any, ...]]:
         if names not in self._combined:
             ctes = {

@@ -40,6 +40,7 @@ class BulkStatement(ABC):
     """A statement over rows, each of which holds `names`."""
 
     names: Sequence[str]
+    computed: Mapping[str, ColumnElement[Any]] = {}
 
     def __init__(self) -> None:
         self._on_postgres: Any = self.make_for_postgres("rows__")
@@ -79,14 +80,14 @@ class BulkInsert(BulkStatement):
         omit: Sequence[str] = (),
         computed: Mapping[str, ColumnElement[Any]] | None = None,
     ) -> None:
-        self._table, self._clause, self._computed = table, clause, computed or {}
-        self.names = [column.key for column in table.c if column.key not in (*omit, *self._computed)]
+        self._table, self._clause, self.computed = table, clause, computed or {}
+        self.names = [column.key for column in table.c if column.key not in (*omit, *self.computed)]
         super().__init__()
 
     def make_for_postgres(self, prefix: str) -> Any:
         arrays = _unnested_arrays(self._table, self.names, prefix)
-        batch = select(*arrays, *(value.label(name) for name, value in self._computed.items()))
-        columns = [*self.names, *self._computed]
+        batch = select(*arrays, *(value.label(name) for name, value in self.computed.items()))
+        columns = [*self.names, *self.computed]
         return self._clause(
             postgresql.insert(self._table).from_select(columns, batch, include_defaults=False)
         )

@@ -5,10 +5,11 @@ beside it: the driver's own defaults lose concurrent updates, `BEGIN IMMEDIATE` 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from sqlalchemy import Connection, event, text
@@ -22,6 +23,8 @@ from shared.database.sqlite import BEGIN_WRITING, connect_on_caller_thread
 
 STATEMENT_SECONDS = 30
 CONNECT_SECONDS = 5
+_TRIES = 4
+T = TypeVar("T")
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
 
@@ -88,6 +91,21 @@ class Database:
             return
         async with self._run_after_commit(self._autocommit.connect()) as connection:
             yield connection
+
+    async def run_batch(self, work: Callable[[AsyncConnection, bool], Awaitable[T]]) -> T:
+        """`work(connection, lock)`, which reads and, once, writes.
+
+        Where another writer was first all of it is done again, the last time with what it reads locked.
+        """
+        for _ in range(_TRIES):
+            try:
+                async with self.batch() as connection:
+                    return await work(connection, False)
+            except Exception as error:
+                if not is_conflict(error):
+                    raise
+        async with self.transaction() as connection:
+            return await work(connection, True)
 
     def after_commit(self, connection: AsyncConnection, callback: Callable[[], None]) -> None:
         """Call `callback` once what is written on this connection is committed, never if it is not."""
@@ -203,7 +221,9 @@ _TRANSIENT_STATES = ("08", "40", "53", "55P03", "57")
 
 def is_transient(error: BaseException) -> bool:
     """Whether the same work may succeed later: the database is away, busy, full, or let another win."""
-    if isinstance(error, PoolTimeout | OSError | TimeoutError | OperationalError | InterfaceError):
+    if isinstance(
+        error, WriteConflict | PoolTimeout | OSError | TimeoutError | OperationalError | InterfaceError
+    ):
         return True
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True

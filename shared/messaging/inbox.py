@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.clock import Clock
 from shared.database.bulk import BulkInsert
-from shared.messages.cloudevents import Event
+from shared.messages.cloudevents import Data, Event
 
 
 class EventName(NamedTuple):
@@ -29,9 +29,11 @@ class Inbox:
             lambda insert: insert.on_conflict_do_nothing().returning(table.c.source, table.c.id),
         )
 
-    async def once(self, connection: AsyncConnection, consumer: str, events: Sequence[Event]) -> list[Event]:
+    async def once(
+        self, connection: AsyncConnection, consumer: str, events: Sequence[Event[Data]]
+    ) -> list[Event[Data]]:
         """Those of `events` that `consumer` has not handled, in their order; from now on they are handled."""
-        unique: dict[EventName, Event] = {}
+        unique: dict[EventName, Event[Data]] = {}
         for event in events:
             unique.setdefault(EventName(event.source, event.id), event)
         if not unique:

@@ -7,7 +7,7 @@ them. The events themselves stand in `outbox`, or in a table of the service's ow
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import count
@@ -82,52 +82,55 @@ class Outbox:
             ).returning(self.unsent.c.xid),
             computed={"xid": XID},
         )
+        self.insert_events = BulkInsert(self.table, computed={"xid": XID})
         self._write = BulkWrite(
-            {"unsent": self.insert_unsent, "outbox": BulkInsert(self.table, computed={"xid": XID})},
-            returns="unsent",
+            {"unsent": self.insert_unsent, "outbox": self.insert_events}, returns="unsent"
         )
 
     async def record(self, connection: AsyncConnection, *events: Event) -> None:
         """Write `events` to be published after the commit; one statement, whatever their number."""
-        if not events:
-            return
-        now, trace = self._clock.now(), current_trace()
-        outgoing = [OutgoingEvent(event.type, encode(_with_trace(event, trace))) for event in events]
-        rows = [
+        if events:
+            trace = current_trace()
+            outgoing = [OutgoingEvent(event.type, encode(_with_trace(event, trace))) for event in events]
+            await self.write(connection, self._write, {"outbox": self.rows_of(outgoing)}, outgoing)
+
+    def rows_of(self, events: Sequence[OutgoingEvent]) -> list[Values]:
+        """The rows of events that stand in no table of the service's own, for `insert_events`."""
+        now = self._clock.now()
+        return [
             {"position": next_position(), "type": type_, "body": body, "recorded_at": now}
-            for type_, body in outgoing
+            for type_, body in events
         ]
-        await self.write(connection, self._write, lambda xid: {"outbox": _of(xid, rows)}, outgoing)
 
     async def write(
         self,
         connection: AsyncConnection,
         statement: BulkWrite,
-        make_rows: Callable[[int], Mapping[str, Sequence[Values]]],
+        rows: Mapping[str, Sequence[Values]],
         outgoing: Sequence[OutgoingEvent],
     ) -> int:
-        """Write what `make_rows` makes for a transaction, and that `outgoing` is to be published; its number.
+        """Write `rows`, and that `outgoing` is to be published once they are committed; their transaction.
 
-        `statement` has a part `unsent`, which it returns: `insert_unsent`. Raises what `statement` raises.
+        `statement` has a part `unsent`, which it returns: `insert_unsent`. On SQLite the rows of parts whose
+        `xid` PostgreSQL works out get it here. Raises what `statement` raises.
         """
-        now = self._clock.now()
-        unsent = {
+        if not outgoing:
+            await statement.execute(connection, rows)
+            return 0
+        now, is_behind = self._clock.now(), self.is_behind
+        unsent: Values = {
             "events": len(outgoing),
             "recorded_at": now,
-            "available_at": now if self.is_behind else now + LEASE,
+            "available_at": now if is_behind else now + LEASE,
             "attempts": 0,
         }
-        is_behind = self.is_behind
         if self._database.is_postgres:
-            returned = await statement.execute(connection, {"unsent": [unsent], **make_rows(0)})
-            xid = int(returned[0][0])
+            xid = int((await statement.execute(connection, {**rows, "unsent": [unsent]}))[0][0])
         else:
             xid = int((await self.insert_unsent.execute(connection, [unsent]))[0][0])
-            await statement.execute(connection, make_rows(xid))
-        if is_behind:
-            self._database.after_commit(connection, self.wakeup.set)
-        else:
-            self._database.after_commit(connection, partial(self._hand_over, Publication(xid, outgoing)))
+            await statement.execute(connection, statement.fill_in(rows, {"xid": xid}))
+        hand_over = self.wakeup.set if is_behind else partial(self._hand_over, Publication(xid, outgoing))
+        self._database.after_commit(connection, hand_over)
         return xid
 
     def _hand_over(self, publication: Publication) -> None:
@@ -157,10 +160,6 @@ class Outbox:
         query = select(columns.xid, columns.type, columns.body).where(any_of(connection, columns.xid, xids))
         rows = await connection.execute(query.order_by(columns.xid, columns.position))
         return [(xid, OutgoingEvent(type_, body)) for xid, type_, body in rows]
-
-
-def _of(xid: int, rows: Sequence[Values]) -> list[Values]:
-    return [{"xid": xid, **row} for row in rows]
 
 
 def _with_trace(event: Event, trace: str | None) -> Event:

@@ -14,8 +14,9 @@ from sqlalchemy import Column, delete, select
 from guanjia.simulation.simulation import SimulationProgress
 from guanjia.simulation.span import Rates, SimulatedSpan, simulate_span
 from services.dispatch.domain.case import Case
-from services.dispatch.models import case_history
 from services.dispatch.models import cases as dispatch_cases
+from services.dispatch.models import steps
+from services.dispatch.queries.histories import entry_decoder
 from services.intake.models import events
 from services.kpi.models import items
 from services.kpi.operations.items import rebuild_items
@@ -100,14 +101,15 @@ async def _list_facts(intake: Service) -> list[Event]:
 
 
 async def _build_histories(dispatch: Service, prop: Property) -> list[History]:
-    query = select(case_history).order_by(case_history.c.case_id, case_history.c.seq)
+    query = select(steps.c.case_id, steps.c.entry).order_by(steps.c.case_id, steps.c.seq)
     histories: dict[str, History] = {}
     async with dispatch.database.snapshot() as connection:
         for case in (await connection.execute(select(dispatch_cases.c.id, dispatch_cases.c.body))).all():
             histories[case.id] = _build_history(prop, case.id, case.body)
-        for row in await connection.execute(query):
-            value = row.data.get("valid", row.data.get("passed"))
-            histories[row.case_id].steps.append((row.at, row.action, value))
+        for case_id, body in await connection.execute(query):
+            entry = entry_decoder.decode(body)
+            value = entry.data.get("valid", entry.data.get("passed"))
+            histories[case_id].steps.append((entry.at, entry.action, value))
     return list(histories.values())
 
 

@@ -4,7 +4,7 @@ What the commands come to lies in `tracked`, `steps` and `notices`.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Literal
@@ -23,14 +23,21 @@ from services.dispatch.domain.workflow_catalog import WorkflowCatalog
 class TrackedCase(Struct, frozen=True):
     """A case as it is now, as it was loaded (None: new), its request, and the definition that it runs by.
 
-    `checked`: its timers were due.
+    `revision` counts how often it was written. `touched`: it is to be written even if it is as it was loaded,
+    because its timers were due, or because something was decided that holds only while it stays so.
     """
 
     case: Case
     loaded: Case | None
     request: CaseRequest
     workflow: Workflow
-    checked: bool = False
+    revision: int = 0
+    touched: bool = False
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether it is to be written."""
+        return self.touched or self.case is not self.loaded
 
 
 class DecidedStep(Struct, frozen=True):
@@ -50,16 +57,25 @@ class DeadlineNotice(Struct, frozen=True):
     trace: str | None
 
 
+class LoadsMissing(Exception):
+    """How many open jobs the people of `property` have must be known, and was not read."""
+
+    def __init__(self, property_id: str) -> None:
+        super().__init__(property_id)
+        self.property = property_id
+
+
 class CaseBatch:
-    """The cases by id, and what was decided of them. `loads`: open jobs by person, by property.
+    """The cases by id, and what was decided of them. `loads`: open jobs by person, by property, as read.
 
     `ended` holds the cases that came to an end and how, `reworked` those that have a rework already.
     """
 
-    def __init__(self, catalog: WorkflowCatalog, now: datetime, loads: dict[str, Counter[str]]) -> None:
+    def __init__(self, catalog: WorkflowCatalog, now: datetime, loads: Mapping[str, Counter[str]]) -> None:
         self.catalog = catalog
         self.now = now
-        self.loads = loads
+        self._loads = loads
+        self._load_changes: dict[str, Counter[str]] = {}
         self.tracked: dict[str, TrackedCase] = {}
         self.reworked: set[str] = set()
         self.ended: dict[str, End] = {}
@@ -68,9 +84,9 @@ class CaseBatch:
         self._trace: str | None = None
         self._before: list[tuple[str, TrackedCase | None]] = []
 
-    def load(self, case: Case, request: CaseRequest) -> None:
+    def load(self, case: Case, request: CaseRequest, revision: int) -> None:
         """Add a stored case; the loads count it already."""
-        self.tracked[case.id] = TrackedCase(case, case, request, self.catalog.workflow_of(case))
+        self.tracked[case.id] = TrackedCase(case, case, request, self.catalog.workflow_of(case), revision)
 
     def track(self, tracked: TrackedCase) -> None:
         """Put `tracked` in the place of what is there of this case."""
@@ -108,9 +124,20 @@ class CaseBatch:
         """Keep for publication that a deadline is near or was missed."""
         self.notices.append(DeadlineNotice(case, deadline, outcome, self._trace))
 
+    def touch(self, case_id: str) -> None:
+        """Let the case be written even where it stays as it is."""
+        self.track(replace(self.tracked[case_id], touched=True))
+
     def loads_in(self, property_id: str) -> Counter[str]:
-        """How many open jobs each person of the property has, by what was decided so far."""
-        return self.loads.setdefault(property_id, Counter())
+        """How many open jobs each person of the property has, by what was decided so far.
+
+        Raises LoadsMissing.
+        """
+        if property_id not in self._loads:
+            raise LoadsMissing(property_id)
+        loads = Counter(self._loads[property_id])
+        loads.update(self._load_changes.get(property_id, {}))
+        return loads
 
     @contextmanager
     def undo_on_error(self, trace: str | None) -> Iterator[None]:
@@ -149,4 +176,5 @@ class CaseBatch:
         if tracked is None or tracked.case.assignee is None:
             return
         if tracked.workflow.states[tracked.case.state].busy:
-            self.loads_in(tracked.case.property)[tracked.case.assignee] += by
+            changes = self._load_changes.setdefault(tracked.case.property, Counter())
+            changes[tracked.case.assignee] += by

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from services.dispatch.domain.case import Case, Transition
-from services.dispatch.domain.case_batch import DeadlineNotice, DecidedStep
+from services.dispatch.domain.case import Case, HistoryEntry
+from services.dispatch.domain.case_batch import DeadlineNotice
 from services.dispatch.domain.deadlines import Deadline, deadline_at
 from shared.messages.cloudevents import Event
 from shared.messages.events import (
@@ -22,11 +22,9 @@ from shared.messages.events import (
 SOURCE = "guanjia/dispatch"
 
 
-def case_event(step: DecidedStep) -> Event:
-    """The event of a step."""
-    case, entry = step.transition.after, step.transition.entry
-    is_open = case.state in step.workflow.open_states
-    event_data = CaseOpened if step.transition.before is None else CaseChanged if is_open else CaseClosed
+def case_event(case: Case, entry: HistoryEntry, *, is_open: bool, trace: str | None = None) -> Event:
+    """The event of a step, `entry`, after which the case is `case`: the same whenever it is made."""
+    event_data = CaseOpened if entry.seq == 1 else CaseChanged if is_open else CaseClosed
     data = event_data(
         case=case.id,
         number=case.number,
@@ -45,12 +43,12 @@ def case_event(step: DecidedStep) -> Event:
         parent=case.parent,
         language=case.language,
         version=case.version,
-        entry=_entry(step.transition),
+        entry=_entry(entry),
         deadlines=[deadline_status(deadline) for deadline in case.deadlines],
         facts=_facts(case),
         follow_up=_follow_up_plan(case),
     )
-    return Event.of(data, source=SOURCE, time=entry.at, trace=step.trace)
+    return Event.of(data, id=f"{case.id}-{entry.seq}", source=SOURCE, time=entry.at, trace=trace)
 
 
 def deadline_event(notice: DeadlineNotice) -> Event:
@@ -90,8 +88,7 @@ def deadline_statuses(case: Case, is_worked_on: bool, now: datetime) -> list[Dea
     ]
 
 
-def _entry(transition: Transition) -> Entry:
-    entry = transition.entry
+def _entry(entry: HistoryEntry) -> Entry:
     return Entry(
         seq=entry.seq,
         action=entry.action,

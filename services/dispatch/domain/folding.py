@@ -11,12 +11,13 @@ from shared.errors import InvalidInput
 
 def check_parent(batch: CaseBatch, case: Case, parent_id: str) -> None:
     """Raises InvalidInput where `case` can't be folded into `parent_id`: another case of the same property
-    that is being worked on."""
+    that is being worked on. It is to be written too: nobody may end it meanwhile without ending `case`."""
     tracked = batch.tracked.get(parent_id)
     if tracked is None or parent_id == case.id or tracked.case.property != case.property:
         raise InvalidInput.of("data.parent", "There is no such other case here", "未找到该工单")
     if not batch.catalog.is_worked_on(tracked.case) or tracked.case.state == FOLDED:
         raise InvalidInput.of("data.parent", "That case is not being worked on", "该工单已不在处理中")
+    batch.touch(parent_id)
 
 
 def end_children(batch: CaseBatch) -> None:

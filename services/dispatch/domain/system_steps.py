@@ -20,7 +20,7 @@ def check_timers(batch: CaseBatch, case_id: str) -> None:
     tracked = batch.tracked.get(case_id)
     if tracked is None:
         return
-    batch.track(replace(tracked, checked=True))
+    batch.touch(case_id)
     case = _check_deadlines(batch, tracked.case)
     lease = tracked.workflow.lease
     if lease is not None and case.lease_until is not None and case.lease_until <= batch.now:

@@ -17,6 +17,11 @@ class Timer(Struct, frozen=True):
     due_at: datetime
 
 
+def next_timer(workflow: Workflow, case: Case) -> datetime | None:
+    """When this case has to be checked next; None where it never has."""
+    return min((timer.due_at for timer in _needed_timers(workflow, case)), default=None)
+
+
 def timers_for(workflow: Workflow, case: Case) -> frozenset[Timer]:
     """The timers that this case needs as it stands; none once it is over."""
     return frozenset(_needed_timers(workflow, case))

@@ -1,37 +1,36 @@
-"""Steps that people take over HTTP: concurrent ones share a commit, a repeated key gets its first result."""
+"""Steps that people take over HTTP: concurrent ones share a write, a repeated key gets its first reply.
+
+The reply to a key is not stored: it is made anew from the step, as of when it was taken.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import delete
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.dispatch.domain.case import HistoryEntry
 from services.dispatch.domain.commands import PerformAction
-from services.dispatch.domain.decider import CaseDecider
-from services.dispatch.models import action_keys
 from services.dispatch.operations.case_commands import (
     CommandHost,
-    decide_and_save,
-    load_decider,
+    Decision,
+    LoadedBatch,
+    decide,
+    load_batch,
+    needs_of,
 )
-from services.dispatch.queries.action_keys import get_earlier_replies
-from services.dispatch.queries.cases import get_reworks
-from services.dispatch.queries.histories import get_histories
+from services.dispatch.operations.case_storage import StepKey
+from services.dispatch.queries.batch_read import KeyName
+from services.dispatch.queries.cases import StoredCase, get_cases, get_reworks
+from services.dispatch.queries.histories import KeyedStep, get_histories, get_keyed_steps
 from services.dispatch.schemas import describe_case
 from shared.auth import Identity
 from shared.batcher import Batcher
-from shared.database.bulk import BulkInsert
 from shared.database.engine import is_transient
 from shared.http.idempotency import IdempotencyConflict
 
 _encoder = msgspec.json.Encoder()
-_TRIES = 3
-_ROLLED_BACK = "40"
-"""Deadlocks and serialization failures, as PostgreSQL numbers them."""
-_INSERT_KEYS = BulkInsert(action_keys)
 RequestName = tuple[str | int, str | None]
 
 
@@ -51,8 +50,15 @@ class ActionResult(Struct, frozen=True):
     version: int
 
 
+class _KeyedResult(Struct, frozen=True):
+    """A result, and the digest of the request that it is of."""
+
+    digest: str
+    result: ActionResult | Exception
+
+
 class CaseActions:
-    """Takes steps in batches, each batch in one transaction."""
+    """Takes steps in batches, each batch in one write."""
 
     def __init__(self, host: CommandHost) -> None:
         self._host = host
@@ -67,13 +73,15 @@ class CaseActions:
         await self._batcher.finish()
 
     async def _perform_batch(self, actions: Sequence[SubmittedAction]) -> Sequence[ActionResult | Exception]:
+        async def perform(connection: AsyncConnection, lock: bool) -> list[ActionResult | Exception]:
+            return await perform_actions(connection, self._host, actions, self._host.clock.now(), lock=lock)
+
         try:
-            results = await self._commit_with_retries(actions)
+            return await self._host.database.run_batch(perform)
         except Exception as error:
             if len(actions) == 1 or is_transient(error):
                 raise
             return [result for action in actions for result in await self._perform_alone(action)]
-        return results
 
     async def _perform_alone(self, action: SubmittedAction) -> Sequence[ActionResult | Exception]:
         try:
@@ -81,47 +89,26 @@ class CaseActions:
         except Exception as error:
             return [error]
 
-    async def _commit_with_retries(
-        self, actions: Sequence[SubmittedAction]
-    ) -> list[ActionResult | Exception]:
-        """Try again where the database rolled back in favour of another transaction."""
-        for _ in range(_TRIES):
-            try:
-                return await self._commit(actions)
-            except DBAPIError as error:
-                if not str(getattr(error.orig, "sqlstate", "")).startswith(_ROLLED_BACK):
-                    raise
-        return await self._commit(actions)
-
-    async def _commit(self, actions: Sequence[SubmittedAction]) -> list[ActionResult | Exception]:
-        now = self._host.clock.now()
-        async with self._host.database.transaction() as connection:
-            return await perform_actions(connection, self._host, actions, now)
-
-
-class _KeyedResult(Struct, frozen=True):
-    """A result, and the digest of the request that it is of."""
-
-    digest: str
-    result: ActionResult | Exception
-
 
 async def perform_actions(
-    connection: AsyncConnection, host: CommandHost, actions: Sequence[SubmittedAction], now: datetime
+    connection: AsyncConnection,
+    host: CommandHost,
+    actions: Sequence[SubmittedAction],
+    now: datetime,
+    *,
+    lock: bool,
 ) -> list[ActionResult | Exception]:
-    """Take every step once, within the caller's transaction; a result or the Problem for each."""
-    decider = await load_decider(connection, host, [action.perform for action in actions], now)
-    # Read once the cases are locked: whoever came first with a key has committed.
-    results = await _get_earlier_results(connection, actions)
+    """Take every step once; a result or the Problem for each. Raises WriteConflict."""
+    needs = needs_of([action.perform for action in actions])
+    needs.histories = needs.reworks = True
+    needs.keys = {(action.identity.key, action.key) for action in actions if action.key is not None}
+    loaded = await load_batch(connection, host, needs, lock=lock)
+    results = await _get_earlier_results(connection, host, actions, loaded.read.used_keys)
     pending = _pending_actions(actions, results)
-    outcomes = await decide_and_save(connection, host, decider, [action.perform for action in pending])
-    performed = [action for action, outcome in zip(pending, outcomes, strict=True) if outcome is None]
-    rendered = await _render_results(connection, host, decider, performed, now)
-    await _save_results(connection, performed, rendered, now)
-    for action, outcome in zip(pending, outcomes, strict=True):
-        name = _request_name(action)
-        results[name] = _KeyedResult(action.digest, rendered[name] if outcome is None else outcome)
-    return [_result_for(action, results[_request_name(action)]) for action in actions]
+    decision = await decide(connection, host, loaded, [action.perform for action in pending], now)
+    replies, keys = _make_replies(host, loaded, decision, pending, now)
+    await host.case_storage.save(connection, decision.decider, loaded.cases, keys)
+    return [_result_for(action, (results | replies)[_request_name(action)]) for action in actions]
 
 
 def _request_name(action: SubmittedAction) -> RequestName:
@@ -143,60 +130,79 @@ def _pending_actions(
     return [action for name, action in first.items() if name not in results]
 
 
-async def _get_earlier_results(
-    connection: AsyncConnection, actions: Sequence[SubmittedAction]
-) -> dict[RequestName, _KeyedResult]:
-    names = {(action.identity.key, action.key) for action in actions if action.key is not None}
-    replies = await get_earlier_replies(connection, names) if names else []
-    return {
-        (reply.caller, reply.key): _KeyedResult(reply.digest, ActionResult(reply.answer, reply.version))
-        for reply in replies
-    }
-
-
-async def _render_results(
-    connection: AsyncConnection,
+def _make_replies(
     host: CommandHost,
-    decider: CaseDecider,
+    loaded: LoadedBatch,
+    decision: Decision,
     actions: Sequence[SubmittedAction],
     now: datetime,
-) -> dict[RequestName, ActionResult]:
-    tracked = {action.perform.case: decider.tracked[action.perform.case] for action in actions}
-    histories = await get_histories(connection, tracked) if tracked else {}
-    over = [id for id, of in tracked.items() if not host.catalog.workflow_of(of.case).is_open(of.case.state)]
-    reworks = await get_reworks(connection, over) if over else {}
-    results = {}
-    for action in actions:
-        case, request = tracked[action.perform.case].case, tracked[action.perform.case].request
-        detail = describe_case(
-            host.catalog, case, request, histories[case.id], reworks.get(case.id, []), action.identity, now
+) -> tuple[dict[RequestName, _KeyedResult], dict[int, StepKey]]:
+    """The result of each action, and which step, by its number, was the last one of which key."""
+    results: dict[RequestName, _KeyedResult] = {}
+    keys: dict[int, StepKey] = {}
+    histories = {case_id: list(recent.history or ()) for case_id, recent in loaded.cases.items()}
+    number = 0
+    for action, outcome, steps in zip(actions, decision.outcomes, decision.steps, strict=True):
+        for step in steps:
+            histories.setdefault(step.transition.after.id, []).append(step.transition.entry)
+        number += len(steps)
+        if outcome is not None:
+            results[_request_name(action)] = _KeyedResult(action.digest, outcome)
+            continue
+        case = next(
+            s.transition.after for s in reversed(steps) if s.transition.after.id == action.perform.case
         )
-        results[_request_name(action)] = ActionResult(_encoder.encode(detail), case.version)
+        stored = StoredCase(case, decision.decider.tracked[case.id].request)
+        reworks = loaded.read.reworks.get(case.id, [])
+        reply = _describe(host, stored, histories[case.id], reworks, action.identity, now)
+        results[_request_name(action)] = _KeyedResult(action.digest, reply)
+        if action.key is not None:
+            keys[number - 1] = StepKey(action.identity.key, action.key, action.digest)
+    return results, keys
+
+
+def _describe(
+    host: CommandHost,
+    stored: StoredCase,
+    history: Sequence[HistoryEntry],
+    reworks: list[str],
+    identity: Identity,
+    now: datetime,
+) -> ActionResult:
+    over = not host.catalog.workflow_of(stored.case).is_open(stored.case.state)
+    detail = describe_case(host.catalog, *stored, history, reworks if over else [], identity, now)
+    return ActionResult(_encoder.encode(detail), stored.case.version)
+
+
+async def _get_earlier_results(
+    connection: AsyncConnection,
+    host: CommandHost,
+    actions: Sequence[SubmittedAction],
+    used: set[KeyName],
+) -> dict[RequestName, _KeyedResult]:
+    """The first replies to the keys that were used before, made anew."""
+    if not used:
+        return {}
+    identities = {action.identity.key: action.identity for action in actions}
+    steps = await get_keyed_steps(connection, sorted(used))
+    ids = {step.case_id for step in steps}
+    cases = {stored.case.id: stored for stored in await get_cases(connection, ids)}
+    histories, reworks = await get_histories(connection, ids), await get_reworks(connection, ids)
+    raised = await get_histories(connection, {one for found in reworks.values() for one in found})
+    results: dict[RequestName, _KeyedResult] = {}
+    for step in steps:
+        until = step.entry.recorded_at
+        earlier = [one for one in reworks.get(step.case_id, []) if raised[one][0].recorded_at <= until]
+        stored, history = _as_of(step, cases[step.case_id], histories[step.case_id])
+        reply = _describe(host, stored, history, earlier, identities[step.caller], until)
+        results[step.caller, step.key] = _KeyedResult(step.digest, reply)
     return results
 
 
-async def _save_results(
-    connection: AsyncConnection,
-    actions: Sequence[SubmittedAction],
-    results: dict[RequestName, ActionResult],
-    now: datetime,
-) -> None:
-    rows = [
-        {
-            "caller": action.identity.key,
-            "key": action.key,
-            "digest": action.digest,
-            "version": results[_request_name(action)].version,
-            "answer": results[_request_name(action)].body,
-            "recorded_at": now,
-        }
-        for action in actions
-        if action.key is not None
-    ]
-    if rows:
-        await _INSERT_KEYS.execute(connection, rows)
-
-
-async def delete_old_keys(connection: AsyncConnection, before: datetime) -> None:
-    """Forget the keys that were used before this instant; asking again after that is a new request."""
-    await connection.execute(delete(action_keys).where(action_keys.c.recorded_at < before))
+def _as_of(
+    step: KeyedStep, stored: StoredCase, history: list[HistoryEntry]
+) -> tuple[StoredCase, list[HistoryEntry]]:
+    """The case after `step`; where that is not kept any more, as it is now."""
+    if step.case is None:
+        return stored, history
+    return StoredCase(step.case, stored.request), history[: step.entry.seq]

@@ -1,25 +1,30 @@
-"""The one path by which cases change: load the cases of a batch, decide purely, write in a few statements."""
+"""The one path by which cases change: load what a batch needs, decide purely, write what it came to.
+
+Whoever writes has not locked what was read: the write fails where a case was written since, and all of it is
+done again (`Database.run_batch`). Within somebody else's transaction the rows are locked instead.
+"""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.dispatch.domain.case import Case
+from services.dispatch.domain.case_batch import DecidedStep, LoadsMissing
 from services.dispatch.domain.commands import Command, ConcludeFollowUp, OpenCase, PerformAction, case_id_of
 from services.dispatch.domain.decider import CaseDecider
-from services.dispatch.domain.events import case_event, deadline_event
 from services.dispatch.domain.folding import end_children
 from services.dispatch.domain.workflow_catalog import WorkflowCatalog
-from services.dispatch.metrics import DispatchMetrics
-from services.dispatch.operations.case_storage import save_decisions
-from services.dispatch.queries.cases import get_reworks, lock_cases, lock_children, open_jobs_by_person
+from services.dispatch.operations.case_storage import CaseStorage
+from services.dispatch.operations.recent_cases import RecentCase, RecentCases, revision_of
+from services.dispatch.queries.batch_read import UNKNOWN, BatchNeeds, BatchRead, read_batch
+from services.dispatch.queries.cases import get_children, lock_cases, open_jobs_by_person
 from shared.errors import Problem
 from shared.host import Host
-from shared.messages.cloudevents import Event
 
+_ID_LENGTH = 36
 Outcome = Problem | None
 """Why a command was refused; None where it was carried out."""
 
@@ -28,11 +33,24 @@ class CommandHost(Host, Protocol):
     """What carrying out commands needs of the service."""
 
     catalog: WorkflowCatalog
-    metrics: DispatchMetrics
+    case_storage: CaseStorage
+    recent_cases: RecentCases
 
-    def notify_commit(self) -> None:
-        """Cases were written."""
-        ...
+
+class LoadedBatch(Struct):
+    """What was read for a batch, and its cases by id."""
+
+    asked: frozenset[str]
+    read: BatchRead
+    cases: dict[str, RecentCase]
+
+
+class Decision(Struct, frozen=True):
+    """What a batch came to: for each command its outcome and the steps that it took."""
+
+    decider: CaseDecider
+    outcomes: list[Outcome]
+    steps: list[list[DecidedStep]]
 
 
 async def execute_commands(
@@ -48,70 +66,77 @@ async def execute_commands(
     A command that can't be carried out leaves no trace and does not spoil the others. With `skip_locked`
     cases that another transaction has locked are left out as if they did not exist.
     """
-    decider = await load_decider(connection, host, commands, now, skip_locked=skip_locked)
-    return await decide_and_save(connection, host, decider, commands)
+    loaded = await load_batch(connection, host, needs_of(commands), lock=True, skip_locked=skip_locked)
+    decision = await decide(connection, host, loaded, commands, now)
+    await host.case_storage.save(connection, decision.decider, loaded.cases)
+    return decision.outcomes
 
 
-async def load_decider(
+async def load_batch(
     connection: AsyncConnection,
     host: CommandHost,
+    needs: BatchNeeds,
+    *,
+    lock: bool,
+    skip_locked: bool = False,
+) -> LoadedBatch:
+    """Read what `needs` names, but for what is remembered; with `lock` its cases stay as they are until the
+    transaction ends."""
+    ids: Collection[str] = needs.cases
+    if lock and host.database.is_postgres:
+        ids = await lock_cases(connection, ids, skip_locked=skip_locked)
+    recent = host.recent_cases.select(ids, histories=needs.histories)
+    needs.cases = {case_id: revision_of(recent.get(case_id)) for case_id in sorted(ids)}
+    read = await read_batch(connection, needs)
+    loaded = {}
+    for case_id, (revision, stored) in read.cases.items():
+        if stored is None:
+            loaded[case_id] = recent[case_id]
+        else:
+            history = tuple(read.histories[case_id]) if case_id in read.histories else None
+            loaded[case_id] = RecentCase(stored, revision, history)
+    return LoadedBatch(frozenset(needs.cases), read, loaded)
+
+
+async def decide(
+    connection: AsyncConnection,
+    host: CommandHost,
+    loaded: LoadedBatch,
     commands: Sequence[Command],
     now: datetime,
-    *,
-    skip_locked: bool = False,
-) -> CaseDecider:
-    """A decider with all that `commands` need: their cases, locked until the commit, and the loads."""
-    stored = await lock_cases(connection, _needed_cases(commands), skip_locked=skip_locked)
-    properties = _assigning_properties(commands, [case for case, _ in stored])
-    loads: dict[str, Counter[str]] = await open_jobs_by_person(connection, properties) if properties else {}
-    decider = CaseDecider(host.catalog, now, loads)
-    for case, request in stored:
-        decider.load(case, request)
-    dissatisfied = [c.case for c in commands if isinstance(c, ConcludeFollowUp) and c.dissatisfied]
-    if dissatisfied:
-        decider.reworked = set(await get_reworks(connection, dissatisfied))
-    return decider
+) -> Decision:
+    """Decide `commands` over what was loaded for them. Nothing is written."""
+    while True:
+        decider = CaseDecider(host.catalog, now, loaded.read.loads)
+        for recent in loaded.cases.values():
+            decider.load(*recent.stored, recent.revision)
+        decider.reworked = set(loaded.read.reworks)
+        try:
+            return await _decide(connection, decider, loaded, commands)
+        except LoadsMissing as missing:
+            jobs = await open_jobs_by_person(connection, [missing.property])
+            loaded.read.loads[missing.property] = jobs.get(missing.property, Counter())
 
 
-async def decide_and_save(
-    connection: AsyncConnection, host: CommandHost, decider: CaseDecider, commands: Sequence[Command]
-) -> list[Outcome]:
-    """Decide `commands` over the cases that were loaded for them, and write what they came to."""
-    outcomes = [_execute_command(decider, command) for command in commands]
-    while decider.ended:
-        for child in await lock_children(connection, decider.ended):
-            if child.case.id not in decider.tracked:
-                decider.load(child.case, child.request)
-        end_children(decider)
-    await save_decisions(connection, decider)
-    host.database.after_commit(connection, host.notify_commit)
-    await host.record(connection, *_events(decider))
-    host.metrics.count_decisions(decider)
-    return outcomes
-
-
-def raise_refusal(outcomes: Sequence[Outcome]) -> None:
-    """Raises the first refusal: for callers whose commands are all meant to be carried out."""
-    for outcome in outcomes:
-        if outcome is not None:
-            raise outcome
-
-
-def _assigning_properties(commands: Sequence[Command], cases: Sequence[Case]) -> set[str]:
-    """The properties where the system may have to assign a case, so that the loads are needed."""
-    opening = {command.new.property for command in commands if isinstance(command, OpenCase)}
-    concluded = {command.case for command in commands if isinstance(command, ConcludeFollowUp)}
-    waiting = (c for c in cases if c.retry_at is not None or c.lease_until is not None or c.id in concluded)
-    return opening | {case.property for case in waiting}
-
-
-def _needed_cases(commands: Sequence[Command]) -> set[str]:
-    ids = {case_id_of(command) for command in commands}
+async def _decide(
+    connection: AsyncConnection, decider: CaseDecider, loaded: LoadedBatch, commands: Sequence[Command]
+) -> Decision:
+    outcomes, steps = [], []
     for command in commands:
-        parent = command.act.data.get("parent") if isinstance(command, PerformAction) else None
-        if isinstance(parent, str) and len(parent) == 36:
-            ids.add(parent.lower())
-    return ids
+        count = len(decider.steps)
+        outcomes.append(_execute_command(decider, command))
+        steps.append(decider.steps[count:])
+    while decider.ended:
+        await _load_children(connection, decider, decider.ended.keys() - loaded.asked)
+        end_children(decider)
+    return Decision(decider, outcomes, steps)
+
+
+async def _load_children(connection: AsyncConnection, decider: CaseDecider, parents: Collection[str]) -> None:
+    """Those folded into cases that were not asked for: they were folded themselves."""
+    for stored, revision in await get_children(connection, parents) if parents else ():
+        if stored.case.id not in decider.tracked:
+            decider.load(*stored, revision)
 
 
 def _execute_command(decider: CaseDecider, command: Command) -> Outcome:
@@ -122,8 +147,26 @@ def _execute_command(decider: CaseDecider, command: Command) -> Outcome:
     return None
 
 
-def _events(decider: CaseDecider) -> list[Event]:
-    return [
-        *(case_event(step) for step in decider.steps),
-        *(deadline_event(notice) for notice in decider.notices),
-    ]
+def needs_of(commands: Sequence[Command]) -> BatchNeeds:
+    """What must be read before `commands` can be decided."""
+    needs = BatchNeeds()
+    for command in commands:
+        needs.cases[case_id_of(command)] = UNKNOWN
+        match command:
+            case OpenCase():
+                needs.properties.add(command.new.property)
+            case ConcludeFollowUp(dissatisfied=True):
+                needs.properties.add(command.done.property)
+                needs.reworks = True
+            case PerformAction():
+                parent = command.act.data.get("parent")
+                if isinstance(parent, str) and len(parent) == _ID_LENGTH:
+                    needs.cases[parent.lower()] = UNKNOWN
+    return needs
+
+
+def raise_refusal(outcomes: Sequence[Outcome]) -> None:
+    """Raises the first refusal: for callers whose commands are all meant to be carried out."""
+    for outcome in outcomes:
+        if outcome is not None:
+            raise outcome

@@ -1,11 +1,11 @@
-"""The stream of changes: one reader per process for any number of watchers, resumable, nothing passed over.
+"""The stream of changes: what a process commits it tells its watchers at once, the rest it reads; resumable.
 
-Steps are sent in the order of the transactions that wrote them. On PostgreSQL a step is sent once no
-transaction that began earlier can still commit; a commit of this process wakes the reader at once.
+Live changes come in the order of their commits. The id that a watcher resumes by is that of the last step of
+which all earlier ones have been told: on PostgreSQL of a transaction that began before all that are open. So
+after resuming something may be told again, and nothing is left out.
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 
@@ -17,9 +17,10 @@ from services.dispatch.queries.changes import (
     START,
     CaseChange,
     StreamPosition,
-    has_unsettled_changes,
+    get_changes,
     latest_position,
     list_changes,
+    list_positions,
 )
 from services.dispatch.schemas import CaseSummary, HistorySummary, summarize_case, summarize_entry
 from shared.database.engine import Database, is_transient
@@ -28,8 +29,7 @@ from shared.run_forever import run_forever
 
 _encoder = msgspec.json.Encoder()
 _PAGE = 500
-_POLL_SECONDS = 0.5
-_UNSETTLED_SECONDS = 0.005
+_POLL_SECONDS = 0.25
 _HEARTBEAT_SECONDS = 15
 _LONGEST_QUEUE = 5000
 """How many changes may wait for a watcher before it is disconnected, to resume by itself."""
@@ -47,7 +47,7 @@ class StreamMessage(Struct, frozen=True):
 
     position: StreamPosition
     property: str
-    body: bytes
+    event: bytes
 
 
 _HEARTBEAT = StreamMessage(START, "", b"")
@@ -56,7 +56,7 @@ Queue = asyncio.Queue[StreamMessage | None]
 
 
 class ChangeStream:
-    """Reads changes and hands them to whoever watches."""
+    """Tells changes to whoever watches."""
 
     def __init__(
         self,
@@ -65,53 +65,57 @@ class ChangeStream:
         now: Callable[[], datetime],
         leaving: asyncio.Event,
     ) -> None:
-        self._database = database
-        self._catalog = catalog
-        self._now = now
-        self._leaving = leaving
-        self.wakeup = asyncio.Event()
+        self._database, self._catalog, self._now, self._leaving = database, catalog, now, leaving
         self._reading = asyncio.Lock()
         self._watchers: set[Queue] = set()
+        self._is_watched = asyncio.Event()
         self._position = START
+        self._told: set[StreamPosition] = set()
+
+    def tell(self, changes: Sequence[CaseChange]) -> None:
+        """Tell what this process has just committed."""
+        if self._watchers:
+            untold = [
+                change
+                for change in changes
+                if change.position > self._position and change.position not in self._told
+            ]
+            self._told |= {change.position for change in untold}
+            self._send([self._message_of(change, self._position) for change in untold])
 
     async def run(self) -> None:
-        """Read for ever while somebody watches; disconnect everybody at the end."""
+        """Read for ever while somebody watches what other copies commit; disconnect everybody at the end."""
         try:
             await run_forever("change stream", self._rest_and_read, is_temporary=is_transient)
         finally:
             self._disconnect_watchers()
 
     async def _rest_and_read(self) -> None:
-        await self._rest()
+        await self._is_watched.wait()
+        await asyncio.sleep(_POLL_SECONDS)
         if self._leaving.is_set():
             self._disconnect_watchers()
-        await self._read_changes()
+        while self._watchers and await self._read_changes() == _PAGE:
+            pass
 
     def _disconnect_watchers(self) -> None:
         for watcher in self._watchers:
             watcher.put_nowait(None)
 
-    async def _rest(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_POLL_SECONDS):
-                await self.wakeup.wait()
-        self.wakeup.clear()
+    async def _read_changes(self) -> int:
+        """Tell what was not told, of the steps that no earlier one can precede any more; how many they are."""
+        async with self._reading, self._database.autocommit() as connection:
+            positions = await list_positions(connection, self._position, _PAGE)
+            untold = [position for position in positions if position not in self._told]
+            self._told.update(untold)  # from here on, though it takes a moment
+            changes = await get_changes(connection, untold) if untold else ()
+            self._send([self._message_of(change, change.position) for change in changes])
+            if positions:
+                self._position = positions[-1]
+                self._told.difference_update(positions)
+        return len(positions)
 
-    async def _read_changes(self) -> None:
-        """Send all that can be sent; while something is written that can't be sent yet, read again soon."""
-        more = bool(self._watchers)
-        while more:
-            async with self._reading, self._database.autocommit() as connection:
-                changes = await list_changes(connection, self._position, _PAGE)
-                if changes:
-                    self._position = changes[-1].position
-                    self._send(changes)
-                more = len(changes) == _PAGE or await has_unsettled_changes(connection, self._position)
-            if more and not changes:
-                await asyncio.sleep(_UNSETTLED_SECONDS)
-
-    def _send(self, changes: Sequence[CaseChange]) -> None:
-        messages = [self._message_of(change) for change in changes]
+    def _send(self, messages: Sequence[StreamMessage]) -> None:
         for watcher in list(self._watchers):
             if watcher.qsize() > _LONGEST_QUEUE:
                 self._watchers.discard(watcher)
@@ -120,53 +124,65 @@ class ChangeStream:
             for message in messages:
                 watcher.put_nowait(message)
 
-    def _message_of(self, change: CaseChange) -> StreamMessage:
+    def _message_of(self, change: CaseChange, resume_at: StreamPosition) -> StreamMessage:
+        """The change as it goes out, with the id by which a watcher resumes."""
         case, request = change.stored
         summary = summarize_case(self._catalog(), case, request, self._now())
         body = _encoder.encode(ChangeNotice(case=summary, entry=summarize_entry(change.entry)))
-        return StreamMessage(change.position, case.property, body)
+        event = b"id: %d-%d\nevent: case\ndata: %b\n\n" % (*resume_at, body)
+        return StreamMessage(change.position, case.property, event)
 
     async def watch(self, after: StreamPosition | None, sees: Callable[[str], bool]) -> AsyncIterator[bytes]:
         """Server-sent events after a position (None: from now on), of the properties that `sees` allows."""
         queue: Queue = asyncio.Queue()
-        start = await self._add_watcher(queue)
+        start, untold = await self._add_watcher(queue)
         if self._leaving.is_set():
             queue.put_nowait(None)
         try:
             yield b"retry: 1000\n\n"
-            async for earlier in self._read_between(min(after or start, start), start):
+            async for earlier in self._read_earlier(min(after or start, start), start, untold):
                 if sees(earlier.property):
-                    yield _format_event(earlier)
+                    yield earlier.event
             while (message := await _next_message(queue)) is not None:
                 if message is _HEARTBEAT:
                     yield b": still here\n\n"
                 elif message.position > start and sees(message.property):
-                    yield _format_event(message)
+                    yield message.event
         finally:
             self._watchers.discard(queue)
+            if not self._watchers:
+                self._is_watched.clear()
 
-    async def _add_watcher(self, queue: Queue) -> StreamPosition:
-        """From now on `queue` gets what comes after the position that is returned."""
+    async def _add_watcher(self, queue: Queue) -> tuple[StreamPosition, set[StreamPosition]]:
+        """From now on `queue` gets what comes after the position that is returned, but for what was told of
+        it already."""
         async with self._reading:
             if not self._watchers:
                 async with self._database.snapshot() as connection:
                     self._position = await latest_position(connection)
+                self._told.clear()
             self._watchers.add(queue)
-            return self._position
+            self._is_watched.set()
+            return self._position, set(self._told)
 
-    async def _read_between(
-        self, after: StreamPosition, last: StreamPosition
+    async def _read_earlier(
+        self, after: StreamPosition, last: StreamPosition, told: set[StreamPosition]
     ) -> AsyncIterator[StreamMessage]:
-        """The changes after one position up to another."""
+        """The changes after one position up to another, and those beyond that were told before."""
         while after < last:
             async with self._database.snapshot() as connection:
                 changes = await list_changes(connection, after, _PAGE)
             if not changes:
-                return
+                break
             for change in changes:
                 if change.position <= last:
-                    yield self._message_of(change)
+                    yield self._message_of(change, change.position)
             after = changes[-1].position
+        if told:
+            async with self._database.snapshot() as connection:
+                changes = await get_changes(connection, told)
+            for change in changes:
+                yield self._message_of(change, last)
 
 
 async def _next_message(queue: Queue) -> StreamMessage | None:
@@ -175,10 +191,6 @@ async def _next_message(queue: Queue) -> StreamMessage | None:
             return await queue.get()
     except TimeoutError:
         return _HEARTBEAT
-
-
-def _format_event(message: StreamMessage) -> bytes:
-    return b"id: %d-%d\nevent: case\ndata: %b\n\n" % (*message.position, message.body)
 
 
 def parse_position(last_event_id: str | None) -> StreamPosition | None:

@@ -5,6 +5,7 @@ from typing import Protocol
 from services.dispatch.operations.case_actions import CaseActions
 from services.dispatch.operations.case_commands import CommandHost
 from services.dispatch.operations.change_stream import ChangeStream
+from shared.messaging.inbox import Inbox
 
 
 class DispatchContext(CommandHost, Protocol):
@@ -12,3 +13,4 @@ class DispatchContext(CommandHost, Protocol):
 
     case_actions: CaseActions
     change_stream: ChangeStream
+    inbox: Inbox

@@ -11,17 +11,23 @@ from services.dispatch.domain.commands import CaseRequest, Command, OpenCase, Wi
 from services.dispatch.domain.opening import NewCase
 from services.dispatch.domain.workflow_catalog import WorkflowCatalog
 from services.dispatch.models import withdrawals
-from services.dispatch.operations.case_commands import CommandHost, execute_commands, raise_refusal
+from services.dispatch.operations.case_commands import (
+    CommandHost,
+    decide,
+    execute_commands,
+    load_batch,
+    raise_refusal,
+)
+from services.dispatch.queries.batch_read import UNKNOWN, BatchNeeds
 from services.dispatch.queries.demands import (
     ResidentName,
     ResidentProfile,
     Withdrawal,
-    get_resident_profiles,
     get_withdrawals,
     list_matched_withdrawals,
 )
 from shared.database.bulk import BulkInsert
-from shared.messages.cloudevents import Event, select_events
+from shared.messages.cloudevents import Event
 from shared.messages.events import DemandAccepted
 from shared.messages.facts import DemandWithdrawn
 
@@ -30,31 +36,48 @@ RESIDENT = "resident"
 _INSERT_WITHDRAWALS = BulkInsert(withdrawals, lambda insert: insert.on_conflict_do_nothing())
 
 
-async def open_and_withdraw(
-    connection: AsyncConnection, host: CommandHost, events: Sequence[Event], now: datetime
-) -> None:
-    """Open a case for every accepted demand; withdraw those taken back; keep what can't be matched yet."""
-    accepted, withdrawn = select_events(events, DemandAccepted), select_events(events, DemandWithdrawn)
-    if withdrawn:
-        await _save_withdrawals(connection, withdrawn, now)
-    await _open_cases(connection, host, accepted, now)
-    if withdrawn:
-        await match_withdrawals(connection, host, now)
+async def open_cases(host: CommandHost, events: Sequence[Event[DemandAccepted]]) -> None:
+    """Open a case for every accepted demand that has none, and withdraw it where the demand was taken back
+    before. A repetition changes nothing."""
+    demands = [event.data for event in events]
+
+    async def open_batch(connection: AsyncConnection, lock: bool) -> None:
+        loaded = await load_batch(connection, host, _needs_of(demands), lock=lock)
+        commands: list[Command] = [
+            opening_command(host.catalog, event, loaded.read.profiles)
+            for event in events
+            if event.data.demand not in loaded.cases
+        ]
+        matched: list[tuple[Withdrawal, str]] = []
+        if loaded.read.has_withdrawals:
+            matched = await _match_earlier_withdrawals(connection, demands)
+        commands += [_withdrawal_command(withdrawal, case) for withdrawal, case in matched]
+        decision = await decide(connection, host, loaded, commands, host.clock.now())
+        raise_refusal(decision.outcomes)
+        await host.case_storage.save(connection, decision.decider, loaded.cases)
+        # What was matched is deleted when it is matched once more: that a case is over changes nothing.
+
+    await host.database.run_batch(open_batch)
 
 
-async def _open_cases(
-    connection: AsyncConnection, host: CommandHost, events: Sequence[Event[DemandAccepted]], now: datetime
+def _needs_of(demands: Iterable[DemandAccepted]) -> BatchNeeds:
+    needs = BatchNeeds(withdrawals=True)
+    for demand in demands:
+        needs.cases[demand.demand] = UNKNOWN
+        needs.properties.add(demand.property)
+        if demand.requester and demand.requester.id:
+            needs.residents.add((demand.property, demand.requester.id))
+    return needs
+
+
+async def withdraw_demands(
+    connection: AsyncConnection, host: CommandHost, events: Sequence[Event[DemandWithdrawn]], now: datetime
 ) -> None:
-    """Open the cases, and withdraw those of them whose demand was taken back before."""
+    """Withdraw the cases of demands that were taken back; keep what can't be matched yet."""
     if not events:
         return
-    demands = [event.data for event in events]
-    profiles = await _load_profiles(connection, demands)
-    commands: list[Command] = [opening_command(host.catalog, event, profiles) for event in events]
-    matched = await _match_earlier_withdrawals(connection, demands)
-    commands += [_withdrawal_command(withdrawal, case) for withdrawal, case in matched]
-    raise_refusal(await execute_commands(connection, host, commands, now))
-    await _delete_withdrawals(connection, [withdrawal for withdrawal, _ in matched])
+    await _save_withdrawals(connection, events, now)
+    await match_withdrawals(connection, host, now)
 
 
 async def match_withdrawals(connection: AsyncConnection, host: CommandHost, now: datetime) -> int:
@@ -108,13 +131,6 @@ def _case_request(data: DemandAccepted) -> CaseRequest:
 
 def _withdrawal_command(withdrawal: Withdrawal, case: str) -> WithdrawCase:
     return WithdrawCase(case=case, by=RESIDENT, at=withdrawal.at, reason=withdrawal.reason)
-
-
-async def _load_profiles(
-    connection: AsyncConnection, demands: Iterable[DemandAccepted]
-) -> dict[ResidentName, ResidentProfile]:
-    names = {(d.property, d.requester.id) for d in demands if d.requester and d.requester.id}
-    return await get_resident_profiles(connection, names) if names else {}
 
 
 async def _match_earlier_withdrawals(

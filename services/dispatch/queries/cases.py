@@ -1,4 +1,4 @@
-"""Reads of cases: for deciding (their rows locked), for lists and pages, and counted."""
+"""Reads of cases: for lists and pages, counted, and their rows locked."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,18 +6,20 @@ from typing import Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, Table, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.dispatch.domain.case import Case
 from services.dispatch.domain.commands import CaseRequest
 from services.dispatch.domain.earlier_forms import decode_case_body
 from services.dispatch.domain.workflow.definition import FOLDED
-from services.dispatch.models import cases
+from services.dispatch.models import case_requests, cases
 from shared.database.bulk import any_of
 
 _request_decoder = msgspec.json.Decoder(CaseRequest)
-_STORED: Select[bytes, bytes] = select(cases.c.body, cases.c.papers)
+_STORED: Select[bytes, bytes] = select(cases.c.body, case_requests.c.body).join(
+    case_requests, case_requests.c.id == cases.c.id
+)
 _LINKED_LIMIT = 200
 Link = Literal["rework_of", "parent", "reworks", "children"]
 
@@ -54,26 +56,29 @@ class OpenCaseCount(NamedTuple):
     cases: int
 
 
-def decode_case(body: bytes, papers: bytes) -> StoredCase:
-    """The case of a row, from its columns `body` and `papers`."""
-    return StoredCase(decode_case_body(body), _request_decoder.decode(papers))
+def decode_case(body: bytes, request: bytes) -> StoredCase:
+    """The case of a row, from its body and that of its request."""
+    return StoredCase(decode_case_body(body), _request_decoder.decode(request))
 
 
 async def lock_cases(
     connection: AsyncConnection, ids: Iterable[str], *, skip_locked: bool = False
-) -> list[StoredCase]:
-    """The cases of `ids`, their rows locked in id order, so that no deadlock can arise.
+) -> list[str]:
+    """Those of `ids` that are cases, their rows locked in id order, so that no deadlock can arise.
 
     With `skip_locked` those that another transaction has locked are left out.
     """
-    query = _STORED.where(any_of(connection, cases.c.id, sorted(set(ids)))).order_by(cases.c.id)
-    return await _load_cases(connection, query.with_for_update(skip_locked=skip_locked))
+    query: Select[str] = select(cases.c.id).where(any_of(connection, cases.c.id, sorted(set(ids))))
+    query = query.order_by(cases.c.id).with_for_update(skip_locked=skip_locked)
+    return list((await connection.execute(query)).scalars())
 
 
-async def lock_children(connection: AsyncConnection, parents: Iterable[str]) -> list[StoredCase]:
-    """The cases that are folded into `parents`, their rows locked in id order."""
-    query = _STORED.where(any_of(connection, cases.c.parent, sorted(parents)), cases.c.state == FOLDED)
-    return await _load_cases(connection, query.order_by(cases.c.id).with_for_update())
+async def get_children(connection: AsyncConnection, parents: Iterable[str]) -> list[tuple[StoredCase, int]]:
+    """The cases that are folded into `parents`, each with its revision."""
+    query = _STORED.add_columns(cases.c.revision)
+    query = query.where(any_of(connection, cases.c.parent, sorted(parents)), cases.c.state == FOLDED)
+    rows = await connection.execute(query)
+    return [(decode_case(body, request), revision) for body, request, revision in rows]
 
 
 async def get_cases(connection: AsyncConnection, ids: Iterable[str]) -> list[StoredCase]:
@@ -88,15 +93,22 @@ async def get_case(connection: AsyncConnection, case_id: str) -> StoredCase | No
 
 async def list_cases(connection: AsyncConnection, case_filter: CaseFilter) -> list[StoredCase]:
     """A page of cases, the latest first."""
-    query = _STORED.where(*_conditions(case_filter)).order_by(cases.c.id.desc()).limit(case_filter.limit)
+    order = _listed_table(case_filter).c.id.desc()
+    query = _STORED.where(*_conditions(case_filter)).order_by(order).limit(case_filter.limit)
     return await _load_cases(connection, query)
 
 
+def _listed_table(case_filter: CaseFilter) -> Table:
+    """The table with the index for the list: cases for those that are open, else their requests."""
+    return cases if case_filter.is_open else case_requests
+
+
 async def _load_cases(connection: AsyncConnection, query: Select[bytes, bytes]) -> list[StoredCase]:
-    return [decode_case(body, papers) for body, papers in await connection.execute(query)]
+    return [decode_case(body, request) for body, request in await connection.execute(query)]
 
 
 def _conditions(case_filter: CaseFilter) -> list[ColumnElement[bool]]:
+    listed = _listed_table(case_filter)
     equal = {
         cases.c.kind: case_filter.kind,
         cases.c.state: case_filter.state,
@@ -106,30 +118,31 @@ def _conditions(case_filter: CaseFilter) -> list[ColumnElement[bool]]:
         column == value for column, value in equal.items() if value is not None
     ]
     if case_filter.properties is not None:
-        conditions.append(cases.c.property.in_(case_filter.properties))
+        conditions.append(listed.c.property.in_(case_filter.properties))
     if case_filter.is_open is not None:
         conditions.append(cases.c.is_open if case_filter.is_open else ~cases.c.is_open)
     if case_filter.words:
-        conditions.append(cases.c.words.contains(case_filter.words.lower(), autoescape=True))
+        conditions.append(case_requests.c.words.contains(case_filter.words.lower(), autoescape=True))
     if not case_filter.folded:
         conditions.append(cases.c.state != FOLDED)
     if case_filter.ids is not None:
-        conditions.append(cases.c.id.in_(case_filter.ids))
+        conditions.append(listed.c.id.in_(case_filter.ids))
     if case_filter.before is not None:
-        conditions.append(cases.c.id < case_filter.before)
+        conditions.append(listed.c.id < case_filter.before)
     return conditions
 
 
 async def find_case_by_number(connection: AsyncConnection, property_id: str, number: str) -> str | None:
     """The id of the property's case that people call by this number."""
-    query: Select[str] = select(cases.c.id).where(cases.c.number == number, cases.c.property == property_id)
+    table = case_requests.c
+    query: Select[str] = select(table.id).where(table.number == number, table.property == property_id)
     return (await connection.execute(query.limit(1))).scalar()
 
 
 async def get_reworks(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, list[str]]:
     """The reworks of each of `ids` that has any."""
-    query: Select[str, str] = select(cases.c.rework_of, cases.c.id).where(
-        any_of(connection, cases.c.rework_of, sorted(set(ids)))
+    query: Select[str, str] = select(case_requests.c.rework_of, case_requests.c.id).where(
+        any_of(connection, case_requests.c.rework_of, sorted(set(ids)))
     )
     reworks: dict[str, list[str]] = {}
     for original, rework in await connection.execute(query):
@@ -140,7 +153,7 @@ async def get_reworks(connection: AsyncConnection, ids: Iterable[str]) -> dict[s
 async def linked_cases(connection: AsyncConnection, case: Case) -> Mapping[Link, list[StoredCase]]:
     """The cases that `case` is linked with: `rework_of` and `parent`, its `reworks` and `children`."""
     ids = [case_id for case_id in (case.rework_of, case.parent) if case_id]
-    is_linked = or_(cases.c.id.in_(ids), cases.c.parent == case.id, cases.c.rework_of == case.id)
+    is_linked = or_(cases.c.id.in_(ids), cases.c.parent == case.id, case_requests.c.rework_of == case.id)
     query = _STORED.where(is_linked).order_by(cases.c.id).limit(_LINKED_LIMIT)
     linked: dict[Link, list[StoredCase]] = {"rework_of": [], "parent": [], "reworks": [], "children": []}
     for stored in await _load_cases(connection, query):
@@ -173,7 +186,12 @@ async def open_jobs_by_person(
     """How many jobs occupy each person, by property."""
     query: Select[str, str, int] = (
         select(cases.c.property, cases.c.assignee, func.count())
-        .where(cases.c.is_busy, any_of(connection, cases.c.property, sorted(set(properties))))
+        .where(
+            cases.c.is_open,
+            cases.c.assignee.is_not(None),
+            cases.c.is_busy,
+            any_of(connection, cases.c.property, sorted(set(properties))),
+        )
         .group_by(cases.c.property, cases.c.assignee)
     )
     jobs: dict[str, Counter[str]] = {}

@@ -1,15 +1,15 @@
 """Reads of the change stream: the steps of all cases in the order of the transactions that wrote them."""
 
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from msgspec import convert
-from sqlalchemy import ColumnElement, literal_column, select, true, tuple_
+from sqlalchemy import ColumnElement, Select, literal_column, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.dispatch.domain.case import HistoryEntry
-from services.dispatch.models import case_history, cases
+from services.dispatch.models import case_requests, cases, steps
 from services.dispatch.queries.cases import StoredCase, decode_case
-from services.dispatch.queries.histories import ENTRY_COLUMNS
+from services.dispatch.queries.histories import entry_decoder
 
 _XMIN: ColumnElement[int] = literal_column("(pg_snapshot_xmin(pg_current_snapshot())::text)::bigint")
 
@@ -33,48 +33,56 @@ class CaseChange(NamedTuple):
     stored: StoredCase
 
 
-class _ChangeRow(HistoryEntry, frozen=True, kw_only=True):
-    xid: int
-    position: int
-    body: bytes
-    papers: bytes
+async def list_positions(
+    connection: AsyncConnection, after: StreamPosition, limit: int
+) -> list[StreamPosition]:
+    """Where steps stand after a position, in order: only those that no earlier one can still precede."""
+    query: Select[int, int] = select(steps.c.xid, steps.c.position).where(*_is_settled(connection, after))
+    query = query.order_by(steps.c.xid, steps.c.position).limit(limit)
+    return [StreamPosition(*row) for row in await connection.execute(query)]
 
 
-async def list_changes(connection: AsyncConnection, after: StreamPosition, limit: int) -> list[CaseChange]:
-    """Steps after a position, in order; on PostgreSQL only those that no earlier one can still precede."""
-    columns = (*ENTRY_COLUMNS, case_history.c.xid, case_history.c.position, cases.c.body, cases.c.papers)
-    query = select(*columns).join(cases, cases.c.id == case_history.c.case_id).where(_is_after(after))
-    if _on_postgres(connection):
-        query = query.where(case_history.c.xid < _XMIN)
-    query = query.order_by(case_history.c.xid, case_history.c.position).limit(limit)
-    rows = await connection.execute(query)
-    return [_change_of(convert(row, _ChangeRow, from_attributes=True)) for row in rows]
+async def get_changes(
+    connection: AsyncConnection, positions: Collection[StreamPosition]
+) -> Sequence[CaseChange]:
+    """The steps at these positions, in order."""
+    return await _load(connection, tuple_(steps.c.xid, steps.c.position).in_(sorted(positions)))
 
 
-async def has_unsettled_changes(connection: AsyncConnection, after: StreamPosition) -> bool:
-    """Whether steps were written after this position that can't be sent yet: on SQLite there are none."""
-    if not _on_postgres(connection):
-        return False
-    return (await connection.execute(select(true()).where(_is_after(after)).limit(1))).first() is not None
+async def list_changes(
+    connection: AsyncConnection, after: StreamPosition, limit: int
+) -> Sequence[CaseChange]:
+    """Steps after a position, in order: only those that no earlier one can still precede."""
+    return await _load(connection, *_is_settled(connection, after), limit=limit)
 
 
 async def latest_position(connection: AsyncConnection) -> StreamPosition:
-    """The position of the latest step that can be sent."""
-    query = select(case_history.c.xid, case_history.c.position)
-    if _on_postgres(connection):
-        query = query.where(case_history.c.xid < _XMIN)
-    order = (case_history.c.xid.desc(), case_history.c.position.desc())
-    row = (await connection.execute(query.order_by(*order).limit(1))).first()
+    """The position of the latest step that no earlier one can still precede."""
+    query: Select[int, int] = select(steps.c.xid, steps.c.position).where(*_is_settled(connection, START))
+    query = query.order_by(steps.c.xid.desc(), steps.c.position.desc()).limit(1)
+    row = (await connection.execute(query)).first()
     return START if row is None else StreamPosition(*row)
 
 
-def _change_of(row: _ChangeRow) -> CaseChange:
-    return CaseChange(StreamPosition(row.xid, row.position), row, decode_case(row.body, row.papers))
+async def _load(
+    connection: AsyncConnection, *conditions: ColumnElement[bool], limit: int | None = None
+) -> Sequence[CaseChange]:
+    columns = (steps.c.xid, steps.c.position, steps.c.entry, cases.c.body, case_requests.c.body)
+    query: Select[int, int, bytes, bytes, bytes] = (
+        select(*columns)
+        .join(cases, cases.c.id == steps.c.case_id)
+        .join(case_requests, case_requests.c.id == cases.c.id)
+        .where(*conditions)
+        .order_by(steps.c.xid, steps.c.position)
+        .limit(limit)
+    )
+    return [
+        CaseChange(StreamPosition(xid, position), entry_decoder.decode(entry), decode_case(body, request))
+        for xid, position, entry, body, request in await connection.execute(query)
+    ]
 
 
-def _is_after(position: StreamPosition) -> ColumnElement[bool]:
-    return tuple_(case_history.c.xid, case_history.c.position) > tuple_(*position)
-
-
-def _on_postgres(connection: AsyncConnection) -> bool:
-    return connection.dialect.name == "postgresql"
+def _is_settled(connection: AsyncConnection, after: StreamPosition) -> list[ColumnElement[bool]]:
+    """After a position and, on PostgreSQL, written by a transaction that began before all that are open."""
+    is_after = tuple_(steps.c.xid, steps.c.position) > tuple_(*after)
+    return [is_after, steps.c.xid < _XMIN] if connection.dialect.name == "postgresql" else [is_after]

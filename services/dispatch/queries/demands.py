@@ -7,7 +7,7 @@ from msgspec import Struct, convert
 from sqlalchemy import ColumnElement, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.dispatch.models import cases, residents, withdrawals
+from services.dispatch.models import case_requests, withdrawals
 
 Reference = tuple[str, str, str]
 """A property, a source, and the source's own number of a demand."""
@@ -60,24 +60,14 @@ async def get_withdrawals(
 
 async def list_matched_withdrawals(connection: AsyncConnection) -> Sequence[MatchedWithdrawal]:
     """Withdrawals whose case exists by now."""
-    by_id = (withdrawals.c.demand == cases.c.id) & (withdrawals.c.property == cases.c.property)
+    table = case_requests.c
+    by_id = (withdrawals.c.demand == table.id) & (withdrawals.c.property == table.property)
     by_reference = (
         withdrawals.c.demand.is_(None)
-        & (withdrawals.c.property == cases.c.property)
-        & (withdrawals.c.source == cases.c.source)
-        & (withdrawals.c.reference == cases.c.reference)
+        & (withdrawals.c.property == case_requests.c.property)
+        & (withdrawals.c.source == case_requests.c.source)
+        & (withdrawals.c.reference == case_requests.c.reference)
     )
-    query = select(*_WITHDRAWAL, cases.c.id.label("case_id")).where(or_(by_id, by_reference))
+    query = select(*_WITHDRAWAL, case_requests.c.id.label("case_id")).where(or_(by_id, by_reference))
     rows = await connection.execute(query.limit(_MATCH_LIMIT))
     return [convert(row, MatchedWithdrawal, from_attributes=True) for row in rows]
-
-
-async def get_resident_profiles(
-    connection: AsyncConnection, names: Iterable[ResidentName]
-) -> dict[ResidentName, ResidentProfile]:
-    """The profiles of those of the residents that are registered."""
-    columns = (residents.c[name] for name in ResidentProfile.__struct_fields__)
-    is_named = tuple_(residents.c.property, residents.c.resident).in_(sorted(set(names)))
-    rows = await connection.execute(select(*columns).where(is_named))
-    profiles = [convert(row, ResidentProfile, from_attributes=True) for row in rows]
-    return {(profile.property, profile.resident): profile for profile in profiles}

@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from guanjia.process import make_bus
 from services.dispatch.app import Dispatch
+from services.dispatch.models import steps
 from shared.clock import ManualClock
 from shared.database.migrations import upgrade
 from shared.http.authentication import Authenticator
@@ -46,6 +47,7 @@ class DispatchDriver:
     store: Store
     settings: Settings
     issued_keys: dict[tuple[Any, ...], str] = field(default_factory=dict)
+    copies: list[Dispatch] = field(default_factory=list)
 
     async def deliver(self, *events: Event) -> None:
         """Deliver events in one set for each queue."""
@@ -167,13 +169,24 @@ class DispatchDriver:
             pass
 
     async def published_events(self, name: str) -> list[Event]:
-        """The events of this type that were recorded to be sent, in their order."""
+        """The events of this type as they are made of the rows where nobody confirmed them, in order."""
         outbox = self.service.messaging_tables.outbox
         async with self.service.database.snapshot() as connection:
-            query = (
-                select(outbox.c.body).where(outbox.c.type == name).order_by(outbox.c.xid, outbox.c.position)
-            )
-            return [decode(body) for body in (await connection.execute(query)).scalars()]
+            xids = select(steps.c.xid).union(select(outbox.c.xid))
+            written = sorted((await connection.execute(xids)).scalars())
+            events = [
+                event
+                for source in self.service.relay.sources
+                for _, event in await source.read_events(connection, written)
+            ]
+        return [decode(body) for type_, body in events if type_ == name]
+
+    async def make_copy(self) -> Dispatch:
+        """Another process of the service on the same database; closed with this one."""
+        copy = Dispatch(service_context(self.settings, self.clock))
+        await copy.prepare()
+        self.copies.append(copy)
+        return copy
 
     async def count_dead_letters(self) -> dict[str, int]:
         """How many events were set aside, by queue."""
@@ -223,6 +236,8 @@ async def dispatch(store: Store, tmp_path: Path) -> AsyncIterator[DispatchDriver
     app = Router(Authenticator(context.keyring))
     app.add(service, service.endpoints())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
-        yield DispatchDriver(service, clock, http, store, settings)
-    await service.close()
+        driver = DispatchDriver(service, clock, http, store, settings)
+        yield driver
+    for process in (*driver.copies, service):
+        await process.close()
     await context.bus.stop()

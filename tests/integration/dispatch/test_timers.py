@@ -6,6 +6,7 @@ from datetime import timedelta
 from services.dispatch.app import Dispatch
 from services.dispatch.queries.timers import next_due_at
 from tests.integration.dispatch.conftest import NOW, DispatchDriver, service_context
+from tests.support.waiting import eventually
 
 
 async def test_it_warns_before_a_deadline_then_tells_that_it_was_missed_each_once(
@@ -121,11 +122,13 @@ async def test_the_watch_sleeps_until_something_is_due_and_is_woken_by_an_earlie
 ) -> None:
     watching = asyncio.create_task(dispatch.service.timer_watch.run())
     case_id = await dispatch.deliver_demand()
+
+    async def read_level_a_second_later() -> int:
+        dispatch.clock.advance(timedelta(seconds=1))
+        return int((await dispatch.get_case(case_id))["level"])
+
     dispatch.clock.advance(timedelta(minutes=16))
     try:
-        async with asyncio.timeout(10):
-            while (await dispatch.get_case(case_id))["level"] == 0:
-                dispatch.service.timer_watch.wakeup.set()
-                await asyncio.sleep(0.02)
+        await eventually(read_level_a_second_later, (1).__eq__)
     finally:
         watching.cancel()
