@@ -57,7 +57,7 @@ class Dispatch(Service):
         for recent in written.cases:
             self.recent_cases.remember(recent)
         self.metrics.count_decisions(written.batch)
-        self.change_stream.tell(written.changes)
+        self.change_stream.announce(written.changes)
         if written.due_at is not None:
             self.timer_watch.note_due(written.due_at)
 

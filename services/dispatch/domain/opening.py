@@ -1,10 +1,11 @@
 """How a case begins: its number, its clocks, its first entry. Pure."""
 
 import hashlib
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from services.dispatch.domain import deadlines
 from services.dispatch.domain.case import Actor, Case, HistoryEntry, Transition
@@ -41,6 +42,7 @@ class NewCase(Struct, frozen=True, kw_only=True):
 
 def open_case(workflow: Workflow, new: NewCase, prop: Property, now: datetime) -> Transition:
     """The case with its first entry, `raise`, at the moment when it was raised."""
+    new = replace(new, raised_at=new.raised_at.astimezone(UTC))
     priority = effective_priority(new)
     case = Case(
         id=new.id,

@@ -1,6 +1,6 @@
 """How a case takes a step: who may, from where, with what, when; then its clocks, lease and follow-up."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
@@ -107,7 +107,7 @@ def _check_time(case: Case, at: datetime | None, now: datetime) -> datetime:
         raise InvalidInput.of("at", "This is before the entry that it follows", "早于上一条记录的时间")
     if at > latest:
         raise InvalidInput.of("at", "This is in the future", "时间在未来")
-    return at
+    return at.astimezone(UTC)
 
 
 def _entry(

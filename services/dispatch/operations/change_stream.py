@@ -72,7 +72,7 @@ class ChangeStream:
         self._position = START
         self._told: set[StreamPosition] = set()
 
-    def tell(self, changes: Sequence[CaseChange]) -> None:
+    def announce(self, changes: Sequence[CaseChange]) -> None:
         """Tell what this process has just committed."""
         if self._watchers:
             untold = [
