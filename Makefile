@@ -2,7 +2,7 @@
 # make test   every test, those against a real RabbitMQ and PostgreSQL included
 # make check  style, types, import rules, generated files
 # make fresh  `make run` and `make test` as a new machine would run them, in a bare Debian of its own; as root
-# make bench  the product beside its floor and its peers; `make bench BENCH="intake --quick"` a part of it
+# make bench  the thirteen goals beside their baselines and peers; `make bench BENCH="intake --quick"` a part of it
 # make screenshots  the pictures in docs/pictures anew, of a simulated month, with headless Chromium
 # make lock   exact versions anew
 

@@ -13,10 +13,13 @@ import uvloop
 
 from bench import environment
 from bench.report import Report
+from bench.sizes import QUICK
 from tests.support.servers import run_supervisor
 
-PROGRAMS = ("intake", "batches", "repairs", "latency", "growth", "scrape", "rebuild", "embedded")
-QUICK = {"BENCH_QUICK": "1", "BENCH_ROUNDS": "1", "BENCH_SECONDS": "2", "BENCH_PATIENCE": "0"}
+PROGRAMS = (
+    *("intake", "batches", "repairs", "latency", "growth", "scrape", "rebuild", "embedded"),
+    *("copies", "board", "disk", "soak"),
+)
 
 
 def _parse_arguments() -> argparse.Namespace:

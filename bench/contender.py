@@ -15,6 +15,8 @@ from tests.support.stores import fetch_rows
 
 PROJECT = Path(__file__).resolve().parent.parent
 PEERS = Path(sys.prefix) / "peers" / "bin" / "python"
+FLOORS = {"by_hand"}
+"""What runs in the product's own environment, so that no peer has to be installed for it."""
 _START_SECONDS, _TAIL_SECONDS = 90.0, 120.0
 _COUNTS = """
 SELECT (SELECT count(*) FROM cases) AS cases, (SELECT count(*) FROM case_history) AS history,
@@ -59,10 +61,11 @@ async def run_peer(
 
 async def _start(program: str, argv: list[str], environment: RoundEnvironment) -> asyncio.subprocess.Process:
     env = {**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"}
+    python = sys.executable if program in FLOORS else PEERS
     env |= {"BENCH_DATABASE_URL": environment.database_url, "BENCH_AMQP_URL": environment.amqp_url}
     with (environment.folder / "log").open("wb") as log:
         return await asyncio.create_subprocess_exec(
-            PEERS, "-m", f"bench.peers.{program}", *argv, env=env, cwd=environment.folder,
+            python, "-m", f"bench.peers.{program}", *argv, env=env, cwd=environment.folder,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
         )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 A repair makes eight transitions: the system assigns it, and seven actions come over HTTP as phones send
 them, each with an Idempotency-Key. The next action is sent once the one before is answered, the first once
-the board shows it.
+the board shows it. Where repairs are to be closed, quality follows them up, and the system closes them.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ import msgspec
 from bench.environment import RunningProduct
 from bench.http_client import HttpConnection, stream_events
 from bench.payload import demand_json
+from tests.support.waiting import eventually
 
 ACTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("accept", {}),
@@ -27,7 +28,6 @@ ACTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("inspect", {"passed": True}),
 )
 STEPS = 1 + len(ACTIONS)
-LAST_STATE = "following_up"
 _TAIL_SECONDS = 60.0
 _ACTION_BODIES = [(action, msgspec.json.encode({"action": action, "data": data})) for action, data in ACTIONS]
 
@@ -49,8 +49,20 @@ class _Accepted(msgspec.Struct):
     demand: str
 
 
+class _FollowUp(msgspec.Struct):
+    id: str
+
+
+class _FollowUps(msgspec.Struct):
+    items: list[_FollowUp]
+
+
 _change_decoder = msgspec.json.Decoder(_Change)
 _accepted_decoder = msgspec.json.Decoder(_Accepted)
+_follow_ups_decoder = msgspec.json.Decoder(_FollowUps)
+_ANSWERED = msgspec.json.encode(
+    {"outcome": "answered", "channel": "phone", "answer": {"rating": 5}, "actor": "quality-0"}
+)
 
 
 class DispatcherLoad:
@@ -104,21 +116,42 @@ class DispatcherLoad:
         for number, (action, body) in enumerate(_ACTION_BODIES):
             await connection.post(f"/v1/cases/{case}/actions", body, f"{case}/{number}-{action}")
 
-    async def run_repairs(self, seconds: float, at_once: int) -> tuple[int, float]:
-        """Whole repairs, so many at once, begun for so long: how many, and the seconds until the last end."""
+    async def follow_up(self, connection: HttpConnection, case: str) -> None:
+        """Ask the resident, once survey knows of the case; the answer ends it."""
+
+        async def list_follow_ups() -> list[_FollowUp]:
+            return _follow_ups_decoder.decode(await connection.get(f"/v1/followups?case={case}")).items
+
+        (follow_up,) = await eventually(list_follow_ups, within=_TAIL_SECONDS, every=0.05)
+        await connection.post(f"/v1/followups/{follow_up.id}/attempts", _ANSWERED, f"{case}/answered")
+
+    async def repair(
+        self, resident: HttpConnection, engineer: HttpConnection, quality: HttpConnection, *, close: bool
+    ) -> str:
+        """One whole repair over these connections; its id."""
+        case = await self.post_demand(resident)
+        await self.wait_until_assigned(case)
+        await self.take_all_actions(engineer, case)
+        if close:
+            await self.follow_up(quality, case)
+        return case
+
+    async def run_repairs(self, seconds: float, at_once: int, *, close: bool = False) -> tuple[int, float]:
+        """Whole repairs, so many at once, begun for so long: how many, and the seconds until the last end.
+
+        With `close` each is followed up too.
+        """
         started, done = time.perf_counter(), 0
         until = started + seconds
 
         async def repair_in_turn() -> None:
             nonlocal done
-            resident, engineer = await self.connect("intake"), await self.connect("dispatch")
+            connections = [await self.connect(service) for service in ("intake", "dispatch", "survey")]
             while time.perf_counter() < until:
-                case = await self.post_demand(resident)
-                await self.wait_until_assigned(case)
-                await self.take_all_actions(engineer, case)
+                await self.repair(*connections, close=close)
                 done += 1
-            resident.close()
-            engineer.close()
+            for connection in connections:
+                connection.close()
 
         async with asyncio.timeout(seconds + _TAIL_SECONDS), asyncio.TaskGroup() as group:
             for _ in range(at_once):

@@ -5,9 +5,10 @@ leftovers.
 """
 
 import contextlib
+import itertools
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,25 +71,43 @@ def round_environment() -> Iterator[RoundEnvironment]:
 
 
 class RunningProduct:
-    """guanjia's processes by service; `all` is one that holds all four."""
+    """guanjia's processes, the copies of each service; `all` is one that holds all four."""
 
-    def __init__(self, processes: Processes, serving: dict[str, ServiceProcess]) -> None:
-        self._processes, self.serving = processes, serving
+    def __init__(self, copies: dict[str, list[ServiceProcess]]) -> None:
+        self.copies = copies
+        self._turns = {name: itertools.cycle(serving) for name, serving in copies.items()}
+
+    @property
+    def serving(self) -> dict[str, ServiceProcess]:
+        """The first copy of each."""
+        return {name: copies[0] for name, copies in self.copies.items()}
 
     def port(self, service: str) -> int:
-        """Where that service listens."""
-        return (self.serving.get(service) or self.serving["all"]).port
+        """Where that service listens, one copy after the other, as a proxy would share connections out."""
+        return next(self._turns[service if service in self._turns else "all"]).port
 
     @property
     def pids(self) -> dict[str, list[int]]:
         """The processes of each, for a CpuMeter."""
-        return {name: [serving.child.pid] for name, serving in self.serving.items() if serving.child}
+        return {
+            name: [serving.child.pid for serving in copies if serving.child]
+            for name, copies in self.copies.items()
+        }
 
 
 @contextlib.contextmanager
-def run_product(environment: RoundEnvironment, *services: str) -> Iterator[RunningProduct]:
-    """Those services running and ready on `environment`, each a process of its own; killed afterwards."""
-    write_property(environment.folder / "properties", "tower", STAFFED_PROPERTY)
+def run_product(
+    environment: RoundEnvironment,
+    *services: str,
+    copies: int = 1,
+    properties: Mapping[str, str] | None = None,
+) -> Iterator[RunningProduct]:
+    """Those services running and ready on `environment`, each copy a process of its own; killed afterwards.
+
+    `properties`: the text of each property's file; one of twenty engineers where there are none.
+    """
+    for name, text in (properties or {"tower": STAFFED_PROPERTY}).items():
+        write_property(environment.folder / "properties", name, text)
     processes = Processes(
         environment.folder,
         environment.folder / "properties",
@@ -96,12 +115,15 @@ def run_product(environment: RoundEnvironment, *services: str) -> Iterator[Runni
         amqp_url=environment.amqp_url,
     )
     try:
-        by_name = {name: processes.make(name, GUANJIA_RATE_LIMIT="10000000/second") for name in services}
-        for serving in by_name.values():
+        by_name: dict[str, list[ServiceProcess]] = {
+            name: [processes.make(name, GUANJIA_RATE_LIMIT="10000000/second") for _ in range(copies)]
+            for name in services
+        }
+        for serving in processes.started:
             serving.launch()
-        for serving in by_name.values():
+        for serving in processes.started:
             serving.wait_ready()
-        yield RunningProduct(processes, by_name)
+        yield RunningProduct(by_name)
     finally:
         processes.close()
 

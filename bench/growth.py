@@ -1,4 +1,4 @@
-"""Goal 6: what a demand, a transition, a page, a due timer cost with ten thousand cases and with a million.
+"""Goal 6: what a demand, a transition, a page, a search, a due timer cost with few cases and a million.
 
 Real services on RabbitMQ and on a PostgreSQL database for each size, asked in turn, round after round.
 BENCH_CASES names the largest size.
@@ -16,20 +16,18 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import asyncpg
 
+from bench import aims, product_tables
+from bench.aims import Aim
 from bench.cpu_meter import cpu_seconds
-from bench.history import (
-    DISPATCH_TABLES,
-    INTAKE_TABLES,
-    fill_database,
-    make_settings,
-    simulate_month,
-    write_properties,
-)
-from bench.query_costs import CASES, TimedClient, get_server_pid, post_all, sign_in
-from bench.report import Report
+from bench.history import count_copies, fill_database, make_settings, simulate_month, write_properties
+from bench.product_tables import DISPATCH_TABLES, INTAKE_TABLES
+from bench.query_costs import TimedClient, get_server_pid, post_all, sign_in
+from bench.report import Report, format_spread
+from bench.sizes import count_rounds, demand_count, history_cases
 from guanjia.process import Process
 from guanjia.simulation.virtual_process import VirtualProcess
 from services.dispatch.app import Dispatch
@@ -39,9 +37,7 @@ from tests.support.processes import KEY, Processes, ServiceProcess
 from tests.support.stores import fresh_database, fresh_vhost
 from tests.support.waiting import eventually
 
-SIZES = tuple(dict.fromkeys(max(1, round(size / 4510)) for size in (CASES / 100, CASES / 10, CASES)))
-"""How many copies of a month, of some 451 cases at each of ten properties, the databases hold."""
-ROUNDS, DEMANDS_PER_ROUND, AT_ONCE = 3, 300, 8
+AT_ONCE, SEARCHES = 8, 12
 STEPS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("accept", {}), ("depart", {}), ("arrive", {}), ("complete", {}),
 )  # fmt: skip
@@ -67,8 +63,10 @@ class GrowthSubject:
         self._connection = await asyncpg.connect(servers.strip_driver(self.url))
         try:
             await self._measure_writes(intake, dispatch)
-            await asyncio.to_thread(self._measure_pages, dispatch, await self._sample_cases())
-            await self._raise_demands(intake, 100)
+            await asyncio.to_thread(
+                self._measure_pages, dispatch, await product_tables.sample_cases(self.url)
+            )
+            await self._raise_demands(intake, demand_count() // 3)
         finally:
             await self._connection.close()
             for serving in (intake, dispatch):
@@ -79,16 +77,12 @@ class GrowthSubject:
         await self._take_steps(dispatch, await self._raise_demands(intake, 40))  # warm
         pids = [process.child.pid for process in (intake, dispatch) if process.child]
         before = await self._read_cpu(pids)
-        cases = await self._raise_demands(intake, DEMANDS_PER_ROUND)
+        cases = await self._raise_demands(intake, demand_count())
         between = await self._read_cpu(pids)
-        started = time.perf_counter()
         await self._take_steps(dispatch, cases)
-        took, after = time.perf_counter() - started, await self._read_cpu(pids)
-        self.figures["accept, us of CPU"].append(1e6 * (between - before) / DEMANDS_PER_ROUND)
-        self.figures["transition, us of CPU"].append(1e6 * (after - between) / DEMANDS_PER_ROUND / len(STEPS))
-        self.figures["transition, ms with eight at once"].append(
-            1000 * took * AT_ONCE / DEMANDS_PER_ROUND / len(STEPS)
-        )
+        after = await self._read_cpu(pids)
+        self.figures["accept, us of CPU"].append(1e6 * (between - before) / demand_count())
+        self.figures["transition, us of CPU"].append(1e6 * (after - between) / demand_count() / len(STEPS))
 
     async def _read_cpu(self, pids: Sequence[int]) -> float:
         await asyncio.sleep(0.3)  # what follows from it is done too
@@ -100,25 +94,17 @@ class GrowthSubject:
         reference = f"bench-{os.getpid()}-{first}"
         requests = [("/v1/demands", _demand_body(reference, number)) for number in range(count)]
         await post_all(intake.port, requests, AT_ONCE)
-        query = """SELECT id, assignee FROM dispatch.cases
-                   WHERE is_open AND assignee IS NOT NULL AND reference = $1"""
 
-        async def list_assigned() -> list[Any]:
-            return list(await self._connection.fetch(query, reference))
+        async def list_assigned() -> list[tuple[str, str]]:
+            return await product_tables.list_assigned(self.url, reference)
 
-        assigned = await eventually(list_assigned, lambda rows: len(rows) == count, within=60, every=0.05)
-        return [(row["id"], row["assignee"]) for row in assigned]
+        return await eventually(list_assigned, lambda cases: len(cases) == count, within=60, every=0.05)
 
     async def _take_steps(self, dispatch: ServiceProcess, cases: Sequence[tuple[str, str]]) -> None:
         for action, data in STEPS:
             bodies = [(case, {"action": action, "actor": engineer, "data": data}) for case, engineer in cases]
             requests = [(f"/v1/cases/{case}/actions", json.dumps(body).encode()) for case, body in bodies]
             await post_all(dispatch.port, requests, AT_ONCE)
-
-    async def _sample_cases(self) -> list[str]:
-        query = "SELECT case_id FROM dispatch.case_history TABLESAMPLE SYSTEM_ROWS (40)"
-        await self._connection.execute("CREATE EXTENSION IF NOT EXISTS tsm_system_rows")
-        return [row["case_id"] for row in await self._connection.fetch(query)]
 
     def _measure_pages(self, dispatch: ServiceProcess, cases: Sequence[str]) -> None:
         page_client = TimedClient(dispatch.port, sign_in(dispatch.port, KEY))
@@ -136,9 +122,21 @@ class GrowthSubject:
         ):
             client.median_milliseconds(paths[:10])
             self.figures[name].append(client.median_milliseconds(paths))
+        self._measure_searches(api_client, cases)
+
+    def _measure_searches(self, client: TimedClient, cases: Sequence[str]) -> None:
+        """What somebody types who looks for a case of any age at any property."""
+        found = [json.loads(client.get(f"/v1/cases/{case}")) for case in cases[:SEARCHES]]
+        for name, words in (
+            ("number", [case["number"] for case in found]),
+            ("unit", [case["location"]["unit"] for case in found if (case["location"] or {}).get("unit")]),
+            ("words", [case["summary"][:6] for case in found]),
+        ):
+            paths = [f"/v1/cases?q={quote(looked_for)}" for looked_for in words]
+            self.figures[f"search by {name}, ms"].append(client.median_milliseconds(paths))
 
     async def _measure_timers(self) -> None:
-        """Look for due timers where none is due, then where the leases of a hundred cases lapse."""
+        """Look for due timers where none is due, then where the leases of cases lapse."""
         clock = ManualClock(datetime.now(UTC))
         process = Process(["dispatch"], make_settings(self.folder, self.url), clock)
         async with VirtualProcess(process, clock):
@@ -166,26 +164,39 @@ async def measure(report: Report) -> None:
     """Fill, ask, compare."""
     with tempfile.TemporaryDirectory(prefix="guanjia-bench-") as temporary, ExitStack() as stack:
         folder = Path(temporary)
-        month = await simulate_month(folder)
+        month = await simulate_month()
         write_properties(month, folder)
         subjects: list[tuple[int, GrowthSubject]] = []
-        for copies in SIZES:
+        for copies in count_copies(history_cases() / 100, history_cases() / 10, history_cases()):
             url, started = stack.enter_context(fresh_database()), time.monotonic()
             cases = await fill_database(month, folder, url, (*DISPATCH_TABLES, *INTAKE_TABLES), copies)
             report.row(6, f"filling a database with {cases:,} cases", f"{time.monotonic() - started:.0f} s")
             subjects.append((cases, GrowthSubject(folder, url, stack.enter_context(fresh_vhost()))))
-        for _ in range(ROUNDS):
+        for _ in range(count_rounds()):
             for _, subject in subjects:
                 await subject.measure_round()
         _report_figures(report, subjects)
 
 
 def _report_figures(report: Report, subjects: Sequence[tuple[int, GrowthSubject]]) -> None:
-    smallest = subjects[0][1]
-    for name in smallest.figures:
-        first = statistics.median(smallest.figures[name])
-        aim = "< 2 x, < 5 ms" if "page" in name or "due" in name else "<= 1.25 x"
-        for cases, subject in subjects:
+    """Every size beside the smallest; the largest is judged."""
+    smallest, (most, largest) = subjects[0][1], subjects[-1]
+    for name, first in smallest.figures.items():
+        for cases, subject in subjects[:-1]:
             figure = statistics.median(subject.figures[name])
-            beside = f"{figure / first:.2f} x"
-            report.row(6, f"{name}, {cases:,} cases", f"{figure:.2f}", beside=beside, aim=aim)
+            beside = f"{figure / statistics.median(first):.2f} x the smallest"
+            report.row(6, f"{name}, {cases:,} cases", f"{figure:.2f}", beside=beside)
+        ratios = [last / one for one, last in zip(first, largest.figures[name], strict=True)]
+        beside = format_spread(ratios, "x the smallest")
+        if name.endswith("us of CPU"):
+            figure = statistics.median(largest.figures[name])
+            report.judge(aims.GROWTH, f"{name}, {most:,} cases", ratios, beside=f"{figure:,.0f} us")
+        else:
+            report.judge(_aim_of(name), f"{name}, {most:,} cases", largest.figures[name], beside=beside)
+
+
+def _aim_of(name: str) -> Aim:
+    """What the time that it takes is to stay below."""
+    if name.startswith("search"):
+        return aims.SEARCH
+    return aims.DUE_TIMER if "due" in name else aims.PAGE

@@ -7,14 +7,24 @@ properties and back through the years, month by month; only the latest copy of e
 import io
 import re
 import shutil
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 
+from bench.product_tables import (
+    BINARY_COLUMNS,
+    COUNT_TEMPLATE_CASES,
+    DISPATCH_TABLES,
+    INTAKE_TABLES,
+    KPI_TABLES,
+    MICROSECOND_COLUMNS,
+    CopiedTable,
+)
+from bench.sizes import month_days
 from guanjia.simulation.removal import delete_simulation
 from guanjia.simulation.simulated_property import PROPERTY
 from guanjia.simulation.span import simulate_span
@@ -35,39 +45,9 @@ _NAME = re.compile(
 _COPY_MARK, _PROPERTY_MARK = b"\x01C", b"\x01P"
 
 
-@dataclass(frozen=True)
-class CopiedTable:
-    """A table that is copied; `closed` selects the rows of what is over, `latest_only` copies it but once."""
-
-    table: str
-    closed: str = "true"
-    latest_only: bool = False
-
-
-_CASE_IS_CLOSED = "NOT EXISTS (SELECT FROM template.dispatch_cases c WHERE c.is_open AND c.id = {})"
-DISPATCH_TABLES = (
-    CopiedTable("dispatch.cases", "NOT is_open"),
-    CopiedTable("dispatch.case_history", _CASE_IS_CLOSED.format("t.case_id")),
-    CopiedTable("dispatch.timers", latest_only=True),
-    CopiedTable("dispatch.equipment", latest_only=True),
-    CopiedTable("dispatch.equipment_states", latest_only=True),
-    CopiedTable("dispatch.inspections", latest_only=True),
-    CopiedTable("dispatch.residents", latest_only=True),
-)
-INTAKE_TABLES = (
-    CopiedTable("intake.events"),
-    CopiedTable("intake.case_states", _CASE_IS_CLOSED.format("t.case::text")),
-)
-_OF_THE_MONTH = "t.kind NOT IN ('equipment', 'occupancy', 'planting')"
-"""Facts of a month; what stays for ever is in the latest copy only."""
-KPI_TABLES = (
-    CopiedTable("kpi.facts", _OF_THE_MONTH),
-    CopiedTable("kpi.cases"),
-    CopiedTable("kpi.items", _OF_THE_MONTH),
-    CopiedTable("kpi.revisions", latest_only=True),
-)
-_MICROSECOND_COLUMNS = {"counted_at", "since", "until"}
 _FOR_EVER = 4 * 10**18
+_simulated: list[tuple[Settings, "tempfile.TemporaryDirectory[str]"]] = []
+"""The month, with its folder, which is removed when the run ends."""
 
 
 def end_of_last_month(now: datetime) -> datetime:
@@ -77,10 +57,24 @@ def end_of_last_month(now: datetime) -> datetime:
     return max(end for end in ends if end <= now)
 
 
-async def simulate_month(folder: Path) -> Settings:
-    """Simulate the month that is copied; the settings of where it lies."""
+def count_copies(*cases: float) -> list[int]:
+    """How many copies of the month, of some 451 cases at each property, make about so many cases each."""
+    return list(dict.fromkeys(max(1, round(count / (451 * PROPERTIES))) for count in cases))
+
+
+async def simulate_month() -> Settings:
+    """Simulate the month that is copied, once for all programs of a run; the settings of where it lies."""
+    if not _simulated:
+        _simulated.append(
+            (await _simulate(kept := tempfile.TemporaryDirectory(prefix="guanjia-bench-")), kept)
+        )
+    return _simulated[0][0]
+
+
+async def _simulate(kept: "tempfile.TemporaryDirectory[str]") -> Settings:
     until = end_of_last_month(datetime.now(UTC))
-    async with simulate_span(folder, 1, until - timedelta(days=30), until, lambda _: None) as span:
+    start = until - timedelta(days=month_days())
+    async with simulate_span(Path(kept.name), 1, start, until, lambda _: None) as span:
         return span.settings
 
 
@@ -120,11 +114,7 @@ async def fill_database(
         for schema, table in {tuple(copied.table.split(".")) for copied in tables}:
             await connection.execute(f"VACUUM ANALYZE {schema}.{table}")
         await connection.execute("CHECKPOINT")
-        return (
-            copies
-            * PROPERTIES
-            * int(await connection.fetchval("SELECT count(*) FROM template.dispatch_cases"))
-        )
+        return copies * PROPERTIES * int(await connection.fetchval(COUNT_TEMPLATE_CASES))
     finally:
         await connection.close()
 
@@ -189,9 +179,9 @@ async def _export_rows(
 
 def _column_expression(column: str, column_type: str, days: int) -> str:
     """A column as text that COPY reads back; instants in microseconds moved back by `days`."""
-    if column_type == "bytea" and column != "digest":
+    if column_type == "bytea" and column not in BINARY_COLUMNS:
         return f"replace(convert_from(t.{column}, 'UTF8'), '\\', '\\\\')"
-    if column in _MICROSECOND_COLUMNS:
+    if column in MICROSECOND_COLUMNS:
         return (
             f"CASE WHEN t.{column} > {_FOR_EVER} THEN t.{column} ELSE t.{column} - {days} * 86400000000 END"
         )

@@ -6,6 +6,8 @@ from typing import cast
 
 from tests.support.processes import KEY
 
+_HEADERS = f"Host: bench\r\nAuthorization: Bearer {KEY}\r\n"
+
 
 class HttpConnection(asyncio.Protocol):
     """One connection; one request at a time."""
@@ -38,9 +40,16 @@ class HttpConnection(asyncio.Protocol):
 
     async def post(self, path: str, body: bytes, key: str = "") -> bytes:
         """The body of the answer; `key` is an Idempotency-Key. RuntimeError where it is not a 2xx."""
+        return await self._ask(path, _format_request(path, body, key))
+
+    async def get(self, path: str) -> bytes:
+        """The body of the answer. RuntimeError where it is not a 2xx."""
+        return await self._ask(path, f"GET {path} HTTP/1.1\r\n{_HEADERS}\r\n".encode())
+
+    async def _ask(self, path: str, request: bytes) -> bytes:
         assert self._transport
         self._reply = asyncio.get_running_loop().create_future()
-        self._transport.write(_format_request(path, body, key))
+        self._transport.write(request)
         status, body = await self._reply
         if not 200 <= status < 300:
             raise RuntimeError(f"{path}: {status} {body[:500].decode(errors='replace')}")
@@ -58,15 +67,15 @@ def _content_length(head: bytes) -> int:
 
 def _format_request(path: str, body: bytes, key: str) -> bytes:
     once = f"Idempotency-Key: {key}\r\n" if key else ""
-    head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n{once}"
-    return f"{head}Authorization: Bearer {KEY}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    batch = "cloudevents-batch+" if body[:1] == b"[" else ""
+    head = f"POST {path} HTTP/1.1\r\n{_HEADERS}Content-Type: application/{batch}json\r\n{once}"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 async def stream_events(port: int, path: str) -> AsyncIterator[bytes]:
     """The `data` of each server-sent event at `path`; the first, empty, once the stream is open."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
-    request = f"GET {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {KEY}\r\n\r\n"
-    writer.write(request.encode())
+    writer.write(f"GET {path} HTTP/1.1\r\n{_HEADERS}\r\n".encode())
     try:
         if not (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200"):
             raise RuntimeError(f"no stream at {path}")

@@ -4,17 +4,19 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import httpx
 
 from bench import published
+from bench.contender import PEERS
 from bench.cpu_meter import CpuMeter, resident_megabytes
 from bench.environment import RoundEnvironment, list_server_pids, round_environment, run_product
 from bench.payload import MARK, demand_json, event_json
+from bench.product_tables import count_events
 from bench.results import Outcome
-from bench.rounds import round_seconds
+from bench.sizes import round_seconds
 from bench.wrk import BenchFailed, WrkResult, run_wrk
 from tests.support.children import end_process, free_port, spawn
 from tests.support.processes import KEY
@@ -22,7 +24,6 @@ from tests.support.stores import fetch_rows
 from tests.support.waiting import eventually_now
 
 HERE = Path(__file__).resolve().parent
-PEERS = Path(sys.prefix) / "peers" / "bin" / "python"
 CONNECTIONS, BATCHERS, BATCH = 128, 16, 100
 SECONDS = 8.0
 _JSON = {"Content-Type": "application/json"}
@@ -71,10 +72,10 @@ async def _measure_baseline(python: Path, app: str) -> Outcome:
             await fetch_rows(environment.database_url, statement)
         with _run_app(python, app, environment) as (port, pid):
             await _run_load(environment, port, 1, "/", _JSON)
-            before = await _count_rows(environment, "demands")
+            before = await _count_when_still(environment, _count_demands)
             with CpuMeter({"app": [pid], **list_server_pids()}) as meter:
                 result = await _run_load(environment, port, round_seconds(SECONDS), "/", _JSON)
-            stored = await _count_rows(environment, "demands") - before
+            stored = await _count_when_still(environment, _count_demands) - before
             _check_stored(result.requests, stored, CONNECTIONS)
             return _make_outcome(result, 1, meter, {"app": resident_megabytes(pid)})
 
@@ -90,7 +91,10 @@ async def measure_orm() -> Outcome:
 
 
 async def measure_single() -> Outcome:
-    """guanjia's intake, single demands; until its outbox is empty, every one published once."""
+    """guanjia's intake, single demands; its rate is of those published too, every one of them once.
+
+    `accepted` is the rate of the answers, `oldest` the greatest age in the outbox, `lag` until it was empty.
+    """
     return await _measure_intake("/v1/demands", {**_JSON, **_AUTHORIZED}, demand_json(MARK), 1)
 
 
@@ -107,19 +111,19 @@ async def _measure_intake(path: str, headers: dict[str, str], body: str, batch_s
         serving, port, pids = running.serving["intake"], running.port("intake"), running.pids
         await _run_load(environment, port, 1, path, headers, body, connections)
         await published.wait_until_drained(serving)
-        before = await _count_rows(environment, "intake.events")
+        before = await _count_when_still(environment, count_events)
         with CpuMeter({**pids, **list_server_pids()}) as meter:
             async with published.watch_outbox_age(serving) as ages:
                 result = await _run_load(
                     environment, port, round_seconds(SECONDS), path, headers, body, connections
                 )
                 lag = await published.wait_until_drained(serving)
-        stored = await _count_rows(environment, "intake.events")
+        stored = await _count_when_still(environment, count_events)
         _check_stored(result.requests * batch_size, stored - before, connections * batch_size)
         await published.check_published_once(environment.amqp_url, stored)
         outcome = _make_outcome(result, batch_size, meter, {"intake": resident_megabytes(*pids["intake"])})
-        outcome.extra["through"] = result.requests * batch_size / (result.microseconds / 1e6 + lag)
-        outcome.extra["lag"], outcome.extra["oldest"] = lag, max(ages, default=0.0)
+        outcome.extra = {"accepted": outcome.rate, "lag": lag, "oldest": max(ages, default=0.0)}
+        outcome.rate = result.requests * batch_size / (result.microseconds / 1e6 + lag)
         return outcome
 
 
@@ -142,13 +146,17 @@ def _make_outcome(result: WrkResult, batch_size: int, meter: CpuMeter, memory: d
     return outcome
 
 
-async def _count_rows(environment: RoundEnvironment, table: str) -> int:
+async def _count_demands(url: str) -> int:
+    return int((await fetch_rows(url, "SELECT count(*) AS found FROM demands"))[0]["found"])
+
+
+async def _count_when_still(
+    environment: RoundEnvironment, count_rows: Callable[[str], Awaitable[int]]
+) -> int:
     """How many rows, once those that wrk left unheard at its end are in too."""
     before = -1
     while True:
-        count = int(
-            (await fetch_rows(environment.database_url, f"SELECT count(*) AS found FROM {table}"))[0]["found"]
-        )
+        count = await count_rows(environment.database_url)
         if count == before:
             return count
         before = count

@@ -9,6 +9,7 @@ import asyncio
 import time
 from functools import partial
 
+from bench import aims, product_tables
 from bench.contender import run_peer
 from bench.cpu_meter import CpuMeter
 from bench.dispatcher_load import DispatcherLoad
@@ -16,16 +17,14 @@ from bench.environment import SERVICES, RoundEnvironment, list_server_pids, roun
 from bench.http_client import HttpConnection
 from bench.peers.workload import percentiles
 from bench.report import Report
-from bench.results import Outcome, format_cpu, pick_median_outcome
-from bench.rounds import count_rounds, round_seconds, run_interleaved
+from bench.results import Outcome, format_cpu, format_noise, keep_calm, list_ratios, pick_median_outcome
+from bench.rounds import run_interleaved
+from bench.sizes import has_peers, round_seconds
 from bench.wrk import BenchFailed
-from tests.support.stores import fetch_rows
 
 SECONDS = 12.0
-AIMS = {40: 50, 150: 100}
-"""p99 in ms that is aimed at, by demands a second."""
+PEERS = {"DBOS": "with_dbos", "Celery": "with_celery"}
 _TAIL_SECONDS = 60.0
-_ASSIGNED_CASES = "SELECT count(*) AS found FROM dispatch.cases WHERE state = 'dispatched' AND version = 2"
 
 
 async def measure_guanjia(rate: int) -> Outcome:
@@ -67,29 +66,35 @@ async def _post_steadily(load: DispatcherLoad, rate: int, duration: float) -> li
 
 
 async def _check_assigned(environment: RoundEnvironment, demands: int) -> None:
-    count = (await fetch_rows(environment.database_url, _ASSIGNED_CASES))[0]["found"]
+    count = await product_tables.count_assigned(environment.database_url)
     if count != demands:
         raise BenchFailed(f"{demands} demands, {count} cases assigned")
 
 
 async def measure(report: Report) -> None:
     """Both rates, the three in turn at each."""
-    for rate, aim in AIMS.items():
-        peers = {
-            "DBOS": partial(run_peer, "with_dbos", rate=rate, steps=2, seconds=round_seconds(SECONDS)),
-            "Celery": partial(run_peer, "with_celery", rate=rate, steps=2, seconds=round_seconds(SECONDS)),
-        }
-        outcomes = await run_interleaved(
-            {"guanjia": partial(measure_guanjia, rate), **peers}, min(2, count_rounds())
-        )
-        medians = {name: pick_median_outcome(rounds) for name, rounds in outcomes.items()}
-        guanjia = medians["guanjia"]
-        for name, outcome in medians.items():
-            report.row(
-                5,
-                f"demand to engineer on the board, {rate}/s, {name}; others used {outcome.others:.2f} cores",
-                f"p50 {outcome.p50:.0f}, p99 {outcome.p99:.0f} ms",
-                cpu=format_cpu(outcome),
-                beside="" if outcome is guanjia else f"guanjia's p99 {guanjia.p99 / outcome.p99:.2f} x",
-                aim=f"p99 {aim} ms" if outcome is guanjia else "below 1 x",
-            )
+    for rate in aims.LATENCY:
+        contenders = {"guanjia": partial(measure_guanjia, rate)}
+        for name, program in PEERS.items() if has_peers() else ():
+            contenders[name] = partial(run_peer, program, rate=rate, steps=2, seconds=round_seconds(SECONDS))
+        _judge(report, rate, await run_interleaved(contenders))
+
+
+def _judge(report: Report, rate: int, outcomes: dict[str, list[Outcome]]) -> None:
+    ours, guanjia = outcomes["guanjia"], pick_median_outcome(outcomes["guanjia"])
+    what = f"demand to engineer on the board, {rate}/s"
+    for name in outcomes.keys() - {"guanjia"}:
+        peer = pick_median_outcome(outcomes[name])
+        figure = f"p50 {peer.p50:.0f}, p99 {peer.p99:.0f} ms"
+        report.row(5, f"{what}, {name}", figure, cpu=format_cpu(peer))
+    calm = keep_calm(ours)
+    report.judge(
+        aims.LATENCY[rate], f"{what}: p99; p50 {guanjia.p50:.0f} ms", [each.p99 for each in calm],
+        cpu=format_cpu(guanjia),
+    )  # fmt: skip
+    if rate == min(aims.LATENCY):
+        report.judge(aims.LATENCY_CPU, f"{what}: CPU of a demand", [each.cost / 1000 for each in calm])
+        if "DBOS" in outcomes:
+            ratios = list_ratios(ours, outcomes["DBOS"], lambda outcome: outcome.p99)
+            report.judge(aims.LATENCY_BESIDE_DBOS, f"{what}: p99 beside DBOS", ratios)
+    report.row(5, f"{what}: {format_noise(outcomes)[0]}", format_noise(outcomes)[1])

@@ -8,19 +8,32 @@ from collections.abc import AsyncIterator
 import aio_pika
 import httpx
 import msgspec
+from aio_pika.abc import AbstractIncomingMessage
 
 from bench.wrk import BenchFailed
+from shared.messages.registry import PUBLIC_EXCHANGE
 from tests.support.processes import ServiceProcess
 from tests.support.waiting import eventually
 
 QUEUE = "dispatch.demands"
 
 
-async def _read_gauge(serving: ServiceProcess, name: str) -> float:
+async def read_samples(serving: ServiceProcess, name: str) -> dict[str, float]:
+    """The samples of that name at `/metrics` of a process, by their labels as they are written there."""
     async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
         text = (await client.get(f"{serving.url}/metrics")).text
-    start = f'{name}{{service="{serving.name}"}}'
-    return float(next(line for line in text.splitlines() if line.startswith(start)).split()[1])
+    lines = [line.rpartition(" ") for line in text.splitlines() if line.startswith((f"{name}{{", f"{name} "))]
+    return {label.removeprefix(name): float(value) for label, _, value in lines}
+
+
+async def _read_gauge(serving: ServiceProcess, name: str) -> float:
+    """Of the one service of a process."""
+    return (await read_samples(serving, name))[f'{{service="{serving.name}"}}']
+
+
+async def read_pending(serving: ServiceProcess) -> float:
+    """How many events of a service are to be sent."""
+    return await _read_gauge(serving, "guanjia_outbox_pending")
 
 
 @contextlib.asynccontextmanager
@@ -42,11 +55,7 @@ async def watch_outbox_age(serving: ServiceProcess) -> AsyncIterator[list[float]
 async def wait_until_drained(serving: ServiceProcess) -> float:
     """Wait until the outbox is empty; how many seconds that took."""
     started = time.perf_counter()
-
-    async def read_pending() -> float:
-        return await _read_gauge(serving, "guanjia_outbox_pending")
-
-    await eventually(read_pending, lambda count: count == 0, within=120, every=0.05)
+    await eventually(lambda: read_pending(serving), lambda count: count == 0, within=120, every=0.05)
     return time.perf_counter() - started
 
 
@@ -61,6 +70,22 @@ _event_decoder = msgspec.json.Decoder(_EventId)
 def _list_ids(body: bytes) -> list[str]:
     events = _batch_decoder.decode(body) if body[:1] == b"[" else [_event_decoder.decode(body)]
     return [event.id for event in events]
+
+
+@contextlib.asynccontextmanager
+async def hear_public_events(amqp_url: str) -> AsyncIterator[list[str]]:
+    """While inside, the list gets the id of every event that outsiders hear, as often as it comes."""
+    ids: list[str] = []
+
+    async def note_ids(delivery: AbstractIncomingMessage) -> None:
+        ids.extend(_list_ids(delivery.body))
+
+    async with await aio_pika.connect(amqp_url) as connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue(exclusive=True)
+        await queue.bind(PUBLIC_EXCHANGE, "#")
+        await queue.consume(note_ids, no_ack=True)
+        yield ids
 
 
 async def check_published_once(amqp_url: str, count: int) -> None:

@@ -1,8 +1,7 @@
-"""What the benches of a long history share: how long it is, posting many at once, how long answers take."""
+"""What the benches of a long history share: posting many at once, how long answers take."""
 
 import asyncio
 import http.client
-import os
 import statistics
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,9 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from bench.http_client import HttpConnection
-
-CASES = int(os.environ.get("BENCH_CASES") or (20_000 if os.environ.get("BENCH_QUICK") else 1_000_000))
-"""How long a history is looked at: what BENCH_CASES says, a million, or a few to try it out."""
 
 
 async def get_server_pid(connection: Any) -> int:

@@ -18,11 +18,14 @@ from typing import Any
 
 import asyncpg
 
+from bench import aims
 from bench.cpu_meter import cpu_seconds
-from bench.history import KPI_TABLES, PROPERTIES, fill_database, simulate_month, write_properties
-from bench.query_costs import CASES as EVENTS
+from bench.history import PROPERTIES, fill_database, simulate_month, write_properties
+from bench.product_tables import DELETE_RATE_ITEMS, KPI_TABLES, RATE_EVENTS, RATE_ITEMS
 from bench.query_costs import TimedClient, get_server_pid
 from bench.report import Report
+from bench.sizes import history_cases
+from bench.wrk import BenchFailed
 from tests.support import servers
 from tests.support.children import spawn
 from tests.support.processes import KEY, Processes, ServiceProcess
@@ -30,8 +33,6 @@ from tests.support.stores import fresh_database, fresh_vhost
 
 EVENTS_PER_MONTH = 2100
 """About how many facts and cases of a month kpi holds."""
-_ITEMS = "SELECT count(*), coalesce(sum(hashtextextended(i::text, 0)), 0)::text FROM kpi.items i"
-_EVENTS = "SELECT (SELECT count(*) FROM kpi.facts) + (SELECT count(*) FROM kpi.cases)"
 _REBUILD = (str(Path(sys.executable).with_name("guanjia")), "kpi", "rebuild")
 
 
@@ -75,33 +76,33 @@ class RebuildSubject:
         connection = await asyncpg.connect(servers.strip_driver(self._url))
         try:
             server = await get_server_pid(connection)
-            before = await connection.fetchrow(_ITEMS)
+            before = await connection.fetchrow(RATE_ITEMS)
             watcher = RateWatcher(self._group.started[0])
             if state_before == "all gone":
-                await connection.execute("TRUNCATE kpi.items")
+                await connection.execute(DELETE_RATE_ITEMS)
             watcher.start()
             server_cpu, started = cpu_seconds(server), time.perf_counter()
             env, log = os.environ | self._group.env, self._folder / "log"
             child = spawn(_REBUILD, env=env, log=log, cwd=self._folder)
             rebuild_cpu = await asyncio.to_thread(_wait_for_end, child)
             took, server_cpu = time.perf_counter() - started, cpu_seconds(server) - server_cpu
-            figures_same, after = watcher.finish(), await connection.fetchrow(_ITEMS)
+            figures_same, after = watcher.finish(), await connection.fetchrow(RATE_ITEMS)
         finally:
             await connection.close()
         cost = f"{1e6 * rebuild_cpu / events:.0f} us, PostgreSQL {1e6 * server_cpu / events:.0f} us"
-        report.row(
-            8,
-            f"rebuild from {events:,} events, {state_before}",
-            f"{took:.0f} s",
-            cpu=cost,
-            aim="<= 60 s",
-            beside=f"items the same: {before == after}, figures the same: {figures_same}",
-        )
-        replies = f"{len(watcher.durations)} answers in {statistics.median(watcher.durations):.0f} ms"
-        aim = "none other" if state_before == "all right" else ""
-        report.row(
-            8, "figures asked for meanwhile", replies, beside=f"{watcher.different_replies} other", aim=aim
-        )
+        if before != after or not figures_same:
+            raise BenchFailed(f"rebuilt, {state_before}: items {before}, then {after}; same: {figures_same}")
+        report.judge(aims.REBUILD, f"rebuild from {events:,} events, {state_before}", [took], cpu=cost)
+        self._report_replies(report, state_before, watcher)
+
+    def _report_replies(self, report: Report, state_before: str, watcher: RateWatcher) -> None:
+        """The old figures are served meanwhile; where all is gone there are none."""
+        what = f"{len(watcher.durations)} figures asked for meanwhile, {state_before}"
+        duration = f"answered in {statistics.median(watcher.durations or [0]):.0f} ms"
+        if state_before == "all right":
+            report.judge(aims.REBUILD_SERVES, what, [watcher.different_replies], beside=duration)
+        else:
+            report.row(8, what, f"{watcher.different_replies} other answers", beside=duration)
 
 
 def _wait_for_end(child: "subprocess.Popen[bytes]") -> float:
@@ -119,11 +120,11 @@ async def measure(report: Report) -> None:
     """Fill, rebuild twice."""
     with tempfile.TemporaryDirectory(prefix="guanjia-bench-") as temporary, ExitStack() as stack:
         folder = Path(temporary)
-        month = await simulate_month(folder)
+        month = await simulate_month()
         write_properties(month, folder)
         url = stack.enter_context(fresh_database())
         await fill_database(
-            month, folder, url, KPI_TABLES, max(1, round(EVENTS / EVENTS_PER_MONTH / PROPERTIES))
+            month, folder, url, KPI_TABLES, max(1, round(history_cases() / EVENTS_PER_MONTH / PROPERTIES))
         )
         amqp_url: Any = stack.enter_context(fresh_vhost())
         group = Processes(folder, folder / "properties", database_url=url, amqp_url=amqp_url)
@@ -137,6 +138,6 @@ async def measure(report: Report) -> None:
 async def _count_events(url: str) -> int:
     connection = await asyncpg.connect(servers.strip_driver(url))
     try:
-        return int(await connection.fetchval(_EVENTS))
+        return int(await connection.fetchval(RATE_EVENTS))
     finally:
         await connection.close()

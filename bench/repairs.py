@@ -6,29 +6,36 @@ no other way for them); the round ends when survey, kpi and intake know of every
 the same eight durable steps, each at its own best concurrency.
 """
 
-import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from bench import checks
+from bench import aims, checks
 from bench.contender import run_peer
 from bench.cpu_meter import CpuMeter, resident_megabytes
 from bench.dispatcher_load import DispatcherLoad
 from bench.environment import SERVICES, list_server_pids, round_environment, run_product
 from bench.report import Report
-from bench.results import Outcome, format_cpu, format_memory, format_ratio, pick_median_outcome
-from bench.rounds import round_seconds, run_interleaved
+from bench.results import (
+    Outcome,
+    format_cpu,
+    format_memory,
+    format_noise,
+    list_ratios,
+    pick_median_outcome,
+)
+from bench.rounds import run_interleaved
+from bench.sizes import has_peers, repairs_at_once, round_seconds
 
 SECONDS = 8.0
-AT_ONCE = int(os.environ.get("BENCH_AT_ONCE", "256"))
+AT_ONCE = 256
 WARM_UP = 32
+FLOORS = ("by hand",)
 PEERS = {
     "by hand": partial(run_peer, "by_hand", inflight=256),
     "Celery": partial(run_peer, "with_celery", inflight=32),
     "DBOS": partial(run_peer, "with_dbos", inflight=32),
     "procrastinate": partial(run_peer, "with_procrastinate", inflight=32),
 }
-AIMS = {"by hand": 0.5, "Celery": 4, "DBOS": 6, "procrastinate": 6}
 
 
 async def measure_guanjia() -> Outcome:
@@ -36,10 +43,10 @@ async def measure_guanjia() -> Outcome:
     with round_environment() as environment, run_product(environment, *SERVICES) as running:
         async with DispatcherLoad(running).watch_board() as load:
             warmed_up, _ = await load.run_repairs(0.5, WARM_UP)
-            await checks.wait_until_all_written(environment, warmed_up)
+            await checks.wait_until_all_written(environment, running, warmed_up)
             with CpuMeter({**running.pids, **list_server_pids()}) as meter:
-                done, took = await load.run_repairs(round_seconds(SECONDS), AT_ONCE)
-                lag = await checks.wait_until_all_written(environment, warmed_up + done)
+                done, took = await load.run_repairs(round_seconds(SECONDS), repairs_at_once(AT_ONCE))
+                lag = await checks.wait_until_all_written(environment, running, warmed_up + done)
         outcome = Outcome.of_round(done, took + lag, meter, answered=done / took, lag=lag)
         outcome.memory = {name: resident_megabytes(*pids) for name, pids in running.pids.items()}
         return outcome
@@ -47,31 +54,27 @@ async def measure_guanjia() -> Outcome:
 
 async def measure(report: Report) -> None:
     """All in turn."""
-    peers = {name: partial(run, seconds=round_seconds(SECONDS)) for name, run in PEERS.items()}
+    names = PEERS if has_peers() else FLOORS
+    peers = {name: partial(PEERS[name], seconds=round_seconds(SECONDS)) for name in names}
     contenders: dict[str, Callable[[], Awaitable[Outcome]]] = {"guanjia": measure_guanjia, **peers}
     outcomes = await run_interleaved(contenders)
-    medians = {name: pick_median_outcome(rounds) for name, rounds in outcomes.items()}
-    guanjia = medians.pop("guanjia")
-    for name, outcome in medians.items():
-        report.row(
-            4,
-            f"whole repairs, {name}, at its best of {PEERS[name].keywords['inflight']} at once",
-            f"{outcome.rate:,.0f}/s",
-            cpu=format_cpu(outcome),
-            memory=format_memory(outcome),
-            beside=f"guanjia {format_ratio(guanjia, outcome)}",
-            aim=f"{AIMS[name]} x",
-        )
+    guanjia = pick_median_outcome(outcomes["guanjia"])
     report.row(
         4,
-        f"whole repairs, eight transitions, {AT_ONCE} at once, everything on; "
-        f"{guanjia.extra['answered']:,.0f}/s answered, "
-        f"all told everywhere {guanjia.extra['lag']:.1f} s later",
+        f"whole repairs, eight transitions, {repairs_at_once(AT_ONCE)} at once, everything on; "
+        f"{guanjia.extra['answered']:,.0f}/s answered, told everywhere {guanjia.extra['lag']:.1f} s later",
         f"{guanjia.rate:,.0f}/s",
         cpu=format_cpu(guanjia),
         memory=format_memory(guanjia),
     )
-    report.row(
-        4, "noise: cores that something else used, at most",
-        f"{max(outcome.others for outcome in (guanjia, *medians.values())):.2f}",
-    )  # fmt: skip
+    for name in names:
+        outcome = pick_median_outcome(outcomes[name])
+        report.judge(
+            aims.REPAIRS_BESIDE[name],
+            f"the same beside {name}, {PEERS[name].keywords['inflight']} at once: {outcome.rate:,.0f}/s",
+            list_ratios(outcomes["guanjia"], outcomes[name]),
+            cpu=format_cpu(outcome),
+            memory=format_memory(outcome),
+            beside=f"by CPU {outcome.cost / guanjia.cost:.2f} x",
+        )
+    report.row(4, *format_noise(outcomes))

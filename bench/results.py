@@ -1,6 +1,6 @@
 """What a round came to, the median of rounds, and how figures are written."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.cpu_meter import CLIENT, CpuMeter
@@ -43,7 +43,7 @@ class Outcome:
 
 def pick_median_outcome(outcomes: Sequence[Outcome]) -> Outcome:
     """The median of every figure by itself; of the rounds that were not noisy, where there are such."""
-    outcomes = [outcome for outcome in outcomes if outcome.others < NOISY] or outcomes
+    outcomes = keep_calm(outcomes)
 
     def medians_of(parts: list[dict[str, float]]) -> dict[str, float]:
         return {name: median_or_nan([part[name] for part in parts if name in part]) for name in parts[0]}
@@ -58,6 +58,24 @@ def pick_median_outcome(outcomes: Sequence[Outcome]) -> Outcome:
         p99=median_or_nan([outcome.p99 for outcome in outcomes]),
         extra=medians_of([outcome.extra for outcome in outcomes]),
     )
+
+
+def keep_calm(outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+    """The rounds that were not noisy, where there are such; else all."""
+    return [outcome for outcome in outcomes if outcome.others < NOISY] or outcomes
+
+
+def list_ratios(
+    ours: Sequence[Outcome], others: Sequence[Outcome], read: Callable[[Outcome], float] | None = None
+) -> list[float]:
+    """Ours by the other's, of each interleaved round; `read` is their rate where it is not named.
+
+    Rounds in which one of the two was noisy count only where no better one is there.
+    """
+    read = read or (lambda outcome: outcome.rate)
+    pairs = list(zip(ours, others, strict=True))
+    calm = [pair for pair in pairs if all(outcome.others < NOISY for outcome in pair)]
+    return [read(mine) / read(other) for mine, other in calm or pairs]
 
 
 def format_ratio(ours: Outcome, other: Outcome) -> str:
@@ -78,3 +96,9 @@ def format_memory(outcome: Outcome) -> str:
 
 def _format_time(microseconds: float) -> str:
     return f"{microseconds / 1000:,.1f} ms" if microseconds >= 1000 else f"{microseconds:,.0f} us"
+
+
+def format_noise(outcomes: Mapping[str, Sequence[Outcome]]) -> tuple[str, str]:
+    """What a row says of the noise: the cores that something else used, of the rounds that counted."""
+    others = [outcome.others for rounds in outcomes.values() for outcome in keep_calm(rounds)]
+    return "noise: cores that something else used, at most", f"{max(others):.2f}"

@@ -1,7 +1,6 @@
 """Rounds of all contenders, one after another and every other time backwards, and their medians."""
 
 import asyncio
-import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from statistics import median
@@ -10,20 +9,11 @@ from typing import TypeVar
 from rich.console import Console
 
 from bench.cpu_meter import machine_seconds
+from bench.sizes import count_rounds, patience
 
 Outcome = TypeVar("Outcome")
 _BUSY_CORES, _LOOK_SECONDS = 0.5, 0.5
 _console = Console(stderr=True, width=170)
-
-
-def count_rounds() -> int:
-    """How many rounds (BENCH_ROUNDS)."""
-    return int(os.environ.get("BENCH_ROUNDS", "3"))
-
-
-def round_seconds(default: float) -> float:
-    """How long a contender runs in a round: `default`, or BENCH_SECONDS where it is given."""
-    return float(os.environ.get("BENCH_SECONDS", "0")) or default
 
 
 async def run_interleaved(
@@ -34,16 +24,16 @@ async def run_interleaved(
     for number in range(times or count_rounds()):
         order = list(contenders) if number % 2 == 0 else list(contenders)[::-1]
         for name in order:
-            await _wait_for_calm()
+            await wait_for_calm()
             outcome = await contenders[name]()
             outcomes[name].append(outcome)
             _console.print(f"  round {number + 1}, {name}: {outcome}", style="dim")
     return outcomes
 
 
-async def _wait_for_calm() -> None:
+async def wait_for_calm() -> None:
     """Wait while something else keeps the machine busy, but no longer than BENCH_PATIENCE seconds."""
-    until = time.monotonic() + float(os.environ.get("BENCH_PATIENCE", "10"))
+    until = time.monotonic() + patience()
     while time.monotonic() < until:
         before = machine_seconds()
         await asyncio.sleep(_LOOK_SECONDS)

@@ -1,7 +1,7 @@
 """Goal 7: a scrape of kpi's gauges with ten thousand cases and with a million, and what of history it reads.
 
 A scrape shows what was counted last and reads no table; what counts, twice a second, is told beside it.
-BENCH_CASES names the larger size.
+BENCH_CASES names the larger size. And what many properties cost: see `many_properties`.
 """
 
 import asyncio
@@ -15,9 +15,12 @@ from typing import Any
 
 import asyncpg
 
-from bench.history import KPI_TABLES, fill_database, make_settings, simulate_month, write_properties
-from bench.query_costs import CASES, TimedClient
+from bench import aims, many_properties
+from bench.history import count_copies, fill_database, make_settings, simulate_month, write_properties
+from bench.product_tables import EXPLAIN_RATES, KPI_TABLES, RATE_READS
+from bench.query_costs import TimedClient
 from bench.report import Report
+from bench.sizes import count_rounds, history_cases, scrape_count
 from services.kpi.queries.scorecards import load_scorecard
 from shared.database.engine import Database
 from shared.properties.loader import load_properties
@@ -25,12 +28,7 @@ from tests.support import servers
 from tests.support.processes import Processes, ServiceProcess
 from tests.support.stores import fresh_database, fresh_vhost
 
-SIZES = tuple(max(1, round(size / 4510)) for size in (min(10_000, CASES / 10), CASES))
-"""How many copies of a month, of some 451 cases at each of ten properties, the databases hold."""
-ROUNDS, SCRAPES = 5, 60
-_STATISTICS = """SELECT sum(seq_scan)::bigint AS scans,
-                  sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint AS rows
-           FROM pg_stat_user_tables WHERE schemaname = 'kpi' AND relname IN ('items', 'facts', 'cases')"""
+COUNTS = 3
 
 
 class ScrapeSubject:
@@ -46,7 +44,7 @@ class ScrapeSubject:
     def scrape(self) -> None:
         """One round of scrapes."""
         client = TimedClient(self.serving.port, {})
-        self.durations.append(client.median_milliseconds(["/metrics"] * SCRAPES))
+        self.durations.append(client.median_milliseconds(["/metrics"] * scrape_count()))
 
     async def scrape_and_watch(self) -> None:
         """A round of scrapes; how much of history was read meanwhile, by whatever."""
@@ -60,7 +58,7 @@ class ScrapeSubject:
         await asyncio.sleep(1.2)  # statistics are told once a second
         connection = await asyncpg.connect(servers.strip_driver(self.url))
         try:
-            return dict(await connection.fetchrow(_STATISTICS))
+            return dict(await connection.fetchrow(RATE_READS))
         finally:
             await connection.close()
 
@@ -68,7 +66,7 @@ class ScrapeSubject:
         """How long all properties take to be counted anew, in milliseconds; how many rates have a sample."""
         database, durations, rates = Database("kpi", self.url, self.folder), [], 0
         try:
-            for _ in range(ROUNDS):
+            for _ in range(COUNTS):
                 started, rates = time.perf_counter(), 0
                 for prop in load_properties(make_settings(self.folder, self.url).properties_dir).values():
                     async with database.snapshot() as connection:
@@ -84,9 +82,7 @@ class ScrapeSubject:
         connection = await asyncpg.connect(servers.strip_driver(self.url))
         try:
             start = int((time.time() - 366 * 86400) * 1_000_000)
-            query = f"""EXPLAIN SELECT family, sum(weight), sum(good) FROM kpi.items
-                        WHERE property = 'tower-3' AND family IN ('bill', 'inspected', 'follow_up_repair')
-                        AND counted_at >= {start} GROUP BY family"""
+            query = EXPLAIN_RATES.format(start=start)
             lines = [row[0].strip(" ->").split("  (")[0] for row in await connection.fetch(query)]
             return ", ".join(line for line in lines if "Scan" in line)
         finally:
@@ -100,42 +96,33 @@ async def measure(report: Report) -> None:
     """Fill, scrape in turn, compare."""
     with tempfile.TemporaryDirectory(prefix="guanjia-bench-") as temporary, ExitStack() as stack:
         folder = Path(temporary)
-        month = await simulate_month(folder)
+        month = await simulate_month()
         write_properties(month, folder)
         subjects = []
-        for copies in SIZES:
+        for copies in count_copies(min(10_000, history_cases() / 10), history_cases()):
             url = stack.enter_context(fresh_database())
             cases = await fill_database(month, folder, url, KPI_TABLES, copies)
             subjects.append(ScrapeSubject(folder, url, stack.enter_context(fresh_vhost()), cases))
             stack.callback(subjects[-1].close)
-        for _ in range(ROUNDS):
+        for _ in range(count_rounds()):
             for subject in subjects:
                 await subject.scrape_and_watch()
         await _report_figures(report, subjects)
+    await many_properties.measure(report)
 
 
 async def _report_figures(report: Report, subjects: list[ScrapeSubject]) -> None:
     first = statistics.median(subjects[0].durations)
     for subject in subjects:
-        took, (counting_time, rates) = statistics.median(subject.durations), await subject.measure_counting()
+        counting_time, rates = await subject.measure_counting()
         size = f"{subject.cases:,} cases at ten properties"
-        report.row(
-            7,
-            f"scrape of kpi, {size}",
-            f"{took:.2f} ms",
-            beside=f"{took / first:.2f} x",
-            aim="<= 1.2 x, <= 10 ms",
+        ratio = f"{statistics.median(subject.durations) / first:.2f} x the smallest"
+        report.judge(aims.SCRAPE, f"scrape of kpi, {size}", subject.durations, beside=ratio)
+        report.judge(
+            aims.SCRAPE_SCANS,
+            f"of history during {len(subject.durations) * scrape_count()} scrapes and the counting, {size}",
+            [subject.scans],
+            beside=f"{subject.read} rows fetched",
         )
-        reads = f"{subject.scans} scans, {subject.read} rows fetched"
-        report.row(
-            7,
-            f"read of history during {ROUNDS * SCRAPES} scrapes and what counted beside them",
-            reads,
-            aim="no scan",
-        )
-        report.row(
-            7,
-            f"counting {rates} rates anew, {size}",
-            f"{counting_time:.0f} ms",
-            beside=await subject.explain_read(),
-        )
+        explained = await subject.explain_read()
+        report.row(7, f"counting {rates} rates anew, {size}", f"{counting_time:.0f} ms", beside=explained)

@@ -52,6 +52,7 @@ def for_tests() -> dict[str, object]:
         "libatomic1": browser.driver_runs(),
         "nginx": shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"),
         "openssl": shutil.which("openssl"),
+        "wrk": shutil.which("wrk"),
         "prometheus": shutil.which("prometheus") and shutil.which("promtool"),
     }
 

@@ -1,16 +1,22 @@
 """How the bench comes to its figures."""
 
+import math
 import os
+import socket
 import time
 from collections.abc import Awaitable, Callable
 
 import pytest
 
+from bench import aims
+from bench.aims import Aim
+from bench.broker_counts import list_local_ports
 from bench.cpu_meter import CLIENT, CpuMeter
 from bench.peers.workload import percentiles
 from bench.report import Report
-from bench.results import Outcome, pick_median_outcome
+from bench.results import Outcome, list_ratios, pick_median_outcome
 from bench.rounds import run_interleaved
+from bench.trend import fit_slope
 from bench.wrk import _make_script
 
 
@@ -66,5 +72,50 @@ def test_a_load_script_puts_a_number_wherever_one_belongs() -> None:
 
 def test_the_table_can_be_written_down_as_markdown() -> None:
     report = Report()
-    report.row(4, "whole repairs", "100/s", aim="4 x")
-    assert report.markdown().splitlines()[-1] == "| 4 | whole repairs | 100/s |  |  |  | 4 x |"
+    report.row(4, "whole repairs", "100/s", beside="of each")
+    assert report.markdown().splitlines()[-1] == "| 4 | whole repairs | 100/s |  |  | of each |  |  |"
+
+
+def test_a_figure_is_judged_by_its_median_and_by_what_single_rounds_say() -> None:
+    aim = Aim(4, "at least", 6, "x Celery")
+    assert [aim.judge(values) for values in ([6, 7, 8], [5, 6, 7], [5, 5, 6], [1])] == [
+        "met",
+        "met, within the noise",
+        "missed, within the noise",
+        "missed",
+    ]
+    assert Aim(2, "below", 1, "s").judge([1]) == "missed"
+    assert Aim(10, "at most", 5, "MB an hour").judge([math.nan]) == "missed"
+
+
+def test_all_thirteen_goals_are_aimed_at() -> None:
+    single = [aim for aim in vars(aims).values() if isinstance(aim, Aim)]
+    several = [*aims.REPAIRS_BESIDE.values(), *aims.LATENCY.values()]
+    assert {aim.goal for aim in (*single, *several)} == set(range(1, 14))
+
+
+def test_ratios_are_of_the_rounds_that_ran_side_by_side() -> None:
+    ours, others = [_round(10, 0), _round(30, 0)], [_round(10, 0), _round(10, 1.2)]
+    assert list_ratios(ours, others) == [1]
+    assert list_ratios([ours[1]], [others[1]]) == [3]
+
+
+def test_a_judged_row_shows_the_median_its_spread_and_the_verdict() -> None:
+    report = Report()
+    report.judge(Aim(12, "at most", 100, "ms"), "seen", [80, 120, 90])
+    assert report.rows[0].cells[1:] == (
+        *("seen", "90.0 ms (80.0 to 120)", "", "", "", "<= 100 ms", "met, within the noise"),
+    )
+
+
+def test_a_slope_is_told_by_the_hour_with_what_it_may_be_off_by() -> None:
+    at_least, likely, at_most = fit_slope([(second, 100 + second / 3600) for second in range(100)])
+    assert (round(at_least, 6), round(likely, 6), round(at_most, 6)) == (1, 1, 1)
+    at_least, likely, at_most = fit_slope([(second, second % 2) for second in range(100)])
+    assert at_least < 0 < at_most
+    assert all(math.isnan(slope) for slope in fit_slope([(0, 1)]))
+
+
+def test_the_ports_of_this_process_are_found() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert server.getsockname()[1] in list_local_ports(os.getpid())
