@@ -42,7 +42,9 @@ _NAME = re.compile(
     rb"\b(20\d{4}-\d{4}|\d{8}-\d+|(?:cleaning|security|greening)-(?:am|pm|night)-\d{8}|r-\d{4})\b"
 )
 """Bills, incidents and references, inspections, residents."""
-_COPY_MARK, _PROPERTY_MARK = b"\x01C", b"\x01P"
+_COPY_MARK, _PROPERTY_MARK, _NUMBER_MARK = b"\x01C", b"\x01P", b"\x01N"
+_POSITIONS = 10**12
+"""More than the steps of a month, whose positions follow each other."""
 
 
 _FOR_EVER = 4 * 10**18
@@ -147,6 +149,7 @@ async def _load_table(
         text = texts["true" if copy == 0 else copied.closed]
         for number in range(PROPERTIES):
             rows = text.replace(_COPY_MARK, b"%03x" % (copy * PROPERTIES + number))
+            rows = rows.replace(_NUMBER_MARK, b"%04d" % (copy * PROPERTIES + number))
             source = io.BytesIO(rows.replace(_PROPERTY_MARK, b"tower-%d" % number))
             await connection.copy_to_table(table, schema_name=schema, source=source, columns=list(columns))
 
@@ -185,6 +188,8 @@ def _column_expression(column: str, column_type: str, days: int) -> str:
         return (
             f"CASE WHEN t.{column} > {_FOR_EVER} THEN t.{column} ELSE t.{column} - {days} * 86400000000 END"
         )
+    if column == "position":
+        return f"(t.position % {_POSITIONS})::text || E'\\x01N'"
     return f't."{column}"'
 
 

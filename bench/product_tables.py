@@ -19,8 +19,8 @@ _REPAIRS = """
 SELECT (SELECT count(*) FROM intake.events WHERE demand IS NOT NULL) AS demands,
        (SELECT count(*) FROM dispatch.cases WHERE state = $1) AS done,
        (SELECT count(*) FROM dispatch.cases) AS cases,
-       (SELECT count(*) FROM dispatch.case_history) AS steps,
-       (SELECT count(*) FROM (SELECT DISTINCT case_id, seq FROM dispatch.case_history) s) AS different_steps,
+       (SELECT count(*) FROM dispatch.steps) AS steps,
+       (SELECT count(*) FROM (SELECT DISTINCT case_id, seq FROM dispatch.steps) s) AS different_steps,
        (SELECT count(*) FROM intake.case_states WHERE state = $1) AS told_to_intake,
        (SELECT count(*) FROM survey.followups) AS told_to_survey,
        (SELECT count(*) FROM kpi.cases WHERE version >= $2) AS told_to_kpi
@@ -42,7 +42,7 @@ def count_embedded_repairs(folder: Path) -> tuple[int, int, int]:
     """Repairs that are done, steps of all cases, follow-ups; from the files of an embedded process."""
     with closing(sqlite3.connect(f"file:{folder / 'dispatch.db'}?mode=ro", uri=True)) as dispatch:
         done = dispatch.execute("SELECT count(*) FROM cases WHERE state = ?", [LAST_STATE]).fetchone()[0]
-        steps = dispatch.execute("SELECT count(*) FROM case_history").fetchone()[0]
+        steps = dispatch.execute("SELECT count(*) FROM steps").fetchone()[0]
     with closing(sqlite3.connect(f"file:{folder / 'survey.db'}?mode=ro", uri=True)) as survey:
         return done, steps, survey.execute("SELECT count(*) FROM followups").fetchone()[0]
 
@@ -60,7 +60,10 @@ async def count_assigned(url: str) -> int:
     return int((await fetch_rows(url, _ASSIGNED, OPEN_STATE))[0]["found"])
 
 
-_OPEN_ASSIGNED = "SELECT id, assignee FROM dispatch.cases WHERE is_open AND assignee IS NOT NULL"
+_OPEN_ASSIGNED = """
+SELECT id, assignee FROM dispatch.cases JOIN dispatch.case_requests USING (id)
+WHERE is_open AND assignee IS NOT NULL
+"""
 
 
 async def list_assigned(url: str, prefix: str) -> list[tuple[str, str]]:
@@ -69,7 +72,7 @@ async def list_assigned(url: str, prefix: str) -> list[tuple[str, str]]:
     return [(str(row["id"]), row["assignee"]) for row in rows]
 
 
-_SAMPLE = "SELECT case_id FROM dispatch.case_history TABLESAMPLE SYSTEM_ROWS (40)"
+_SAMPLE = "SELECT case_id FROM dispatch.steps TABLESAMPLE SYSTEM_ROWS (40)"
 
 
 async def sample_cases(url: str) -> list[str]:
@@ -112,8 +115,8 @@ _CASE_IS_CLOSED = "NOT EXISTS (SELECT FROM template.dispatch_cases c WHERE c.is_
 COUNT_TEMPLATE_CASES = "SELECT count(*) FROM template.dispatch_cases"
 DISPATCH_TABLES = (
     CopiedTable("dispatch.cases", "NOT is_open"),
-    CopiedTable("dispatch.case_history", _CASE_IS_CLOSED.format("t.case_id")),
-    CopiedTable("dispatch.timers", latest_only=True),
+    CopiedTable("dispatch.case_requests", _CASE_IS_CLOSED.format("t.id")),
+    CopiedTable("dispatch.steps", _CASE_IS_CLOSED.format("t.case_id")),
     CopiedTable("dispatch.equipment", latest_only=True),
     CopiedTable("dispatch.equipment_states", latest_only=True),
     CopiedTable("dispatch.inspections", latest_only=True),
@@ -145,16 +148,16 @@ WHERE c.relkind = 'r' AND n.nspname = ANY($1)
 """
 SCHEMAS = ["intake", "dispatch", "survey", "kpi"]
 HISTORY_TABLES = {
-    *("intake.events", "intake.case_states", "dispatch.cases", "dispatch.case_history"),
+    *("intake.events", "intake.case_states"),
+    *("dispatch.cases", "dispatch.case_requests", "dispatch.steps"),
     *("dispatch.equipment_states", "dispatch.inspections", "dispatch.residents", "dispatch.equipment"),
     *("survey.followups", "survey.attempts", "survey.form_links", "kpi.facts", "kpi.cases", "kpi.items"),
 }
 """What is kept for ever, as it is the history itself: it grows with the work done."""
 EXPIRING_TABLES = {
-    *(f"{schema}.{table}" for schema in SCHEMAS for table in ("outbox", "inbox", "revoked_keys")),
-    "dispatch.action_keys",
+    f"{schema}.{table}" for schema in SCHEMAS for table in ("unsent", "outbox", "inbox", "revoked_keys")
 }
-"""What grows until its rows expire (outbox 2 hours, action keys 7 days, inbox and revoked keys 30 days)."""
+"""What grows until its rows expire (outbox 2 hours, inbox and revoked keys 30 days)."""
 
 
 async def measure_tables(url: str) -> dict[str, int]:

@@ -6,6 +6,7 @@ after resuming something may be told again, and nothing is left out.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 
@@ -28,6 +29,8 @@ from shared.errors import InvalidInput
 from shared.run_forever import run_forever
 
 _encoder = msgspec.json.Encoder()
+_EVENT_ID = re.compile(r"([0-9]{1,18})-([0-9]{1,18})(?:-[0-9]{1,18})?")
+"""Where to resume, and what makes it the id of one event alone."""
 _PAGE = 500
 _POLL_SECONDS = 0.25
 _HEARTBEAT_SECONDS = 15
@@ -129,7 +132,8 @@ class ChangeStream:
         case, request = change.stored
         summary = summarize_case(self._catalog(), case, request, self._now())
         body = _encoder.encode(ChangeNotice(case=summary, entry=summarize_entry(change.entry)))
-        event = b"id: %d-%d\nevent: case\ndata: %b\n\n" % (*resume_at, body)
+        id_ = b"%d-%d-%d" % (*resume_at, change.position.position)
+        event = b"id: %b\nevent: case\ndata: %b\n\n" % (id_, body)
         return StreamMessage(change.position, case.property, event)
 
     async def watch(self, after: StreamPosition | None, sees: Callable[[str], bool]) -> AsyncIterator[bytes]:
@@ -194,10 +198,10 @@ async def _next_message(queue: Queue) -> StreamMessage | None:
 
 
 def parse_position(last_event_id: str | None) -> StreamPosition | None:
-    """The position that a `Last-Event-ID` names. Raises InvalidInput."""
+    """The position to resume at that a `Last-Event-ID` names. Raises InvalidInput."""
     if not last_event_id:
         return None
-    xid, _, position = last_event_id.partition("-")
-    if not (xid.isdecimal() and position.isdecimal() and len(last_event_id) <= 40):
+    matched = _EVENT_ID.fullmatch(last_event_id)
+    if matched is None:
         raise InvalidInput.of("Last-Event-ID", "This is none of the stream's ids", "不是有效的事件编号")
-    return StreamPosition(int(xid), int(position))
+    return StreamPosition(int(matched[1]), int(matched[2]))

@@ -173,4 +173,4 @@ async def test_over_http_a_bad_place_is_refused(dispatch: DispatchDriver) -> Non
     assert (await dispatch.http.get("/v1/cases/stream", headers=headers)).status_code == 422
     with pytest.raises(InvalidInput):
         parse_position("1-x")
-    assert parse_position("12-34") == (12, 34)
+    assert parse_position("12-34") == parse_position("12-34-56") == (12, 34)
