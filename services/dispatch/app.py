@@ -18,7 +18,7 @@ from services.dispatch.operations.case_storage import CaseStorage, WrittenBatch
 from services.dispatch.operations.change_stream import ChangeStream
 from services.dispatch.operations.recent_cases import RecentCases
 from services.dispatch.operations.retention import dispatch_bites
-from services.dispatch.operations.step_events import StepEvents
+from services.dispatch.operations.step_events import StepEvents, renumber_restored_steps
 from services.dispatch.operations.workflow_versions import load_catalog
 from services.dispatch.pages.routes import BoardPages
 from services.dispatch.queries.cases import count_open_cases
@@ -83,6 +83,7 @@ class Dispatch(Service):
             self.catalog = await load_catalog(
                 connection, self.properties, self.clock.now(), self.settings.workflow_folders
             )
+            await renumber_restored_steps(connection)
 
     async def release(self) -> None:
         await self.case_actions.finish()

@@ -106,7 +106,7 @@ class ChangeStream:
             watcher.put_nowait(None)
 
     async def _read_changes(self) -> int:
-        """Tell what was not told, of the steps that no earlier one can precede any more; how many they are."""
+        """Tell what was not told, of the steps that no earlier one can precede any more; how many."""
         async with self._reading, self._database.autocommit() as connection:
             positions = await list_positions(connection, self._position, _PAGE)
             untold = [position for position in positions if position not in self._told]

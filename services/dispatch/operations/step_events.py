@@ -1,18 +1,32 @@
-"""Steps as a source of events: what was not published is made anew from its row."""
+"""Steps as a source of events: what was not published is made anew from its row; order after a restore."""
 
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.dispatch.domain.earlier_forms import decode_case_body
 from services.dispatch.domain.events import case_event
 from services.dispatch.domain.workflow_catalog import WorkflowCatalog
-from services.dispatch.models import steps
+from services.dispatch.models import messaging_tables, steps
 from services.dispatch.queries.histories import entry_decoder
 from shared.database.bulk import any_of
 from shared.messages.cloudevents import encode
-from shared.messaging.outbox import OutgoingEvent
+from shared.messaging.outbox import XID, OutgoingEvent
+
+
+async def renumber_restored_steps(connection: AsyncConnection) -> int:
+    """Where a dump was restored into another cluster, whose transactions are numbered below those of its
+    rows: put these before all that is to come; how many steps that were."""
+    if connection.dialect.name != "postgresql":
+        return 0
+    latest: Select[int | None] = select(func.max(steps.c.xid))
+    is_restored = latest.scalar_subquery() > XID
+    if not (await connection.execute(select(is_restored))).scalar():
+        return 0
+    unsent = exists().where(messaging_tables.unsent.c.xid == steps.c.xid)
+    rows = await connection.execute(update(steps).where(steps.c.xid > 0, ~unsent).values(xid=0))
+    return rows.rowcount
 
 
 class StepEvents:

@@ -7,9 +7,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from services.dispatch.domain.case import SYSTEM, ReportedAction
 from services.dispatch.domain.commands import PerformAction
+from services.dispatch.models import steps
 from services.dispatch.operations.case_commands import execute_commands, raise_refusal
 from services.dispatch.operations.change_stream import parse_position
 from services.dispatch.operations.demands import open_cases
@@ -138,6 +140,25 @@ async def test_what_another_copy_commits_late_is_told_also_to_who_left_before(
     async with watching(dispatch, after=watcher.events[1][0]) as resumed:
         await eventually(resumed.latest, (case_id, 2).__eq__)
     assert (late, 3) in resumed.steps
+
+
+@pytest.mark.parametrize("store", ["postgresql"], indirect=True)
+async def test_after_a_restore_into_another_cluster_the_stream_goes_on(
+    dispatch: DispatchDriver, reading: asyncio.Task[None]
+) -> None:
+    """Its transactions have lower numbers than those of the rows."""
+    old = await dispatch.deliver_demand()
+    await dispatch.service.relay.drain()
+    async with dispatch.service.database.transaction() as connection:
+        await connection.execute(update(steps).values(xid=steps.c.xid + 10**12))
+    copy = await dispatch.make_copy()
+    async with watching(dispatch) as watcher:
+        event = dispatch.accepted_event()
+        await open_cases(copy, [event])
+        await eventually(watcher.latest, (event.data.demand, 2).__eq__)
+    async with watching(dispatch, after="0-0") as resumed:
+        await resumed.until(4)
+    assert resumed.steps == [(name, seq) for name in (old, event.data.demand) for seq in (1, 2)]
 
 
 async def test_many_watchers_of_many_changes_miss_nothing(
