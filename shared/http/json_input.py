@@ -5,7 +5,7 @@ Times are bounded, for databases, calendars and pages: instants from 2000 to 210
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import TypeVar
@@ -28,22 +28,23 @@ _decode = msgspec.json.Decoder().decode
 _split = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
 _PATH = re.compile(r" - at `(?:key` in `)?\$?(.*?)`$")
+_TIME = re.compile(r"\bDate(Time)?Type\(")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-_CHINESE_MESSAGES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"Object missing required field `(?P<name>[^`]*)`"), "缺少必填字段"),
-    (re.compile(r"Object contains unknown field `(?P<unknown>[^`]*)`"), "未知字段"),
-    (re.compile(r"Expected `[^`]*` of length >= (\d+)"), r"长度至少为 \1"),
-    (re.compile(r"Expected `[^`]*` of length <= (\d+)"), r"长度不能超过 \1"),
-    (re.compile(r"Expected `[^`]*` >= (-?[\d.]+)"), r"不能小于 \1"),
-    (re.compile(r"Expected `[^`]*` <= (-?[\d.]+)"), r"不能大于 \1"),
-    (re.compile(r"Expected `str` matching regex .*"), "格式不正确"),
-    (re.compile(r"Expected `datetime` with a timezone component"), "时间必须带时区"),
-    (re.compile(r"Invalid RFC3339 encoded datetime"), "时间必须为 RFC 3339 格式"),
-    (re.compile(r"Invalid enum value.*"), "不是允许的取值"),
-    (re.compile(r"Expected `([^`]*)`, got `([^`]*)`"), r"应为 \1，实为 \2"),
-    (re.compile(r"Object needs `demand` or `reference`"), "需要 demand 或 reference"),
-    (re.compile(r"`(\w+)` can't exceed `(\w+)`"), r"\1 不能大于 \2"),
+_REFUSALS: tuple[tuple[str, str, str], ...] = (
+    (r"Object missing required field `(?P<name>[^`]*)`", "This field is required", "缺少必填字段"),
+    (r"Object contains unknown field `(?P<name>[^`]*)`", "This field is unknown", "未知字段"),
+    (r"Expected `[^`]*` of length >= (\d+)", "", r"长度至少为 \1"),
+    (r"Expected `[^`]*` of length <= (\d+)", "", r"长度不能超过 \1"),
+    (r"Expected `[^`]*` >= (-?[\d.]+)", "", r"不能小于 \1"),
+    (r"Expected `[^`]*` <= (-?[\d.]+)", "", r"不能大于 \1"),
+    (r"Expected `datetime` with a timezone component", "", "时间必须带时区"),
+    (r"Invalid RFC3339 encoded datetime", "", "时间必须为 RFC 3339 格式"),
+    (r"Invalid enum value.*", "This value is not among those allowed", "不是允许的取值"),
+    (r"Expected `([^`]*)`, got `([^`]*)`", "", r"应为 \1，实为 \2"),
+    (r"Object needs `demand` or `reference`", "", "需要 demand 或 reference"),
+    (r"`(\w+)` can't exceed `(\w+)`", "", r"\1 不能大于 \2"),
 )
+"""What msgspec says, how we say it in English (empty: so too) and in Chinese; `name` is the field's own."""
 
 
 def field_error(error: msgspec.ValidationError, prefix: str = "") -> FieldError:
@@ -52,20 +53,13 @@ def field_error(error: msgspec.ValidationError, prefix: str = "") -> FieldError:
     position = _PATH.search(text)
     path = prefix + (position.group(1) if position else "")
     message = text[: position.start()] if position else text
-    for pattern, chinese in _CHINESE_MESSAGES:
-        if match := pattern.match(message):
-            name = match.groupdict().get("name")
-            if name is not None:
-                return FieldError(f"{path}.{name}".lstrip("."), "This field is required", chinese)
-            if "unknown" in match.groupdict():
-                unknown = match.group("unknown")
-                named = f"{path}.{unknown}" if _NAME.fullmatch(unknown) else path
-                return FieldError(named.lstrip("."), "This field is unknown", chinese)
-            if message.startswith("Invalid enum value"):
-                message = "This value is not among those allowed"
-            elif "matching regex" in message:
-                return FieldError(path.lstrip("."), *_describe_form(message))
-            return FieldError(path.lstrip("."), message, match.expand(chinese))
+    if message.startswith("Expected `str` matching regex"):
+        return FieldError(path.lstrip("."), *_describe_form(message))
+    for pattern, english, chinese in _REFUSALS:
+        if match := re.match(pattern, message):
+            name = match.groupdict().get("name", "")
+            named = f"{path}.{name}" if _NAME.fullmatch(name) else path
+            return FieldError(named.lstrip("."), english or message, match.expand(chinese))
     return FieldError(path.lstrip("."), message, "无效")
 
 
@@ -89,13 +83,11 @@ def read_json(raw: bytes) -> object:
         escaped = b"\\u00" in raw
         # Each key has its colon, and texts have theirs in both unless one is escaped.
         if escaped or raw.count(b":") != written.count(b":"):
-            _check_keys(raw)
-        if not (written.isascii() or is_normalized("NFC", written.decode())):
-            document = _normalize(document)
+            json.loads(raw, object_pairs_hook=_make_object)
+        if escaped or not (written.isascii() or is_normalized("NFC", written.decode())):
+            document = _clean(document, "")
     except (ValueError, RecursionError, OverflowError) as error:  # msgspec's and UnicodeError are ValueErrors
         raise Unreadable("The body is not valid JSON in UTF-8.", "请求体不是有效的 UTF-8 JSON。") from error
-    if escaped and (path := _find_nul(document, "")) is not None:
-        raise InvalidInput.of(path, "Text can't hold the character NUL", "文本不能包含 NUL 字符")
     return document
 
 
@@ -122,22 +114,6 @@ def convert(document: object, schema: type[Schema], prefix: str = "", *, strict:
     return value
 
 
-def _normalize(value: object) -> object:
-    if isinstance(value, str):
-        return normalize("NFC", value)
-    if isinstance(value, list):
-        members: list[object] = value
-        return [_normalize(member) for member in members]
-    if isinstance(value, dict):
-        named: dict[str, object] = value
-        return _make_object([(normalize("NFC", name), _normalize(member)) for name, member in named.items()])
-    return value
-
-
-def _check_keys(raw: bytes) -> None:
-    json.loads(raw, object_pairs_hook=_make_object)
-
-
 def _make_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
@@ -156,20 +132,23 @@ def _check_depth(raw: bytes) -> None:
         raise Unreadable("The body is nested too deeply.", "请求体嵌套过深。")
 
 
-def _find_nul(value: object, path: str) -> str | None:
-    """The path of the first text that holds NUL."""
-    members: list[tuple[str, object]] = []
-    if isinstance(value, str) and "\x00" in value:
-        return path
+def _clean(value: object, path: str) -> object:
+    """`value` with its texts in NFC. Raises `InvalidInput` naming where one holds NUL."""
+    if isinstance(value, str):
+        if "\x00" in value:
+            raise InvalidInput.of(path, "Text can't hold the character NUL", "文本不能包含 NUL 字符")
+        return normalize("NFC", value)
+    if isinstance(value, list):
+        members: list[object] = value
+        return [_clean(member, f"{path}[{at}]") for at, member in enumerate(members)]
     if isinstance(value, dict):
         named: dict[str, object] = value
-        if any("\x00" in name for name in named):
-            return path or "$"
-        members = [(f"{path}.{name}" if path else name, member) for name, member in named.items()]
-    elif isinstance(value, list):
-        members = [(f"{path}[{at}]", member) for at, member in enumerate(value)]
-    found = (_find_nul(member, step) for step, member in members)
-    return next((nul for nul in found if nul is not None), None)
+        return _make_object([_clean_member(name, member, path) for name, member in named.items()])
+    return value
+
+
+def _clean_member(name: str, member: object, path: str) -> tuple[str, object]:
+    return str(_clean(name, path or "$")), _clean(member, f"{path}.{name}" if path else name)
 
 
 def check_instants(value: object, path: str = "") -> None:
@@ -194,28 +173,9 @@ def check_instants(value: object, path: str = "") -> None:
 def timed_fields(schema: type[Struct]) -> tuple[tuple[str, str], ...]:
     """(attribute, name on the wire) of the fields of `schema` that may hold a time, at whatever depth."""
     fields = msgspec.structs.fields(schema)
-    kinds = inspect.multi_type_info([field.type for field in fields])
+    kinds = inspect.multi_type_info([field.type for field in fields])  # whose text tells all that is in them
     return tuple(
         (field.name, field.encode_name)
         for field, kind in zip(fields, kinds, strict=True)
-        if _may_hold_time(kind)
+        if _TIME.search(repr(kind))
     )
-
-
-def _may_hold_time(kind: inspect.Type) -> bool:
-    if isinstance(kind, inspect.DateTimeType | inspect.DateType):
-        return True
-    if isinstance(kind, inspect.StructType):
-        return bool(timed_fields(kind.cls))
-    return any(_may_hold_time(part) for part in _parts_of(kind))
-
-
-def _parts_of(kind: inspect.Type) -> Iterator[inspect.Type]:
-    if isinstance(kind, inspect.Metadata):
-        yield kind.type
-    elif isinstance(kind, inspect.UnionType):
-        yield from kind.types
-    elif isinstance(kind, inspect.ListType | inspect.VarTupleType):
-        yield kind.item_type
-    elif isinstance(kind, inspect.TupleType):
-        yield from kind.item_types
