@@ -1,9 +1,10 @@
 """Serves a process over HTTP until SIGINT or SIGTERM, with an orderly start and end."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from socket import AF_INET, AF_INET6, create_server, socket
 
 import structlog
@@ -60,6 +61,11 @@ async def serve(
         if starting.cancelled():
             return
         starting.result()
+        # What is there now stays (libraries, workflows, statements). The garbage collector would walk all of
+        # it every few requests, for a sixth of the CPU; the cycles among 20,000 objects are a few MB.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 20)
         serving = asyncio.create_task(server.serve([listener]), name="http")
         if await server.wait_until_open(serving):
             await on_started(process)
@@ -74,6 +80,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self._open = asyncio.Event()
+        self._leaving = asyncio.Event()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -82,6 +89,18 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket] | None = None) -> None:
         await super().startup(sockets)
         self._open.set()
+
+    async def main_loop(self) -> None:
+        """As uvicorn's, awake once a second for the header `Date` instead of ten times."""
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._leaving.wait()
+
+    def leave(self) -> None:
+        """Take no more requests, finish those that are being served."""
+        self.should_exit = True
+        self._leaving.set()
 
     async def wait_until_open(self, serving: asyncio.Task[None]) -> bool:
         """Wait until requests are taken; false where serving ended instead."""
@@ -109,11 +128,11 @@ def _configure_uvicorn(process: Process) -> uvicorn.Config:
     )
 
 
-def _leave_on_signals(server: uvicorn.Server, process: Process, starting: asyncio.Task[None]) -> None:
+def _leave_on_signals(server: _Server, process: Process, starting: asyncio.Task[None]) -> None:
     def leave() -> None:
         _log.info("leaving")
         starting.cancel()
-        server.should_exit = True
+        server.leave()
         for service in process.services:
             service.ready = False
             service.stopping.set()

@@ -17,8 +17,7 @@ from shared.database.engine import Database
 from shared.http import health
 from shared.http.authentication import Authenticator
 from shared.http.health import Origin
-from shared.http.problems import respond_not_found
-from shared.http.router import Router
+from shared.http.router import Router, respond_not_found
 from shared.messaging.bus import Bus
 from shared.messaging.embedded import EmbeddedBus
 from shared.messaging.topology import QUEUES

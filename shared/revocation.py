@@ -35,6 +35,6 @@ class RevokedKeys:
 
     async def load(self) -> None:
         """Put what other copies have revoked into the keyring."""
-        async with self._database.snapshot() as connection:
+        async with self._database.autocommit() as connection:
             keys = await connection.execute(select(self._table.c.key))
             self._keyring.revoked_keys.update(keys.scalars())

@@ -133,7 +133,10 @@ class Service:
         """Migrate, prepare, then consume, relay and run the jobs; waits for a database that is away."""
         await retry_while_unavailable(self.name, self.migrate_and_prepare)
         await self.bus.start(self.consumers(), {s.queue: s.rest for s in self.subscriptions()})
-        for job in (self.relay.run, self._run_housekeeping, self._load_revoked_keys, *self.jobs()):
+        jobs = [self.relay.run, self._run_housekeeping, *self.jobs()]
+        if self.database.is_postgres:  # else there is no copy that could have revoked a key by itself
+            jobs.append(self._load_revoked_keys)
+        for job in jobs:
             self._tasks.append(asyncio.create_task(job(), name=f"{self.name} job"))
         self.ready = True
         _log.info("service started", service=self.name)

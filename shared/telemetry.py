@@ -3,11 +3,11 @@
 import logging
 import os
 import re
-import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from random import getrandbits
 from typing import Any
 
 import structlog
@@ -18,6 +18,7 @@ _current: ContextVar[str | None] = ContextVar("traceparent", default=None)
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _tracer = trace.get_tracer("guanjia")
 _exporting = False
+_NOISY = ("aio_pika", "aiormq", "aiosqlite", "alembic", "asyncio", "httpx", "httpcore", "transitions")
 
 
 def configure_logging(level: str) -> None:
@@ -40,17 +41,7 @@ def configure_logging(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    for noisy in (
-        "aio_pika",
-        "aiormq",
-        "aiosqlite",
-        "alembic",
-        "uvicorn.access",
-        "asyncio",
-        "httpx",
-        "httpcore",
-        "transitions",
-    ):
+    for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").disabled = True
     structlog.configure(
@@ -88,8 +79,7 @@ def traceparent_or_new(traceparent: str | None) -> str:
     """`traceparent` where it is well formed, else that of a new trace."""
     if traceparent and _TRACEPARENT.fullmatch(traceparent):
         return traceparent
-    digits = secrets.token_hex(24)
-    return f"00-{digits[:32]}-{digits[32:]}-01"
+    return f"00-{getrandbits(128):032x}-{getrandbits(64):016x}-01"
 
 
 @contextmanager

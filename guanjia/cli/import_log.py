@@ -1,16 +1,16 @@
 """The command `guanjia import`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from guanjia.cli.terminal import fail, run
-from guanjia.importer.client import ImportStopped
-from guanjia.importer.log_import import BAD_ROWS, ImportCounts, import_log
-from guanjia.importer.mapping import MappingUnusable
+
+if TYPE_CHECKING:
+    from guanjia.importer.log_import import ImportCounts
 
 
 def import_event_log(
@@ -32,12 +32,17 @@ def import_event_log(
 
     从 CSV 事件日志导入其他系统的工单；中断后重新运行同一命令即可继续，不会重复。
     """
+    # Here, because a start of the services has no use for its HTTP client.
+    from guanjia.importer.client import ImportStopped
+    from guanjia.importer.log_import import BAD_ROWS, import_log
+    from guanjia.importer.mapping import MappingUnusable
+
     folder = out or Path(f"import-{data.stem}")
     try:
         with _progress() as progress:
             task = progress.add_task("", total=None, actions=0, bad=0)
 
-            def show(counts: ImportCounts) -> None:
+            def show(counts: "ImportCounts") -> None:
                 completed = counts.done + counts.skipped
                 progress.update(
                     task, total=counts.cases, completed=completed, actions=counts.actions, bad=counts.bad
@@ -59,7 +64,7 @@ def import_event_log(
         fail(failure)
     except ExceptionGroup as failures:
         fail(failures.exceptions[0])
-    typer.echo(_summarize(counts, folder))
+    typer.echo(_summarize(counts, folder / BAD_ROWS))
 
 
 def _progress() -> Progress:
@@ -73,9 +78,9 @@ def _progress() -> Progress:
     )
 
 
-def _summarize(counts: ImportCounts, folder: Path) -> str:
+def _summarize(counts: "ImportCounts", bad_rows: Path) -> str:
     return (
         f"rows 行 {counts.rows}  cases 工单 {counts.cases}  taken in 导入 {counts.done}  "
         f"earlier 先前已导入 {counts.skipped}  actions 动作 {counts.actions}  "
-        f"bad rows 坏行 {counts.bad} ({folder / BAD_ROWS})"
+        f"bad rows 坏行 {counts.bad} ({bad_rows})"
     )

@@ -10,7 +10,7 @@ from services.intake.domain.incoming_event import Envelope, EventContext, Incomi
 from services.intake.operations.context import IntakeContext
 from services.intake.operations.demand_progress import save_case_states
 from shared.errors import Problem, TooLarge, WrongMediaType
-from shared.http.json_input import decode, sanitize
+from shared.http.json_input import convert, read_json
 from shared.http.requests import BODY_LIMIT
 from shared.messages.cloudevents import Event
 from shared.messages.events import CaseState
@@ -67,7 +67,7 @@ class InboundConsumer:
             raise WrongMediaType
         if len(delivery.body) > BODY_LIMIT:
             raise TooLarge
-        envelope = decode(sanitize(delivery.body), Envelope)
+        envelope = convert(read_json(delivery.body), Envelope)
         context = self._context
         return read_event(
             envelope,

@@ -1,10 +1,8 @@
 """Identifies the caller: by the key in `Authorization: Bearer`, or by the session of a page of ours."""
 
-from starlette.requests import Request
-
 from shared.auth import Identity, Keyring, Role
 from shared.errors import NotAllowed, NotSignedIn
-from shared.http.requests import is_same_origin
+from shared.http.requests import AnyRequest, is_same_origin
 
 SESSION_COOKIE = "guanjia_session"
 ANYBODY = Identity(key="", name="anybody", roles=frozenset(), properties=frozenset())
@@ -17,7 +15,7 @@ class Authenticator:
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
 
-    def authorize(self, request: Request, roles: tuple[Role, ...] | None) -> Identity:
+    def authorize(self, request: AnyRequest, roles: tuple[Role, ...] | None) -> Identity:
         """The caller, who has one of `roles`; None: open to anybody. Raises `NotSignedIn`, `NotAllowed`."""
         if roles is None:
             return ANYBODY
@@ -26,7 +24,7 @@ class Authenticator:
             raise NotAllowed("This key lacks the role for that.", "该密钥没有所需的角色。")
         return identity
 
-    def identify(self, request: Request) -> Identity:
+    def identify(self, request: AnyRequest) -> Identity:
         """The caller. Raises `NotSignedIn`; `NotAllowed` where a page of another origin uses a session."""
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and key:

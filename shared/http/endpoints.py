@@ -10,22 +10,21 @@ from typing import Any, Generic, TypeVar, cast, get_args, get_origin, get_type_h
 from uuid import UUID
 
 from msgspec import Struct
-from starlette.requests import Request
 from starlette.responses import Response
 
 from shared.auth import Identity, Role
-from shared.errors import NotFound
-from shared.http.idempotency import read_key
-from shared.http.requests import BODY_LIMIT, JSON
+from shared.errors import InvalidInput, NotFound
+from shared.http.requests import BODY_LIMIT, JSON, Request
 
 Context = TypeVar("Context")
 Query = TypeVar("Query")
 Body = TypeVar("Body")
 Content = TypeVar("Content")
+IDEMPOTENCY_KEY = "Idempotency-Key"
+LONGEST_KEY = 200
 
 
-@dataclass(frozen=True)
-class Call(Generic[Context, Query, Body]):
+class Call(Struct, Generic[Context, Query, Body], frozen=True):
     """One request to an endpoint, checked: the caller, the path's parts, the query and the body.
 
     `query` and `body` are None where the signature says so; a body of `bytes` is passed on as it came.
@@ -40,8 +39,13 @@ class Call(Generic[Context, Query, Body]):
 
     @property
     def idempotency_key(self) -> str | None:
-        """The header `Idempotency-Key`. Raises `InvalidInput` where it is none."""
-        return read_key(self.request)
+        """The header `Idempotency-Key`. Raises `InvalidInput` beyond 1 to 200 visible characters."""
+        key = self.request.headers.get("idempotency-key")
+        if key is not None and not (1 <= len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
+            raise InvalidInput.of(
+                IDEMPOTENCY_KEY, "1 to 200 printable characters", "长度应为 1 至 200 个可见字符"
+            )
+        return key
 
     def id(self, part: str = "id") -> str:
         """The identifier in this part of the path, in lower case. Raises `NotFound` where it is none."""
@@ -51,13 +55,13 @@ class Call(Generic[Context, Query, Body]):
             raise NotFound from None
 
 
-@dataclass(frozen=True)
-class Reply(Generic[Content]):
-    """What an endpoint returns where it is more than a 200 with content; bytes are JSON already."""
+class Reply(Struct, Generic[Content], frozen=True):
+    """What an endpoint returns where it is more than a 200 with content; bytes are as they are sent."""
 
     content: Content
     status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = {}
+    media_type: str = JSON
 
 
 AnyCall = Call[Any, Any, Any]

@@ -5,19 +5,18 @@ from typing import cast
 
 import msgspec
 
-from shared.http.endpoints import Endpoint
-from shared.http.idempotency import HEADER, LONGEST
+from shared.http.endpoints import IDEMPOTENCY_KEY, LONGEST_KEY, Endpoint
 from shared.http.problems import PROBLEM_JSON, ProblemDocument
 from shared.http.requests import JSON
 
 JsonObject = dict[str, object]
 _SCHEMA = "#/components/schemas/{name}"
 _IDEMPOTENCY_KEY: JsonObject = {
-    "name": HEADER,
+    "name": IDEMPOTENCY_KEY,
     "in": "header",
     "required": False,
     "description": "Again with the same request: no second effect. With another request: 409.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST},
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
 }
 
 

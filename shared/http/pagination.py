@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from shared.errors import InvalidInput
-from shared.http.instants import check_instants
+from shared.http.json_input import check_instants
 
 MAX_LIMIT = 200
 Item = TypeVar("Item")

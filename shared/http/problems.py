@@ -3,13 +3,11 @@
 import msgspec
 import structlog
 from msgspec import Struct
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from shared.database.engine import is_transient
-from shared.errors import FieldError, NotFound, Problem, Unavailable
-from shared.http.requests import read_language
+from shared.errors import FieldError, Problem, Unavailable
+from shared.http.endpoints import Reply
+from shared.http.requests import AnyRequest, read_language
 
 PROBLEM_JSON = "application/problem+json"
 _log = structlog.stdlib.get_logger(__name__)
@@ -37,14 +35,8 @@ def to_problem(error: Exception) -> Problem:
     return Problem()
 
 
-def make_problem_response(error: Exception, request: Request) -> Response:
+def make_problem_reply(error: Exception, request: AnyRequest) -> Reply[bytes]:
     """Any error as a problem document."""
     problem = to_problem(error)
     body = _encoder.encode(problem.document(read_language(request)))
-    return Response(body, problem.status, problem.headers(), media_type=PROBLEM_JSON)
-
-
-async def respond_not_found(scope: Scope, receive: Receive, send: Send) -> None:
-    """The application's reply where no route matches."""
-    if scope["type"] == "http":
-        await make_problem_response(NotFound(), Request(scope, receive))(scope, receive, send)
+    return Reply(body, problem.status, problem.headers(), PROBLEM_JSON)

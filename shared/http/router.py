@@ -2,11 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import msgspec
-import structlog
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -14,16 +12,22 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from shared.errors import MethodNotAllowed, NotFound, WrongMediaType
 from shared.http.authentication import Authenticator
 from shared.http.endpoints import Call, Endpoint, Reply
-from shared.http.json_input import decode, sanitize
+from shared.http.json_input import convert, read_json
 from shared.http.parameters import read_query
-from shared.http.problems import make_problem_response, respond_not_found
-from shared.http.requests import JSON, read_body, read_media_type
+from shared.http.problems import make_problem_reply
+from shared.http.requests import Request, read_body, read_media_type
 from shared.telemetry import trace_work
 
-_log = structlog.stdlib.get_logger(__name__)
 _encoder = msgspec.json.Encoder()
+_WITHOUT_LENGTH = (204, 304)
 Methods = dict[str, tuple[object, Endpoint]]
 """By method: the context of the service, and the endpoint."""
+
+
+async def respond_not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    """The application's reply where no route matches."""
+    if scope["type"] == "http":
+        await send_reply(make_problem_reply(NotFound(), Request(scope, receive)), send)
 
 
 class Router:
@@ -46,47 +50,56 @@ class Router:
             methods[endpoint.method] = (context, endpoint)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        methods = self._methods_at(scope) if scope["type"] == "http" else None
+        methods, parts = self._match(scope["path"]) if scope["type"] == "http" else (None, {})
         if methods is None:
             await self._pages(scope, receive, send)
             return
-        response = await self._respond(methods, Request(scope, receive))
-        await response(scope, receive, send)
-
-    def _methods_at(self, scope: Scope) -> Methods | None:
-        path: str = scope["path"]
-        if (methods := self._plain.get(path)) is not None:
-            scope["path_params"] = {}
-            return methods
-        for pattern, candidates in self._patterns.values():
-            if match := pattern.match(path):
-                scope["path_params"] = match.groupdict()
-                return candidates
-        return None
-
-    async def _respond(self, methods: Methods, request: Request) -> Response:
+        request = Request(scope, receive)
         route = methods.get("GET" if request.method == "HEAD" else request.method)
-        name = route[1].path if route else "unknown"
-        with trace_work(name, request.headers.get("traceparent")) as trace:
+        with trace_work(route[1].path if route else "unknown", request.headers.get("traceparent")) as trace:
             try:
                 if route is None:
                     raise MethodNotAllowed(methods)
-                response = await self._handle(*route, request)
+                reply = await self._handle(*route, request, parts)
             except Exception as error:
-                response = make_problem_response(error, request)
-            response.headers["traceparent"] = trace
-            response.headers.setdefault("X-Content-Type-Options", "nosniff")
-            return response
+                reply = make_problem_reply(error, request)
+        if isinstance(reply, Reply):
+            await send_reply(reply, send, trace)
+        else:
+            reply.headers.update({"traceparent": trace, "x-content-type-options": "nosniff"})
+            await reply(scope, receive, send)
 
-    async def _handle(self, context: object, endpoint: Endpoint, request: Request) -> Response:
+    def _match(self, path: str) -> tuple[Methods | None, dict[str, str]]:
+        """The endpoints at `path` by method, and what stands in its parts."""
+        if (methods := self._plain.get(path)) is not None:
+            return methods, {}
+        for pattern, methods in self._patterns.values():
+            if match := pattern.match(path):
+                return methods, match.groupdict()
+        return None, {}
+
+    async def _handle(
+        self, context: object, endpoint: Endpoint, request: Request, parts: dict[str, str]
+    ) -> Reply[bytes] | Response:
         identity = self._authenticator.authorize(request, endpoint.roles)
-        path: dict[str, str] = dict(request.path_params)
-        if any("\x00" in part for part in path.values()):
+        if parts and any("\x00" in part for part in parts.values()):
             raise NotFound  # no database can hold it
         query = None if endpoint.query is None else read_query(request, endpoint.query)
         body = None if endpoint.body is None else await _read_typed_body(endpoint, request)
-        call = Call(context, request, identity, path, query, body)
-        return make_response(await endpoint.handle(call), endpoint.status)
+        result = await endpoint.handle(Call(context, request, identity, parts, query, body))
+        if isinstance(result, Response):
+            return result
+        reply = result if isinstance(result, Reply) else Reply(result, endpoint.status)
+        return encode_reply(reply)
+
+
+def encode_reply(reply: Reply[Any]) -> Reply[bytes]:
+    """`reply` with its content as JSON; bytes are that already, and None is nothing."""
+    if isinstance(reply.content, bytes):
+        return reply
+    if reply.content is None:
+        return Reply(b"", reply.status, reply.headers, media_type="")
+    return Reply(_encoder.encode(reply.content), reply.status, reply.headers)
 
 
 async def _read_typed_body(endpoint: Endpoint, request: Request) -> object:
@@ -95,16 +108,17 @@ async def _read_typed_body(endpoint: Endpoint, request: Request) -> object:
         return raw
     if read_media_type(request) not in endpoint.media_types:
         raise WrongMediaType
-    return decode(sanitize(raw), cast(type[object], endpoint.body))
+    return convert(read_json(raw), cast(type[object], endpoint.body))
 
 
-def make_response(result: object, status: int) -> Response:
-    """What a handler returned, as the framework sends it."""
-    if isinstance(result, Response):
-        return result
-    reply = result if isinstance(result, Reply) else Reply(result, status)
-    content = reply.content
-    if content is None:
-        return Response(b"", reply.status, reply.headers)
-    body = content if isinstance(content, bytes) else _encoder.encode(content)
-    return Response(body, reply.status, reply.headers, media_type=JSON)
+async def send_reply(reply: Reply[bytes], send: Send, trace: str = "") -> None:
+    """Send `reply`, as part of `trace`."""
+    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in reply.headers.items()]
+    if reply.status not in _WITHOUT_LENGTH:
+        headers.append((b"content-length", b"%d" % len(reply.content)))
+    if reply.media_type:
+        headers.append((b"content-type", reply.media_type.encode()))
+    if trace:
+        headers += [(b"traceparent", trace.encode()), (b"x-content-type-options", b"nosniff")]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.content})

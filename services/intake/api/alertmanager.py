@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-import msgspec
 from msgspec import Struct
 
 from services.intake.api.events import MAX_BATCH, MAX_BATCH_BYTES
@@ -12,7 +11,7 @@ from services.intake.domain.incoming_event import EventContext, IncomingEvent, m
 from services.intake.operations.context import IntakeContext
 from shared.errors import InvalidInput, Problem, TooLarge
 from shared.http.endpoints import Call, Endpoints
-from shared.http.json_input import decode
+from shared.http.json_input import convert
 from shared.messages.facts import Instant, Word
 
 endpoints = Endpoints()
@@ -66,7 +65,7 @@ def _read_alert(call: AlertsCall, context: EventContext, alert: Alert, path: str
         raise InvalidInput.of(f"{path}.labels.property", "This label is required", "缺少 property 标签")
     call.identity.require_property(property_id)
     resolved = alert.status == "resolved"
-    end = decode(msgspec.json.encode(alert.endsAt), Instant, f"{path}.endsAt") if resolved else None
+    end = convert(alert.endsAt, Instant, f"{path}.endsAt") if resolved else None
     return make_event(
         f"alertmanager/{call.identity.name}",
         make_event_id(alert),

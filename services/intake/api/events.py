@@ -1,9 +1,9 @@
 """Posting events as CloudEvents 1.0 over HTTP, in structured, batch and binary mode."""
 
+from collections.abc import Mapping
 from urllib.parse import unquote
 
 import msgspec
-from starlette.datastructures import Headers
 
 from services.intake.api.replies import (
     POSTERS,
@@ -17,7 +17,7 @@ from services.intake.domain.incoming_event import Envelope, EventContext, Incomi
 from services.intake.operations.context import IntakeContext
 from shared.errors import InvalidInput, Problem, TooLarge, WrongMediaType
 from shared.http.endpoints import Call, Endpoints, Reply
-from shared.http.json_input import decode, sanitize
+from shared.http.json_input import convert, read_json, read_members
 from shared.http.requests import BODY_LIMIT, JSON, read_media_type
 
 MAX_BATCH = 1000
@@ -51,17 +51,17 @@ def _read_envelope(call: EventsCall, kind: str) -> Envelope:
         return _read_binary(call.request.headers, kind, call.body)
     if kind != STRUCTURED:
         raise WrongMediaType
-    return decode(sanitize(call.body), Envelope)
+    return convert(read_json(call.body), Envelope)
 
 
-def _read_binary(headers: Headers, kind: str, raw: bytes) -> Envelope:
+def _read_binary(headers: Mapping[str, str], kind: str, raw: bytes) -> Envelope:
     """Binary mode: attributes in `ce-` headers (percent-encoded), data in the body."""
     if kind != JSON and not kind.endswith("+json"):
         raise WrongMediaType
     values = {name[3:]: value for name, value in headers.items() if name.startswith("ce-")}
     attributes = {name: _decode_header(name, value) for name, value in values.items() if name in _ATTRIBUTES}
-    envelope = decode(sanitize(msgspec.json.encode(attributes)), Envelope)
-    return msgspec.structs.replace(envelope, datacontenttype=kind, data=msgspec.Raw(sanitize(raw)))
+    envelope = convert(read_json(msgspec.json.encode(attributes)), Envelope)
+    return msgspec.structs.replace(envelope, datacontenttype=kind, data=read_json(raw))
 
 
 def _decode_header(name: str, value: str) -> str:
@@ -78,18 +78,18 @@ def _read_event(call: EventsCall, envelope: Envelope, context: EventContext) -> 
 
 
 async def _post_batch(call: EventsCall) -> Reply[BatchReply]:
-    members = decode(call.body, list[msgspec.Raw])
+    members = read_members(call.body)
     if len(members) > MAX_BATCH:
         raise TooLarge(f"A batch holds {MAX_BATCH} events at most.", f"一批最多 {MAX_BATCH} 个事件。")
     call.context.rate_limiter.check(call.identity.key, len(members))
     context = make_event_context(call)
-    return Reply(await accept_each(call, [_read_member(call, bytes(raw), context) for raw in members]))
+    return Reply(await accept_each(call, [_read_member(call, raw, context) for raw in members]))
 
 
 def _read_member(call: EventsCall, raw: bytes, context: EventContext) -> IncomingEvent | Problem:
     try:
         if len(raw) > BODY_LIMIT:
             raise TooLarge
-        return _read_event(call, decode(sanitize(raw), Envelope), context)
+        return _read_event(call, convert(read_json(raw), Envelope), context)
     except Problem as problem:
         return problem

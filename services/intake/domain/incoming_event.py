@@ -5,13 +5,13 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
 
 from shared.errors import FieldError, InvalidInput, Unreadable
-from shared.http.json_input import decode, sanitize
+from shared.http.json_input import convert, read_json
 from shared.ids import new_id
 from shared.messages.facts import INBOUND, Data, DemandRaised, Id, Instant
 from shared.messages.kinds import KindCatalog
@@ -56,7 +56,7 @@ class Envelope(Struct, frozen=True, kw_only=True):
     subject: str | None = None
     datacontenttype: str | None = None
     dataschema: str | None = None
-    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    data: Any = msgspec.UNSET
     data_base64: str | None = None
 
 
@@ -73,7 +73,7 @@ class EventContext(Struct, frozen=True, kw_only=True):
 def read_event(envelope: Envelope, context: EventContext) -> IncomingEvent:
     """The event in `envelope`. Raises `InvalidInput` naming each wrong field."""
     _check_attributes(envelope)
-    data = decode(_read_data(envelope), INBOUND[envelope.type], "data")
+    data = convert(_read_data(envelope), INBOUND[envelope.type], "data")
     return make_event(envelope.source, envelope.id, envelope.type, envelope.time, data, context)
 
 
@@ -90,14 +90,14 @@ def _check_attributes(envelope: Envelope) -> None:
         raise InvalidInput(errors=errors)
 
 
-def _read_data(envelope: Envelope) -> bytes | msgspec.Raw:
+def _read_data(envelope: Envelope) -> object:
     """The data; base64 was not decoded with the envelope, and is checked as strictly here."""
     if envelope.data is not msgspec.UNSET:
         return envelope.data
     if envelope.data_base64 is None:
         raise InvalidInput.of("data", "This field is required", "缺少必填字段")
     try:
-        return sanitize(b64decode(envelope.data_base64, validate=True))
+        return read_json(b64decode(envelope.data_base64, validate=True))
     except (Base64Error, ValueError):
         raise InvalidInput.of("data_base64", "This is not base64", "不是有效的 base64") from None
     except Unreadable:

@@ -18,7 +18,7 @@ from services.survey.operations.attempts import SubmittedAttempt
 from services.survey.operations.context import SurveyContext
 from shared.auth import hash_token
 from shared.errors import InvalidInput, NotFound, Unreadable
-from shared.http.parameters import convert_texts
+from shared.http.json_input import convert
 from shared.http.problems import to_problem
 from shared.http.rate_limit import RateLimiter
 from shared.http.requests import read_body, read_language
@@ -182,7 +182,7 @@ def read_answer(fields: dict[str, str]) -> ResidentAnswer:
     values["surprised"] = fields.get("surprised") == "yes"
     if fields.get("rating") not in [str(rating) for rating in range(1, DISSATISFIED + 1)]:
         values.pop("reason", None)
-    return convert_texts(values, ResidentAnswer)
+    return convert(values, ResidentAnswer, strict=False)
 
 
 def fill_form(followup: FollowUp) -> dict[str, str]:

@@ -8,7 +8,7 @@ import pytest
 
 from services.intake.domain.incoming_event import Envelope, EventContext, IncomingEvent, read_event
 from shared.errors import InvalidInput
-from shared.http.json_input import decode
+from shared.http.json_input import convert, read_json
 from shared.messages.facts import INBOUND
 from shared.properties.kind_files import load_kinds
 from shared.settings import PACKAGED_WORKFLOWS
@@ -124,7 +124,7 @@ CONTEXT = EventContext(by="tester", now=NOW, properties={"tower"}, kinds=load_ki
 def read_as_event(type_: str, data: Any, **attributes: Any) -> IncomingEvent:
     """An event of that type, read at `NOW`."""
     event = {"specversion": "1.0", "id": "1", "source": "test", "type": type_, "data": data} | attributes
-    envelope = decode(msgspec.json.encode(event), Envelope)
+    envelope = convert(read_json(msgspec.json.encode(event)), Envelope)
     return read_event(envelope, CONTEXT)
 
 
