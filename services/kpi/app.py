@@ -49,8 +49,8 @@ class Kpi(Service):
         return (self.keep_gauges_fresh,)
 
     def render_metrics(self) -> bytes:
-        """The rates as they were last refreshed."""
-        return self.gauges.text
+        """The rates as of the last refresh."""
+        return self.gauges.render()
 
     async def prepare(self) -> None:
         """The gauges tell the truth from the first scrape on."""

@@ -71,4 +71,5 @@ revisions = Table(
     Column("property", Key, primary_key=True),
     Column("revision", BigInteger, nullable=False),
 )
-"""Locked while a property's facts change, so that two batches about one subject can't miss each other."""
+"""Another number after every change of a property's items, by the transaction that changed them: it alone
+tells whether what was counted still holds."""

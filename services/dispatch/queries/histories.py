@@ -43,7 +43,9 @@ async def get_keyed_steps(connection: AsyncConnection, names: Sequence[tuple[str
     """The steps that were taken under these keys of these callers."""
     table = steps.c
     columns = (table.caller, table.key, table.digest, table.case_id, table.entry, table.body)
-    query = select(*columns).where(tuple_(table.caller, table.key).in_(sorted(names)))
+    query: Select[str, str, str, str, bytes, bytes | None] = select(*columns).where(
+        tuple_(table.caller, table.key).in_(sorted(names))
+    )
     return [
         KeyedStep(
             caller=caller,

@@ -1,6 +1,6 @@
 """Publishes when a target is missed and when it is met again: once per flip in the month's window."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import BigInteger, and_, literal, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -10,7 +10,6 @@ from services.kpi.domain.items import to_micros
 from services.kpi.domain.scorecard import Scorecard
 from services.kpi.domain.windows import Window
 from services.kpi.models import standings
-from services.kpi.queries.standings import load_standings
 from shared.database.bulk import BulkInsert
 from shared.host import Host
 from shared.messages.cloudevents import Event
@@ -21,15 +20,16 @@ SOURCE = "guanjia/kpi"
 _FIRST = BulkInsert(standings, lambda insert: insert.on_conflict_do_nothing().returning(standings.c.kpi))
 
 
-async def publish_flips(service: Host, scorecard: Scorecard) -> None:
-    """Compare with what was last published, and publish what changed. Without a sample nothing changes."""
-    async with service.database.snapshot() as connection:
-        last = await load_standings(connection, scorecard.property.id)
-    flipped = [
-        f for f in scorecard.figures[WINDOW] if f.met is not None and last.get(f.rate.kpi) is not f.met
+def find_flips(scorecard: Scorecard, last: Mapping[str, bool]) -> list[Figure]:
+    """What is not as it was last published, by rate. Without a sample nothing changes."""
+    month = scorecard.figures[WINDOW]
+    return [
+        figure for figure in month if figure.met is not None and last.get(figure.rate.kpi) is not figure.met
     ]
-    if not flipped:
-        return
+
+
+async def publish_flips(service: Host, scorecard: Scorecard, flipped: Sequence[Figure]) -> None:
+    """Publish these, but for what another copy has published or knows of something later."""
     async with service.database.transaction() as connection:
         events = [
             event for figure in flipped for event in await _note_standing(connection, scorecard, figure)

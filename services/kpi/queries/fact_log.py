@@ -1,18 +1,20 @@
 """What is stored about subjects: their facts in the log, the cases, the items that follow from them."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
+    Result,
     Row,
     Select,
     Text,
     Tuple,
     and_,
+    bindparam,
     func,
     literal,
     select,
@@ -20,6 +22,7 @@ from sqlalchemy import (
     tuple_,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from services.kpi.domain.items import FactSubject, Item
 from services.kpi.domain.timelines import Fact
@@ -28,10 +31,8 @@ from shared.messages.cloudevents import Event, decode
 from shared.messages.events import CaseState
 
 _case = msgspec.json.Decoder(CaseState)
-
-Matches = Callable[[ColumnElement[str]], ColumnElement[bool]]
-"""Whether a column holds one of the ids that are looked up."""
-Lookup = Callable[[Matches], Select[Any]]
+_NAMES = ("property", "kind", "thing")
+Columns = ReadOnlyColumnCollection[str, ColumnElement[str]]
 
 
 class StoredItem(NamedTuple):
@@ -51,8 +52,8 @@ class StoredItem(NamedTuple):
     @staticmethod
     def columns() -> Sequence[ColumnElement[Any]]:
         """In the order of the fields."""
-        names = ("property", "kind", "thing", "family", "counted_at", "since", "until", "weight", "good")
-        return [items.c[name] for name in (*names, "case_id")]
+        names = ("family", "counted_at", "since", "until", "weight", "good", "case_id")
+        return [items.c[name] for name in (*_NAMES, *names)]
 
     def subject(self) -> FactSubject:
         """What the item is of."""
@@ -64,77 +65,89 @@ class StoredItem(NamedTuple):
         return Item(self.family, self.counted_at, self.since, self.until, *sides, self.case)
 
 
-async def bills_paid_by(connection: AsyncConnection, payments: Iterable[FactSubject]) -> set[FactSubject]:
+class SubjectLookup:
+    """Rows of many subjects in one statement, those of each by the index: the planner's statistics of a young
+    table mislead it. `of` says which rows, given the columns `property`, `kind` and `thing` of a subject."""
+
+    def __init__(self, of: Callable[[Columns], Select[Any]]) -> None:
+        each = func.json_each(bindparam("subjects", type_=Text)).table_valued("value", name="each")
+        parts = (func.json_extract(each.c.value, f"$[{number}]") for number in range(3))
+        named = (part.label(name) for name, part in zip(_NAMES, parts, strict=True))
+        self._sqlite = of(select(*named).subquery("subject").c)
+        arrays = (bindparam(name, type_=ARRAY(Text)) for name in _NAMES)
+        subject = func.unnest(*arrays).table_valued(*_NAMES, name="subject").render_derived()
+        rows = of(subject.c).correlate(subject).offset(0).lateral("rows")
+        self._postgres = select(rows).select_from(subject.join(rows, true()))
+
+    async def read(
+        self, connection: AsyncConnection, subjects: Collection[FactSubject]
+    ) -> Sequence[Row[Any]]:
+        """The rows of `subjects`."""
+        if not subjects:
+            return ()
+        listed = sorted(subjects)
+        if connection.dialect.name == "sqlite":
+            as_json = {"subjects": msgspec.json.encode(listed).decode()}
+            rows: Result[Any] = await connection.execute(self._sqlite, as_json)
+        else:
+            arrays = dict(zip(_NAMES, map(list, zip(*listed, strict=True)), strict=True))
+            rows = await connection.execute(self._postgres, arrays)
+        return rows.all()
+
+
+def _facts_of(*columns: ColumnElement[Any]) -> SubjectLookup:
+    return SubjectLookup(
+        lambda subject: select(*columns).where(
+            facts.c.property == subject["property"],
+            facts.c.kind == subject["kind"],
+            facts.c.thing == subject["thing"],
+        )
+    )
+
+
+def _items_of(subject: Columns) -> Select[Any]:
+    about = and_(
+        items.c.property == subject["property"],
+        items.c.kind == subject["kind"],
+        items.c.thing == subject["thing"],
+    )
+    return select(*StoredItem.columns()).where(about).order_by(items.c.seq)
+
+
+def _payments_towards(bill: Columns) -> Select[Any]:
+    towards = and_(facts.c.property == bill["property"], facts.c.bill == bill["thing"])
+    return select(facts.c.property, facts.c.thing).where(towards)
+
+
+_BILLS_OF_PAYMENTS = _facts_of(facts.c.property, facts.c.bill)
+_BODIES = _facts_of(facts.c.body)
+_PAYMENTS = SubjectLookup(_payments_towards)
+_ITEMS = SubjectLookup(_items_of)
+
+
+async def bills_paid_by(connection: AsyncConnection, payments: Collection[FactSubject]) -> set[FactSubject]:
     """The bills that any version of these payments is towards."""
-    return {
-        FactSubject(property_id, "bill", row.bill)
-        for (property_id, kind), ids in group_by_kind(payments).items()
-        for row in await _look_up(connection, ids, _facts_of(property_id, kind, facts.c.bill))
-        if row.bill is not None
-    }
+    rows = await _BILLS_OF_PAYMENTS.read(connection, payments)
+    return {FactSubject(row.property, "bill", row.bill) for row in rows if row.bill is not None}
 
 
-async def facts_about(connection: AsyncConnection, subjects: Iterable[FactSubject]) -> list[Event[Fact]]:
+async def facts_about(connection: AsyncConnection, subjects: Collection[FactSubject]) -> list[Event[Fact]]:
     """Every fact about these subjects; about bills also all facts of the payments towards them."""
-    events: list[Event[Fact]] = []
-    for (property_id, kind), ids in group_by_kind(subjects).items():
-        events += await _facts_by_ids(connection, property_id, kind, ids)
-        if kind == "bill":
-            payments = await _payments_of(connection, property_id, ids)
-            events += await _facts_by_ids(connection, property_id, "payment", payments)
-    return events
-
-
-async def _facts_by_ids(
-    connection: AsyncConnection, property_id: str, kind: str, ids: Sequence[str]
-) -> list[Event[Fact]]:
-    rows = await _look_up(connection, ids, _facts_of(property_id, kind, facts.c.body))
-    return [decode(row.body) for row in rows]
-
-
-async def _payments_of(connection: AsyncConnection, property_id: str, bills: Sequence[str]) -> list[str]:
-    def towards(matches: Matches) -> Select[Any]:
-        return select(facts.c.thing).where(facts.c.property == property_id, matches(facts.c.bill))
-
-    return sorted({row.thing for row in await _look_up(connection, bills, towards)})
+    rows = await _PAYMENTS.read(connection, [s for s in subjects if s.kind == "bill"])
+    payments = {FactSubject(row.property, "payment", row.thing) for row in rows}
+    about = await _BODIES.read(connection, payments | set(subjects))
+    return [decode(row.body) for row in about]
 
 
 async def stored_items(
-    connection: AsyncConnection, subjects: Iterable[FactSubject]
+    connection: AsyncConnection, subjects: Collection[FactSubject]
 ) -> dict[FactSubject, list[Item]]:
     """The items that are stored of these subjects; subjects without any are left out."""
     stored: dict[FactSubject, list[Item]] = defaultdict(list)
-    for (property_id, kind), ids in group_by_kind(subjects).items():
-        for row in await _look_up(connection, ids, _items_of(property_id, kind)):
-            item = StoredItem._make(row)
-            stored[item.subject()].append(item.item())
+    for row in await _ITEMS.read(connection, subjects):
+        item = StoredItem._make(row)
+        stored[item.subject()].append(item.item())
     return stored
-
-
-async def _look_up(connection: AsyncConnection, ids: Sequence[str], lookup: Lookup) -> Sequence[Row[Any]]:
-    """The rows of every id, each by the index: the planner's statistics of a young table mislead it."""
-    if connection.dialect.name == "sqlite":
-        listed = func.json_each(msgspec.json.encode(ids).decode()).table_valued("value", name="ids")
-        return (await connection.execute(lookup(lambda column: column.in_(select(listed.c.value))))).all()
-    each_id = func.unnest(literal(ids, ARRAY(Text))).table_valued("value", name="ids").render_derived()
-    rows = lookup(lambda column: column == each_id.c.value).offset(0).lateral("each")
-    return (await connection.execute(select(rows).select_from(each_id.join(rows, true())))).all()
-
-
-def _facts_of(property_id: str, kind: str, column: ColumnElement[Any]) -> Lookup:
-    def lookup(matches: Matches) -> Select[Any]:
-        about = and_(facts.c.property == property_id, facts.c.kind == kind, matches(facts.c.thing))
-        return select(column).where(about)
-
-    return lookup
-
-
-def _items_of(property_id: str, kind: str) -> Lookup:
-    def lookup(matches: Matches) -> Select[Any]:
-        about = and_(items.c.property == property_id, items.c.kind == kind, matches(items.c.thing))
-        return select(*StoredItem.columns()).where(about).order_by(items.c.seq)
-
-    return lookup
 
 
 async def subjects_after(connection: AsyncConnection, last: FactSubject, limit: int) -> list[FactSubject]:
@@ -150,14 +163,6 @@ async def cases_after(connection: AsyncConnection, last: tuple[str, str], limit:
     position = tuple_(cases.c.property, cases.c.case_id)
     query = select(cases.c.body).where(position > row_value(position, last)).order_by(*position.clauses)
     return [_case.decode(body) for body in await connection.scalars(query.limit(limit).with_for_update())]
-
-
-def group_by_kind(subjects: Iterable[FactSubject]) -> dict[tuple[str, str], list[str]]:
-    """(property, kind) → ids."""
-    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for subject in sorted(subjects):
-        groups[subject.property, subject.kind].append(subject.id)
-    return groups
 
 
 def row_value(columns: Tuple, values: tuple[str | int, ...]) -> Tuple:

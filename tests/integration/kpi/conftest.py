@@ -28,7 +28,14 @@ from tests.support.properties import TOWER, write_property
 from tests.support.stores import Store
 
 NOW = datetime(2026, 11, 24, 4, 30, tzinfo=UTC)
-MILESTONES = "\n[milestones]\ntaken_over_on = 2026-01-15\niso_9000 = { reached_on = 2026-03-01 }\n"
+CHANGES = """
+[milestones]
+taken_over_on = 2026-01-15
+iso_9000 = { reached_on = 2026-03-01 }
+
+[targets]
+equipment_intact = 0.5
+"""
 """12:30 on a Tuesday in Wuxi, after all that happens in the tests."""
 QUEUES = {"guanjia.case": "kpi.cases", "guanjia.foll": "kpi.followups"}
 
@@ -42,9 +49,9 @@ class KpiDesk:
     clock: ManualClock
     http: httpx.AsyncClient
 
-    async def tell(self, *events: Event) -> None:
-        """Deliver events in one set for each queue, in their order."""
-        consumers = self.service.consumers()
+    async def tell(self, *events: Event, copy: Kpi | None = None) -> None:
+        """Deliver events in one set for each queue, in their order; to the other copy where it is named."""
+        consumers = (copy or self.service).consumers()
         sets: dict[str, list[Delivery]] = {}
         for event in events:
             queue = QUEUES.get(event.type[:12], "kpi.facts")
@@ -70,7 +77,7 @@ class KpiDesk:
 async def desk(store: Store, tmp_path: Path) -> AsyncIterator[KpiDesk]:
     """The kpi service with two properties, `tower` and `annex`."""
     folder = tmp_path / "properties"
-    write_property(folder, "tower", TOWER.replace("\n[[people]]", MILESTONES + "\n[[people]]", 1))
+    write_property(folder, "tower", TOWER.replace("\n[[people]]", CHANGES + "\n[[people]]", 1))
     write_property(folder, "annex")
     told = {"database_url": store.url, "data_dir": store.folder, "properties_dir": folder, "amqp_url": ""}
     settings = Settings.model_validate(told)

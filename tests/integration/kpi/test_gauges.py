@@ -2,7 +2,10 @@
 
 import asyncio
 from datetime import timedelta
+from itertools import pairwise
+from random import Random
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import select
 
@@ -10,8 +13,9 @@ from services.kpi.domain.rates import RATES
 from services.kpi.jobs import refresh_gauges
 from services.kpi.models import messaging_tables
 from shared.messages.cloudevents import Event, decode
+from shared.messages.facts import EquipmentRegistered, EquipmentState
 from tests.integration.kpi.conftest import KpiDesk
-from tests.unit.kpi.facts import answered, inspected, on
+from tests.unit.kpi.facts import answered, fact, inspected, on
 
 Labels = dict[str, str]
 
@@ -108,6 +112,48 @@ async def test_several_copies_tell_a_flip_once(desk: KpiDesk) -> None:
         "guanjia.kpi.breached.v1",
         "guanjia.kpi.recovered.v1",
     ]
+
+
+async def test_what_time_alone_brings_below_its_target_and_above_is_told(desk: KpiDesk) -> None:
+    faulty = EquipmentState(property="tower", equipment="e1", state="faulty")
+    intact = EquipmentState(property="tower", equipment="e1", state="intact")
+    registered = EquipmentRegistered(property="tower", equipment="e1", system="elevator")
+    await desk.tell(fact(registered, on("20")), fact(faulty, on("20")), fact(intact, on("21")))
+    desk.clock.advance(on("21") - desk.clock.now())
+    for moment in (on("21", "20:00"), on("22", "11:59"), on("22", "12:00"), on("22", "12:01")):
+        await refresh_gauges(desk.service)
+        desk.clock.advance(moment - desk.clock.now())
+    assert [(type_, numerator) for type_, _, numerator in await spoken(desk)] == [
+        ("guanjia.kpi.breached.v1", "0"),
+        ("guanjia.kpi.recovered.v1", "86400"),
+    ]
+
+
+async def test_a_flip_that_a_clock_set_back_holds_up_is_told_once_it_has_passed(desk: KpiDesk) -> None:
+    await desk.tell(inspected("k1", "cleaning", 10, 9, on("05")))
+    await refresh_gauges(desk.service)
+    desk.clock.advance(timedelta(hours=-1))
+    await desk.tell(inspected("k1", "cleaning", 10, 10, on("06")))
+    await refresh_gauges(desk.service)
+    assert len(await spoken(desk)) == 1
+    desk.clock.advance(timedelta(hours=2))
+    await refresh_gauges(desk.service)
+    assert [name for name, _, _ in await spoken(desk)][1:] == ["guanjia.kpi.recovered.v1"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_two_copies_tell_every_flip_once_and_none_is_missing(desk: KpiDesk, seed: int) -> None:
+    random, copies = Random(seed), (desk.service, desk.other)
+    met: list[bool] = []
+    for _ in range(25):
+        passed = random.choice((9, 10, 10))
+        await desk.tell(inspected("k1", "cleaning", 10, passed, desk.clock.now()), copy=random.choice(copies))
+        desk.clock.advance(timedelta(seconds=1))
+        await asyncio.gather(*(refresh_gauges(copy) for copy in random.choices(copies, k=3)))
+        met.append(passed == 10)
+    flips = [now for before, now in pairwise([True, *met]) if now is not before]
+    names = [name for name, _, _ in await spoken(desk)]
+    assert names == [f"guanjia.kpi.{'recovered' if now else 'breached'}.v1" for now in flips]
 
 
 async def later(desk: KpiDesk) -> None:
