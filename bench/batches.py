@@ -2,7 +2,14 @@
 
 from bench import aims, intake_http
 from bench.report import Report
-from bench.results import format_cpu, format_memory, format_noise, list_ratios, pick_median_outcome
+from bench.results import (
+    format_cpu,
+    format_cpu_ratio,
+    format_memory,
+    format_noise,
+    list_ratios,
+    pick_median_outcome,
+)
 from bench.rounds import run_interleaved
 from bench.wrk import require_wrk
 
@@ -22,6 +29,7 @@ async def measure(report: Report) -> None:
         list_ratios(outcomes["batches"], outcomes["floor"]),
         cpu=format_cpu(ours),
         memory=format_memory(ours),
+        beside=format_cpu_ratio(ours, floor),
     )
     report.judge(
         aims.BATCHES_OUTBOX_AGE,

@@ -2,7 +2,8 @@
 
 Who did what is read from outside. Consumed and sent: RabbitMQ counts the messages that each channel has
 acknowledged and published; the channel's connection comes from a port, the port belongs to a process. Timers:
-the process that decides that a deadline is near or missed counts it (`guanjia_deadlines_total`).
+the process that decides that a deadline is near or missed counts it (`guanjia_deadlines_total`). An outsider
+hears all public events and notes what came twice.
 """
 
 import asyncio
@@ -52,7 +53,7 @@ class CopiesFigures(Outcome):
 
 
 async def measure_copies(count: int) -> CopiesFigures:
-    """A round with so many copies: whole repairs, then timers."""
+    """A round of whole repairs with so many copies of each service; an outsider hears all that is public."""
     with (
         round_environment() as environment,
         run_product(environment, *SERVICES, copies=count) as running,

@@ -7,6 +7,7 @@ from bench.report import Report
 from bench.results import (
     Outcome,
     format_cpu,
+    format_cpu_ratio,
     format_memory,
     format_noise,
     keep_calm,
@@ -34,7 +35,9 @@ async def measure(report: Report) -> None:
     _judge_intake(report, outcomes["intake"], outcomes["floor"])
     if "orm" in outcomes:
         ratios = list_ratios(outcomes["intake"], outcomes["orm"])
-        report.judge(aims.INTAKE_BESIDE_ORM, "the same beside FastAPI with an ORM", ratios)
+        orm, ours = (pick_median_outcome(outcomes[name]) for name in ("orm", "intake"))
+        what = "the same beside FastAPI with an ORM"
+        report.judge(aims.INTAKE_BESIDE_ORM, what, ratios, beside=format_cpu_ratio(ours, orm))
     report.row(1, *format_noise(outcomes))
 
 
@@ -47,6 +50,7 @@ def _judge_intake(report: Report, rounds: Sequence[Outcome], floor: Sequence[Out
         list_ratios(rounds, floor),
         cpu=format_cpu(ours),
         memory=format_memory(ours),
+        beside=format_cpu_ratio(ours, pick_median_outcome(floor)),
     )
     ages = [outcome.extra["oldest"] for outcome in rounds]
     lag = f"empty {ours.extra['lag']:.2f} s after the last answer"

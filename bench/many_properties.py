@@ -1,7 +1,8 @@
 """Goal 7: kpi with two hundred properties: how soon an accepted fact shows, and what it costs when idle.
 
 A general incident is accepted by intake over HTTP; it shows when the gauge of its property at kpi's
-`/metrics` has counted it. The clock runs from before the request; a scrape is asked for every 20 ms.
+`/metrics` has counted it. The clock runs from before the request; a scrape is asked for ten times a second,
+more often it would be what is measured.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from bench.sizes import count_rounds, property_count, round_seconds, settling_se
 from tests.support.waiting import eventually
 
 MANY = 200
-FACTS = 12
+FACTS = 6
 _SHOWN = 'guanjia_kpi_numerator{kpi="general_incident",property="%s",window="year"}'
 
 
@@ -62,7 +63,7 @@ async def _post_and_wait(running: RunningProduct, name: str) -> float:
 
     started = time.perf_counter()
     await intake.post("/v1/events", _incident_json(name))
-    await eventually(read_gauge, lambda value: value == b"1.0", within=30)
+    await eventually(read_gauge, lambda value: value == b"1.0", within=120, every=0.1)
     intake.close()
     kpi.close()
     return time.perf_counter() - started

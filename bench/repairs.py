@@ -18,6 +18,7 @@ from bench.report import Report
 from bench.results import (
     Outcome,
     format_cpu,
+    format_cpu_ratio,
     format_memory,
     format_noise,
     list_ratios,
@@ -75,6 +76,6 @@ async def measure(report: Report) -> None:
             list_ratios(outcomes["guanjia"], outcomes[name]),
             cpu=format_cpu(outcome),
             memory=format_memory(outcome),
-            beside=f"by CPU {outcome.cost / guanjia.cost:.2f} x",
+            beside=format_cpu_ratio(guanjia, outcome),
         )
     report.row(4, *format_noise(outcomes))

@@ -78,9 +78,9 @@ def list_ratios(
     return [read(mine) / read(other) for mine, other in calm or pairs]
 
 
-def format_ratio(ours: Outcome, other: Outcome) -> str:
-    """How many times the other's operations ours does: by the clock, and by CPU, which noise moves less."""
-    return f"{ours.rate / other.rate:.2f} x (by CPU {other.cost / ours.cost:.2f} x)"
+def format_cpu_ratio(ours: Outcome, other: Outcome) -> str:
+    """How many times the other's operations ours does for the same CPU, which noise moves less."""
+    return f"by CPU {other.cost / ours.cost:.2f} x"
 
 
 def format_cpu(outcome: Outcome) -> str:
