@@ -11,6 +11,9 @@ from shared.messages.cloudevents import Event
 from shared.messages.events import CaseState
 from shared.messaging.consumer import Subscription
 
+REST = 0.25
+"""Seconds: a fact is to show within one."""
+
 
 async def handle_facts(connection: AsyncConnection, events: Sequence[Event[Fact]]) -> None:
     """Facts came in, or follow-ups are due or done."""
@@ -23,7 +26,7 @@ async def handle_case_events(connection: AsyncConnection, events: Sequence[Event
 
 
 SUBSCRIPTIONS: tuple[Subscription[Any], ...] = (
-    Subscription("kpi.facts", handle_facts),
-    Subscription("kpi.followups", handle_facts),
-    Subscription("kpi.cases", handle_case_events),
+    Subscription("kpi.facts", handle_facts, rest=REST),
+    Subscription("kpi.followups", handle_facts, rest=REST),
+    Subscription("kpi.cases", handle_case_events, rest=REST),
 )

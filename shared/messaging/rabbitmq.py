@@ -11,16 +11,19 @@ from typing import cast
 
 import aio_pika
 import structlog
-from aio_pika.abc import AbstractExchange, AbstractRobustChannel, AbstractRobustConnection, HeadersType
+from aio_pika.abc import AbstractRobustChannel, AbstractRobustConnection
 from aio_pika.exceptions import AMQPError, DeliveryError
+from aiormq import Channel
 from faststream import AckPolicy
-from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
+from faststream.rabbit import Channel as ConsumerChannel
+from faststream.rabbit import RabbitBroker, RabbitMessage, RabbitQueue
 
 from shared.messages.registry import PUBLIC_EXCHANGE
 from shared.messaging.bus import BusDown, Consumer, Delivery, Message
 from shared.messaging.delivery_batcher import DeliveryBatcher
+from shared.messaging.rabbitmq_publish import Outcome, publish_all
 from shared.messaging.rabbitmq_topology import declare_topology
-from shared.messaging.topology import INTERNAL_EXCHANGE, RETRY_SECONDS
+from shared.messaging.topology import RETRY_SECONDS
 
 _log = structlog.stdlib.get_logger(__name__)
 _CALL_SECONDS = 5
@@ -44,7 +47,6 @@ class RabbitBus:
         self._connecting: asyncio.Task[None] | None = None
         self._connection: AbstractRobustConnection | None = None
         self._channel: AbstractRobustChannel | None = None
-        self._exchanges: dict[str, AbstractExchange] = {}
         self._broker: RabbitBroker | None = None
         self._batchers: list[DeliveryBatcher] = []
         self._up = asyncio.Event()
@@ -73,7 +75,8 @@ class RabbitBus:
                 self._url, timeout=_CALL_SECONDS, reconnect_interval=1
             )
             channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
-            self._channel, self._exchanges = channel, await declare_topology(channel)
+            await declare_topology(channel)
+            self._channel = channel
         if self._consumers:
             self._broker = self._subscribe()
             await self._broker.start()
@@ -90,7 +93,7 @@ class RabbitBus:
             self._batchers.append(batcher)
             subscriber = broker.subscriber(
                 RabbitQueue(queue, declare=False),
-                channel=Channel(prefetch_count=_PREFETCH),
+                channel=ConsumerChannel(prefetch_count=_PREFETCH),
                 ack_policy=AckPolicy.NACK_ON_ERROR,
                 decoder=_make_decoder(queue),
                 no_reply=True,
@@ -99,44 +102,35 @@ class RabbitBus:
         return broker
 
     async def publish(self, messages: Sequence[Message]) -> Sequence[int]:
-        sending = (self._send(message) for message in messages)
-        outcomes = await asyncio.gather(*sending, return_exceptions=True)
+        outcomes = await self._publish_all(messages) if messages else []
         failed = {index: error for index, error in enumerate(outcomes) if error is not None}
         down = [error for error in failed.values() if not isinstance(error, DeliveryError)]
         if down and len(failed) == len(messages):
             raise BusDown(f"not published: {type(down[0]).__name__}") from down[0]
         return list(failed)
 
-    async def _send(self, message: Message) -> None:
-        kind = "application/cloudevents-batch+json" if message.packed else "application/cloudevents+json"
-        exchange = PUBLIC_EXCHANGE if message.public else INTERNAL_EXCHANGE
-        await self._publish_to(exchange, message.key, message.body, kind, mandatory=not message.public)
-
-    async def _publish_to(
-        self,
-        exchange: str,
-        key: str,
-        body: bytes,
-        kind: str,
-        *,
-        mandatory: bool,
-        headers: HeadersType | None = None,
-    ) -> None:
+    async def _publish_all(self, messages: Sequence[Message]) -> list[Outcome]:
         if not self._up.is_set() or self._channel is None:
             raise BusDown("the broker is not reachable")
-        outgoing = aio_pika.Message(
-            body, content_type=kind, delivery_mode=aio_pika.DeliveryMode.PERSISTENT, headers=headers or {}
-        )
-        target = self._exchanges[exchange] if exchange else self._channel.default_exchange
-        async with asyncio.timeout(_CALL_SECONDS):
-            await target.publish(outgoing, key, mandatory=mandatory)
+        with _bus_down_on_error():
+            async with asyncio.timeout(_CALL_SECONDS):
+                channel = await self._channel.get_underlay_channel()
+                return await publish_all(cast(Channel, channel), messages)
 
     async def retry(self, delivery: Delivery, body: bytes, seconds: int) -> None:
+        if not self._up.is_set() or self._channel is None:
+            raise BusDown("the broker is not reachable")
         _, nearest = min((abs(delay - seconds), delay) for delay in RETRY_SECONDS)
-        headers: HeadersType = {**delivery.headers, ATTEMPT_HEADER: str(delivery.attempt + 1)}
-        queue, kind = f"{delivery.queue}.retry.{nearest}", "application/cloudevents+json"
+        outgoing = aio_pika.Message(
+            body,
+            content_type="application/cloudevents+json",
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            headers={**delivery.headers, ATTEMPT_HEADER: str(delivery.attempt + 1)},
+        )
         with _bus_down_on_error():
-            await self._publish_to("", queue, body, kind, mandatory=True, headers=headers)
+            async with asyncio.timeout(_CALL_SECONDS):
+                exchange = self._channel.default_exchange
+                await exchange.publish(outgoing, f"{delivery.queue}.retry.{nearest}", mandatory=True)
 
     async def ping(self) -> None:
         if not self._up.is_set() or self._channel is None:

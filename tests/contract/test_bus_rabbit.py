@@ -61,6 +61,37 @@ async def test_one_that_cannot_be_routed_is_refused_and_the_others_arrive(backen
     await consumer.wait_until_settled(2)
 
 
+async def test_bodies_of_any_size_arrive_as_they_were_in_their_order(backend: BusBackend) -> None:
+    """A frame holds 128 KB: what is larger comes in several."""
+    consumer = RecordingConsumer()
+    bus = await backend.start_bus({DEMANDS: consumer})
+    bodies = [b"%d" % size + b"x" * size for size in (0, 1, 131_063, 131_064, 131_065, 400_000, 2_000_000)]
+    assert not await bus.publish([*make_messages(*bodies)])
+    await consumer.wait_until_settled(len(bodies))
+    assert sorted(delivery.body for delivery in consumer.deliveries) == sorted(bodies)
+
+
+async def test_publishers_at_once_get_each_their_own_confirms(backend: BusBackend) -> None:
+    bus = await backend.start_bus()
+    lost = Message(key="guanjia.nobody.hears.v1", body=b"lost", packed=False)
+    batches = [[*make_messages(b"a", b"b")[: number % 3], lost, *make_messages(b"c")] for number in range(30)]
+    refused = await asyncio.gather(*(bus.publish(batch) for batch in batches))
+    assert [list(one) for one in refused] == [[number % 3] for number in range(30)]
+
+
+async def test_a_publisher_that_gives_up_leaves_the_others_their_confirms(backend: BusBackend) -> None:
+    bus = await backend.start_bus()
+    tasks = [asyncio.create_task(bus.publish(make_messages(b"x" * 1000))) for _ in range(20)]
+    await asyncio.sleep(0)
+    for task in tasks[::2]:
+        task.cancel()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [list(outcome) for outcome in outcomes[1::2] if not isinstance(outcome, BaseException)] == [
+        []
+    ] * 10
+    assert not await bus.publish(make_messages(b"y"))
+
+
 async def test_whatever_others_write_into_headers_their_event_is_consumed(backend: BusBackend) -> None:
     consumer = RecordingConsumer()
     await backend.start_bus({"intake.inbound": consumer})
