@@ -41,7 +41,8 @@ Listener = Callable[[str, bytes, datetime], None]
 MAX_BATCH = 100
 """How many messages of a queue are delivered at once, at most."""
 _log = structlog.stdlib.get_logger(__name__)
-_POLL_SECONDS = 0.25
+_POLL_SECONDS, _LONE_POLL_SECONDS = 0.25, 1.0
+"""How often to look for what nobody woke a queue for: what other processes published, a retry that is due."""
 
 metadata = metadata_for("bus")
 messages = Table(
@@ -146,7 +147,7 @@ class EmbeddedBus:
         await run_forever(
             "bus watch",
             self._wake_due_queues,
-            every=_POLL_SECONDS,
+            every=_POLL_SECONDS if self.database.is_postgres else _LONE_POLL_SECONDS,
             is_temporary=is_transient,
             until=self._is_stopping,
         )
