@@ -81,12 +81,17 @@ class Relay:
             pass
 
     async def drain(self) -> int:
-        """Publish all that this process has committed; how many events. Instead of `run`."""
+        """Publish all that this process has committed; how much. Instead of `run`."""
         total = 0
-        while count := await self.send_committed():
+        while count := await self._send():
             total += count
         await self.settle()
         return total
+
+    async def _send(self) -> int:
+        """Publish a batch of what waits in memory, or, where this process is behind, of what is unconfirmed."""
+        sent = await self.send_committed()
+        return await self.send_unconfirmed() if self._outbox.is_behind and not sent else sent
 
     async def send_committed(self) -> int:
         """Publish a batch of what was committed here; how many events. Raises `BusDown`: it is read again."""
@@ -107,7 +112,7 @@ class Relay:
         if not claimed:
             self._outbox.is_behind = False
             return 0
-        publications = await self._read_publications([one.xid for one in claimed])
+        publications = await self._read_publications([one.xid for one in claimed], self._clock.now() + _CLAIM)
         failure: BusDown | None = None
         for together in _separate_often_tried(publications, claimed):
             try:
@@ -147,13 +152,13 @@ class Relay:
         # what was written in the future was written before the clock was set back
         return or_(self._outbox.unsent.c.available_at <= now, self._outbox.unsent.c.recorded_at > now)
 
-    async def _read_publications(self, xids: Sequence[int]) -> list[Publication]:
+    async def _read_publications(self, xids: Sequence[int], leased_until: datetime) -> list[Publication]:
         events: dict[int, list[OutgoingEvent]] = {}
         async with self._database.autocommit() as connection:
             for source in self.sources:
                 for xid, event in await source.read_events(connection, xids):
                     events.setdefault(xid, []).append(event)
-        return [Publication(xid, events[xid]) for xid in sorted(events)]
+        return [Publication(xid, events[xid], leased_until) for xid in sorted(events)]
 
     async def _publish(self, publications: Sequence[Publication]) -> set[int]:
         """Publish the events; the transactions of which one was refused, the others are confirmed."""
@@ -224,7 +229,7 @@ def pack_messages(publications: Sequence[Publication]) -> Iterator[tuple[Message
     """The events, in order, as messages with the transactions in each: for our own services packed by their
     subscribers, whatever their types, for others one each.
     """
-    events = [(xid, event) for xid, members in publications for event in members]
+    events = [(xid, event) for xid, members, _ in publications for event in members]
     by_subscribers: dict[tuple[str, ...], list[tuple[int, OutgoingEvent]]] = {}
     for member in events:
         if member[1].type in SUBSCRIBERS:
