@@ -70,5 +70,7 @@ async def _copy_table(table: Table, source: AsyncConnection, target: AsyncConnec
     elif table is dispatch.case_history and on_postgres:
         statement = statement.values(xid=literal_column("(pg_current_xact_id()::text)::bigint"))
         rows = [{name: value for name, value in row.items() if name != "xid"} for row in rows]
+    elif table is intake.events:  # of no transaction here: it is not to be published
+        rows = [row | {"xid": None} for row in rows]
     for start in range(0, len(rows), CHUNK):
         await target.execute(statement, rows[start : start + CHUNK])
