@@ -84,14 +84,7 @@ class EventWriter:
 
 def _store(event: IncomingEvent, now: datetime) -> StoredEvent:
     return StoredEvent(
-        source=event.source,
-        id=event.id,
-        type=event.type,
-        time=event.time,
-        demand=event.demand,
-        data=event.body,
-        accepted_at=now,
-        trace=event.trace,
+        *event.name, event.type, event.time, event.demand, data=event.body, accepted_at=now, trace=event.trace
     )
 
 

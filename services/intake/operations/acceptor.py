@@ -15,8 +15,9 @@ from shared.messaging.outbox import Outbox
 
 _log = structlog.stdlib.get_logger(__name__)
 _MAX_BATCH = 512
-MAX_WAITING_EVENTS, MAX_WAITING_BYTES = 10_000, 16 * 1024 * 1024
-"""What may wait for its commit in this process."""
+MAX_WAITING = 16 * 1024 * 1024
+"""Bytes that may wait for their commit in this process, an event counted with `_OVERHEAD` more."""
+_OVERHEAD = 1024
 MAX_BACKLOG = 1_000_000
 """How many events may be accepted and not yet published, of all copies: about a gigabyte of disk."""
 _BUSY_SECONDS, _BACKLOG_SECONDS = 1, 30
@@ -44,8 +45,7 @@ class Acceptor:
         self._clock = clock
         self._writer = EventWriter(database, outbox)
         self._batcher: Batcher[IncomingEvent, Acceptance] = Batcher(self._accept, max_batch=_MAX_BATCH)
-        self._waiting_events = self._waiting_bytes = 0
-        self.backlog = 0
+        self._waiting = self.backlog = 0
 
     async def accept(self, event: IncomingEvent) -> Acceptance:
         """Accept one event; durable on return. Raises `EventConflict`, `Overloaded`."""
@@ -74,21 +74,16 @@ class Acceptor:
         """From now on these wait for their commit. Raises `Overloaded`."""
         if self.backlog >= MAX_BACKLOG:
             raise Overloaded(_BACKLOG_SECONDS)
-        count, size = len(batch), _measure(batch)
-        if (
-            self._waiting_events + count > MAX_WAITING_EVENTS
-            or self._waiting_bytes + size > MAX_WAITING_BYTES
-        ):
+        size = _measure(batch)
+        if self._waiting + size > MAX_WAITING:
             raise Overloaded(_BUSY_SECONDS)
-        self._waiting_events += count
-        self._waiting_bytes += size
+        self._waiting += size
 
     async def _accept(self, batch: Sequence[IncomingEvent]) -> Sequence[Acceptance | EventConflict]:
         try:
             return await self._writer.accept(batch, self._clock.now())
         finally:
-            self._waiting_events -= len(batch)
-            self._waiting_bytes -= _measure(batch)
+            self._waiting -= _measure(batch)
 
     async def finish(self) -> None:
         """Wait until everything submitted is accepted."""
@@ -96,4 +91,4 @@ class Acceptor:
 
 
 def _measure(batch: Sequence[IncomingEvent]) -> int:
-    return sum(len(event.body) for event in batch)
+    return sum(len(event.body) + _OVERHEAD for event in batch)

@@ -30,7 +30,7 @@ class SlowDatabase:
 async def test_no_more_wait_for_a_commit_than_memory_holds(
     intake: IntakeDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(acceptor, "MAX_WAITING_EVENTS", 10)
+    monkeypatch.setattr(acceptor, "MAX_WAITING", 11_500)
     database = SlowDatabase(intake, monkeypatch)
     singles = [asyncio.create_task(intake.post_event(make_event(f"e-{n}"))) for n in range(30)]
     await eventually(lambda: count_done(singles), (20).__eq__)
@@ -50,7 +50,7 @@ async def count_done(tasks: list[asyncio.Task[Any]]) -> int:
 async def test_large_ones_are_counted_by_their_size(
     intake: IntakeDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(acceptor, "MAX_WAITING_BYTES", 50_000)
+    monkeypatch.setattr(acceptor, "MAX_WAITING", 50_000)
     database = SlowDatabase(intake, monkeypatch)
     large = DEMAND | {"details": {"a": "y" * 20_000}}
     posts = [asyncio.create_task(intake.post("/v1/demands", large)) for _ in range(5)]
