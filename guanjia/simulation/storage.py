@@ -72,6 +72,8 @@ async def _copy_table(table: Table, source: AsyncConnection, target: AsyncConnec
     elif table is dispatch.steps:
         xid = await _take_xid(target)
         rows = [{**row, "xid": xid} for row in rows]
+    elif table is intake.events:  # of no transaction here: it is not to be published
+        rows = [row | {"xid": None} for row in rows]
     for start in range(0, len(rows), CHUNK):
         await target.execute(statement, rows[start : start + CHUNK])
 

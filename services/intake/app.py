@@ -8,6 +8,8 @@ from services.intake import api, handlers, jobs, queries
 from services.intake.metrics import IntakeMetrics
 from services.intake.models import messaging_tables, metadata
 from services.intake.operations.acceptor import Acceptor
+from services.intake.operations.publication import AcceptedEvents
+from services.intake.operations.retention import make_bites
 from shared.http.endpoints import Endpoint
 from shared.http.rate_limit import RateLimiter
 from shared.messaging.bus import Consumer
@@ -26,6 +28,8 @@ class Intake(Service):
     def __init__(self, context: ServiceContext) -> None:
         super().__init__(context)
         self.acceptor = Acceptor(self.database, self.outbox, self.clock)
+        self.relay.sources.append(AcceptedEvents())
+        self.housekeeping.bites += make_bites(self)
         self.rate_limiter = RateLimiter(self.settings.rate_limit)
         self._inbound = handlers.InboundConsumer(self, self.dead_letters)
         self._metrics = IntakeMetrics(self.registry)
@@ -40,7 +44,10 @@ class Intake(Service):
         return api.endpoints
 
     def jobs(self) -> Sequence[Job]:
-        return [partial(jobs.republish_for_ever, self)]
+        return [
+            partial(jobs.republish_for_ever, self),
+            partial(jobs.watch_backlog_for_ever, self.acceptor, self.relay),
+        ]
 
     async def release(self) -> None:
         await self.acceptor.finish()

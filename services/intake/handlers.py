@@ -29,7 +29,7 @@ async def handle_case_events(connection: AsyncConnection, events: Sequence[Event
     await save_case_states(connection, [event.data for event in events])
 
 
-SUBSCRIPTIONS: tuple[Subscription[Any], ...] = (Subscription("intake.cases", handle_case_events),)
+SUBSCRIPTIONS: tuple[Subscription[Any], ...] = (Subscription("intake.cases", handle_case_events, rest=0.25),)
 """The queues of intake whose events are ours."""
 
 
@@ -52,7 +52,7 @@ class InboundConsumer:
                 incoming.append((delivery, self._decode(delivery)))
             except Problem as problem:
                 rejected.append((delivery, reason_for(problem)))
-        results = await self._context.acceptor.accept_batch([event for _, event in incoming])
+        results = await self._context.acceptor.accept_when_possible([event for _, event in incoming])
         for (delivery, _), result in zip(incoming, results, strict=True):
             if isinstance(result, Exception):
                 rejected.append((delivery, reason_for(result)))

@@ -5,15 +5,16 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import exists, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.intake.models import api_keys, case_states, events
+from services.intake.models import api_keys, case_states, events, messaging_tables
+from shared.database.bulk import any_of
 from shared.messages.events import DeadlineStatus
 from shared.messages.facts import DemandRaised
 
 UNACCOUNTED_AFTER = timedelta(seconds=30)
-"""After so long a demand without a case is published once more, and counted as unaccounted for."""
+"""After so long a demand without a case is published again, and counted as unaccounted for."""
 _raised = msgspec.json.Decoder(DemandRaised)
 
 
@@ -45,25 +46,24 @@ class StoredDemand(NamedTuple):
     accepted_by: str
     time: datetime
     accepted_at: datetime
-    data: bytes
+    data: bytes | None
 
-    def decode_data(self) -> DemandRaised:
-        """What was posted."""
-        return _raised.decode(self.data)
+    def decode_data(self) -> DemandRaised | None:
+        """What was posted; None where it is erased."""
+        return None if self.data is None else _raised.decode(self.data)
 
 
-class LostDemand(NamedTuple):
-    """A demand that was accepted a while ago and has no case."""
+class StoredEvent(NamedTuple):
+    """What is published of an accepted event; `demand` None: it raises none."""
 
-    demand: str
     source: str
+    id: str
+    type: str
     time: datetime
-    accepted_at: datetime
+    demand: str | None
     data: bytes
-
-    def decode_data(self) -> DemandRaised:
-        """What was posted."""
-        return _raised.decode(self.data)
+    accepted_at: datetime
+    trace: str | None
 
 
 class IssuedKey(NamedTuple):
@@ -102,23 +102,37 @@ async def get_case(connection: AsyncConnection, demand_id: str) -> DemandCase | 
     return None if row is None else msgspec.convert(tuple(row), DemandCase)
 
 
-async def lock_lost_demands(connection: AsyncConnection, now: datetime, limit: int) -> list[LostDemand]:
-    """Demands without a case that were not published for a while, locked; those of other copies left out."""
+_STORED = tuple(events.c[name] for name in StoredEvent._fields)
+
+
+async def get_events_of(connection: AsyncConnection, xids: Sequence[int]) -> list[tuple[int, StoredEvent]]:
+    """The events that these transactions accepted, each with its transaction, by when they happened."""
+    query = select(events.c.xid, *_STORED).where(any_of(connection, events.c.xid, xids))
+    rows = await connection.execute(query.order_by(events.c.xid, events.c.time, events.c.source, events.c.id))
+    return [(xid, StoredEvent(*stored)) for xid, *stored in rows]
+
+
+async def lock_lost_demands(connection: AsyncConnection, now: datetime, limit: int) -> list[StoredEvent]:
+    """Demands that were published, have no case and are due to be published again, locked.
+
+    Those that are still to be published are not lost; those that other copies have locked are left out.
+    """
+    is_unsent = exists().where(messaging_tables.unsent.c.xid == events.c.xid)
     query = (
-        select(*(events.c[name] for name in LostDemand._fields))
-        .where(events.c.case_awaited_since < now - UNACCOUNTED_AFTER)
-        .order_by(events.c.case_awaited_since)
+        select(*_STORED)
+        .where(events.c.republish_at < now, ~is_unsent)
+        .order_by(events.c.republish_at)
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, of=events)
     )
-    return [LostDemand(*row) for row in await connection.execute(query)]
+    return [StoredEvent(*row) for row in await connection.execute(query)]
 
 
 async def count_unaccounted_demands(
     connection: AsyncConnection, now: datetime, after: timedelta = UNACCOUNTED_AFTER
 ) -> int:
     """How many demands were accepted longer than `after` ago and have no case."""
-    unaccounted = events.c.case_awaited_since.is_not(None) & (events.c.accepted_at < now - after)
+    unaccounted = events.c.republish_at.is_not(None) & (events.c.accepted_at < now - after)
     return int((await connection.execute(select(func.count()).where(unaccounted))).scalar_one())
 
 

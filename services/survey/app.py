@@ -13,6 +13,7 @@ from services.survey.domain.followup import FollowUp
 from services.survey.metrics import SurveyMetrics
 from services.survey.models import messaging_tables, metadata
 from services.survey.operations.attempts import SubmittedAttempt, record_attempts
+from services.survey.operations.retention import make_bites
 from services.survey.pages.form import FormPages
 from shared.batcher import Batcher
 from shared.http.authentication import Authenticator
@@ -34,6 +35,7 @@ class Survey(Service):
     def __init__(self, context: ServiceContext) -> None:
         super().__init__(context)
         self.attempts: Batcher[SubmittedAttempt, FollowUp] = Batcher(partial(record_attempts, self))
+        self.housekeeping.bites += make_bites(self)
         self.gauges = SurveyMetrics(self.registry)
 
     def subscriptions(self) -> Sequence[Subscription[Any]]:

@@ -18,4 +18,4 @@ def subscriptions(host: Host) -> tuple[Subscription[Any], ...]:
     async def handle_case_events(connection: AsyncConnection, events: Sequence[Event[CaseState]]) -> None:
         await plan_followups(host, connection, [event.data for event in events])
 
-    return (Subscription("survey.cases", handle_case_events),)
+    return (Subscription("survey.cases", handle_case_events, rest=0.25),)

@@ -55,10 +55,15 @@ Index("uq_attempts_caller", attempts.c.caller, attempts.c.idempotency_key, uniqu
       postgresql_where=attempts.c.idempotency_key.is_not(None),
       sqlite_where=attempts.c.idempotency_key.is_not(None))  # fmt: skip
 
+Index("ix_attempts_keyed", attempts.c.recorded_at, postgresql_where=attempts.c.idempotency_key.is_not(None),
+      sqlite_where=attempts.c.idempotency_key.is_not(None))  # fmt: skip
+
 form_links = Table(
     "form_links",
     metadata,
     Column("token_hash", Key, primary_key=True),
     Column("followup_id", Key, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Index("ix_form_links_expires_at", "expires_at"),
 )
-"""Which form a token opens; after a change of the secret a follow-up has two."""
+"""Which form a token opens, until the form expires; after a change of the secret a follow-up has two."""

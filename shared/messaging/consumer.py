@@ -86,14 +86,17 @@ class EventConsumer:
         rejected: list[RejectedDelivery] = []
         for delivery in deliveries:
             try:
-                members += [(event, delivery) for event in decode_events(delivery.body)]
+                decoded = [(event, delivery) for event in decode_events(delivery.body)]
             except (msgspec.DecodeError, UnicodeDecodeError):
-                _decode_one_by_one(delivery, members, rejected)
+                decoded = _decode_one_by_one(delivery, rejected)
+            members += [member for member in decoded if isinstance(member[0].data, self._types)]
+            while len(members) >= _MAX_BATCH:  # each has up to a hundred: not all of them in memory at once
+                await self._handle_batch(members[:_MAX_BATCH])
+                del members[:_MAX_BATCH]
         if rejected:
             await self._store_dead_letters(rejected)
-        own = [member for member in members if isinstance(member[0].data, self._types)]
-        for start in range(0, len(own), _MAX_BATCH):
-            await self._handle_batch(own[start : start + _MAX_BATCH])
+        if members:
+            await self._handle_batch(members)
 
     async def _handle_batch(self, members: Sequence[Member]) -> None:
         events = [event for event, _ in members]
@@ -139,8 +142,9 @@ class EventConsumer:
         await retry_while_unavailable(self._subscription.queue, store)
 
 
-def _decode_one_by_one(delivery: Delivery, members: list[Member], rejected: list[RejectedDelivery]) -> None:
-    """Sort the events of a delivery into those that can be read and those that can't."""
+def _decode_one_by_one(delivery: Delivery, rejected: list[RejectedDelivery]) -> list[Member]:
+    """The events of a delivery that can be read; those that can't are added to `rejected`."""
+    members: list[Member] = []
     try:
         bodies = split_batch(delivery.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -150,6 +154,7 @@ def _decode_one_by_one(delivery: Delivery, members: list[Member], rejected: list
             members.append((decode(body), delivery))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             rejected.append((msgspec.structs.replace(delivery, body=body), reason_for(error)))
+    return members
 
 
 def reason_for(error: Exception) -> str:

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
 from typing import NamedTuple, Protocol
@@ -28,8 +28,8 @@ XID = literal_column("(pg_current_xact_id()::text)::bigint", BigInteger())
 """The number of the transaction, for tables that bear it; on SQLite it is handed to the rows."""
 LEASE = timedelta(seconds=2)
 """How long a process has what it committed to itself; after that any copy publishes it."""
-_MAX_WAITING = 20_000
-"""How many events may wait in memory; more are left to be read again."""
+_MAX_WAITING, _MAX_WAITING_BYTES = 20_000, 32 * 1024 * 1024
+"""How many events, and of what size, may wait in memory; more are left to be read again."""
 _positions = count(time.time_ns() // 1000)
 
 
@@ -46,10 +46,11 @@ class OutgoingEvent(NamedTuple):
 
 
 class Publication(NamedTuple):
-    """The events of one transaction, in their order."""
+    """The events of one transaction, in their order; `leased_until` any copy leaves them to this process."""
 
     xid: int
     events: Sequence[OutgoingEvent]
+    leased_until: datetime
 
 
 class EventSource(Protocol):
@@ -74,7 +75,7 @@ class Outbox:
         self.waiting: deque[Publication] = deque()
         self.is_behind = False
         self._database, self._clock = database, clock
-        self._waiting_events = 0
+        self._waiting_events = self._waiting_bytes = 0
         self.insert_unsent = BulkInsert(
             self.unsent,
             lambda insert: insert.on_conflict_do_update(
@@ -129,28 +130,41 @@ class Outbox:
         else:
             xid = int((await self.insert_unsent.execute(connection, [unsent]))[0][0])
             await statement.execute(connection, statement.fill_in(rows, {"xid": xid}))
-        hand_over = self.wakeup.set if is_behind else partial(self._hand_over, Publication(xid, outgoing))
+        publication = Publication(xid, outgoing, now + LEASE)
+        hand_over = self.wakeup.set if is_behind else partial(self._hand_over, publication)
         self._database.after_commit(connection, hand_over)
         return xid
 
     def _hand_over(self, publication: Publication) -> None:
-        self._waiting_events += len(publication.events)
-        if self._waiting_events > _MAX_WAITING:
+        count, size = len(publication.events), _measure(publication)
+        if self._waiting_events + count > _MAX_WAITING or self._waiting_bytes + size > _MAX_WAITING_BYTES:
             self.is_behind = True
-            self._waiting_events -= len(publication.events)
         else:
             self.waiting.append(publication)
+            self._waiting_events += count
+            self._waiting_bytes += size
         self.wakeup.set()
 
     def take(self, limit: int) -> list[Publication]:
-        """What was committed first and waits, with `limit` events or a few more; it waits no longer."""
+        """What was committed first and waits, with `limit` events or a few more; it waits no longer.
+
+        Nothing where it has waited for so long that any copy may be publishing it: all is then read again.
+        """
+        if self.waiting and self.waiting[0].leased_until <= self._clock.now():
+            self._forget_waiting()
         taken: list[Publication] = []
         size = 0
         while self.waiting and size < limit:
             taken.append(self.waiting.popleft())
             size += len(taken[-1].events)
+            self._waiting_bytes -= _measure(taken[-1])
         self._waiting_events -= size
         return taken
+
+    def _forget_waiting(self) -> None:
+        self.waiting.clear()
+        self._waiting_events = self._waiting_bytes = 0
+        self.is_behind = True
 
     async def read_events(
         self, connection: AsyncConnection, xids: Sequence[int]
@@ -160,6 +174,10 @@ class Outbox:
         query = select(columns.xid, columns.type, columns.body).where(any_of(connection, columns.xid, xids))
         rows = await connection.execute(query.order_by(columns.xid, columns.position))
         return [(xid, OutgoingEvent(type_, body)) for xid, type_, body in rows]
+
+
+def _measure(publication: Publication) -> int:
+    return sum(len(event.body) for event in publication.events)
 
 
 def _with_trace(event: Event, trace: str | None) -> Event:

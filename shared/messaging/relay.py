@@ -41,9 +41,10 @@ _MAX_DELETED = 2000
 
 
 class ClaimedTransaction(NamedTuple):
-    """A transaction whose events this process publishes, and how often that was tried by now."""
+    """A transaction whose events this process publishes, how many, and how often that was tried by now."""
 
     xid: int
+    events: int
     attempts: int
 
 
@@ -81,12 +82,17 @@ class Relay:
             pass
 
     async def drain(self) -> int:
-        """Publish all that this process has committed; how many events. Instead of `run`."""
+        """Publish all that this process has committed; how much. Instead of `run`."""
         total = 0
-        while count := await self.send_committed():
+        while count := await self._send():
             total += count
         await self.settle()
         return total
+
+    async def _send(self) -> int:
+        """Publish a batch of what waits in memory; of what is unconfirmed where this process is behind."""
+        sent = await self.send_committed()
+        return await self.send_unconfirmed() if self._outbox.is_behind and not sent else sent
 
     async def send_committed(self) -> int:
         """Publish a batch of what was committed here; how many events. Raises `BusDown`: it is read again."""
@@ -96,7 +102,7 @@ class Relay:
         except BaseException:
             self._outbox.is_behind = self._outbox.is_behind or bool(publications)
             raise
-        await self._postpone([ClaimedTransaction(xid, 1) for xid in sorted(refused)])
+        await self._postpone([ClaimedTransaction(xid, 0, 1) for xid in sorted(refused)])
         return sum(len(publication.events) for publication in publications)
 
     async def send_unconfirmed(self) -> int:
@@ -107,21 +113,23 @@ class Relay:
         if not claimed:
             self._outbox.is_behind = False
             return 0
-        publications = await self._read_publications([one.xid for one in claimed])
         failure: BusDown | None = None
-        for together in _separate_often_tried(publications, claimed):
+        for together in _group_claimed(claimed):
             try:
-                refused = await self._publish(together)
+                await self._send_claimed(together)
             except BusDown as error:
                 failure = error
-                continue
-            await self._postpone([one for one in claimed if one.xid in refused])
-        gone = {one.xid for one in claimed} - {publication.xid for publication in publications}
-        self._confirmed += gone  # its events are nowhere any more
         await self.settle()
         if failure is not None:
             raise failure
         return len(claimed)
+
+    async def _send_claimed(self, claimed: Sequence[ClaimedTransaction]) -> None:
+        publications = await self._read_publications([one.xid for one in claimed])
+        refused = await self._publish(publications)
+        await self._postpone([one for one in claimed if one.xid in refused])
+        gone = {one.xid for one in claimed} - {publication.xid for publication in publications}
+        self._confirmed += gone  # its events are nowhere any more
 
     async def _claim(self) -> list[ClaimedTransaction]:
         """Transactions whose lease is over, those written first, from now on leased to this process."""
@@ -133,7 +141,7 @@ class Relay:
             update(unsent)
             .where(unsent.c.xid.in_(due.scalar_subquery()))
             .values(available_at=now + _CLAIM, attempts=unsent.c.attempts + 1)
-            .returning(unsent.c.xid, unsent.c.attempts)
+            .returning(unsent.c.xid, unsent.c.events, unsent.c.attempts)
         )
         if not self._database.is_postgres:
             async with self._database.snapshot() as connection:
@@ -148,12 +156,13 @@ class Relay:
         return or_(self._outbox.unsent.c.available_at <= now, self._outbox.unsent.c.recorded_at > now)
 
     async def _read_publications(self, xids: Sequence[int]) -> list[Publication]:
+        leased_until = self._clock.now() + _CLAIM
         events: dict[int, list[OutgoingEvent]] = {}
         async with self._database.autocommit() as connection:
             for source in self.sources:
                 for xid, event in await source.read_events(connection, xids):
                     events.setdefault(xid, []).append(event)
-        return [Publication(xid, events[xid]) for xid in sorted(events)]
+        return [Publication(xid, events[xid], leased_until) for xid in sorted(events)]
 
     async def _publish(self, publications: Sequence[Publication]) -> set[int]:
         """Publish the events; the transactions of which one was refused, the others are confirmed."""
@@ -183,7 +192,7 @@ class Relay:
                 "available_at": now + _CLAIM * 2 ** min(attempts - 1, _LONGEST_BACK_OFF),
                 "attempts": attempts,
             }
-            for xid, attempts in refused
+            for xid, _, attempts in refused
         ]
         async with self._database.batch() as connection:
             await self._postpone_unsent.execute(connection, rows)
@@ -210,21 +219,28 @@ class Relay:
         return int(count), max(0.0, (self._clock.now() - oldest).total_seconds()) if oldest else 0.0
 
 
-def _separate_often_tried(
-    publications: Sequence[Publication], claimed: Sequence[ClaimedTransaction]
-) -> list[Sequence[Publication]]:
-    """Those tried for the first time together, each of the others alone: one may be why it failed."""
-    often = {one.xid for one in claimed if one.attempts > 1}
-    first = [publication for publication in publications if publication.xid not in often]
-    alone = [[publication] for publication in publications if publication.xid in often]
-    return [first, *alone] if first else [*alone]
+def _group_claimed(claimed: Sequence[ClaimedTransaction]) -> list[list[ClaimedTransaction]]:
+    """Those tried for the first time together, up to a batch of events: so much is published at once.
+
+    Each of the others alone: one may be why it failed.
+    """
+    groups: list[list[ClaimedTransaction]] = []
+    size = _MAX_BATCH
+    for one in claimed:
+        weight = one.events if one.attempts == 1 else _MAX_BATCH
+        if size + weight > _MAX_BATCH:
+            groups.append([])
+            size = 0
+        groups[-1].append(one)
+        size += weight
+    return groups
 
 
 def pack_messages(publications: Sequence[Publication]) -> Iterator[tuple[Message, set[int]]]:
     """The events, in order, as messages with the transactions in each: for our own services packed by their
     subscribers, whatever their types, for others one each.
     """
-    events = [(xid, event) for xid, members in publications for event in members]
+    events = [(xid, event) for xid, members, _ in publications for event in members]
     by_subscribers: dict[tuple[str, ...], list[tuple[int, OutgoingEvent]]] = {}
     for member in events:
         if member[1].type in SUBSCRIBERS:

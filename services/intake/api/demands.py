@@ -30,15 +30,15 @@ class DemandCase(Struct):
 
 
 class DemandDetail(Struct):
-    """A demand as its sender may see it."""
+    """A demand as its sender may see it; what was posted is null once it is erased."""
 
     id: str
     property: str
-    kind: str
+    kind: str | None
     source: str
     event: str
     reference: str | None
-    summary: str
+    summary: str | None
     raised_at: datetime
     accepted_at: datetime
     case: DemandCase | None
@@ -74,11 +74,11 @@ def _describe_demand(demand: StoredDemand, case: queries.DemandCase | None) -> D
     return DemandDetail(
         id=demand.demand,
         property=demand.property,
-        kind=raised.kind,
+        kind=raised.kind if raised else None,
         source=demand.source,
         event=demand.id,
-        reference=raised.reference,
-        summary=raised.summary,
+        reference=raised.reference if raised else None,
+        summary=raised.summary if raised else None,
         raised_at=demand.time,
         accepted_at=demand.accepted_at,
         case=None if case is None else _describe_case(demand.demand, case),

@@ -25,8 +25,9 @@ _sorted = msgspec.json.Encoder(order="sorted")
 class IncomingEvent(Struct, frozen=True, kw_only=True):
     """A checked event that may be accepted: `source` and `id` name it for ever, the key named `by` posted it.
 
-    `digest` is the same for one of the same name and content. `demand` is the identifier that its demand
-    gets if it is new, None where it raises none; `trace` the `traceparent` that it came with.
+    `body` is the data as JSON, `digest` the same for one of the same name and content. `demand` is the
+    identifier that its demand gets if it is new, None where it raises none; `trace` the `traceparent` that it
+    came with.
     """
 
     source: str
@@ -34,6 +35,7 @@ class IncomingEvent(Struct, frozen=True, kw_only=True):
     type: str
     time: datetime
     data: Data
+    body: bytes
     digest: bytes
     by: str
     demand: str | None = None
@@ -123,6 +125,7 @@ def make_event(
         type=type_,
         time=(time or context.now).astimezone(UTC),
         data=data,
+        body=msgspec.json.encode(data),
         digest=hashlib.sha256(_sorted.encode(content)).digest(),
         by=context.by,
         demand=new_id() if isinstance(data, DemandRaised) else None,

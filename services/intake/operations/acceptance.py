@@ -1,32 +1,26 @@
-"""Accepts batches of incoming events: each once, durable, in one row, and one to publish."""
+"""Accepts batches of incoming events: each once, durable, in one row that is also what is published."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
-import msgspec
 from msgspec import Struct
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.exc import IntegrityError
 
 from services.intake import queries
 from services.intake.domain.incoming_event import IncomingEvent
 from services.intake.models import events
-from shared.database.bulk import BulkInsert
+from services.intake.operations.publication import make_outgoing
+from services.intake.queries import UNACCOUNTED_AFTER, AcceptedEvent, StoredEvent
+from shared.database.batch import BulkWrite
+from shared.database.bulk import BulkInsert, Values
+from shared.database.engine import Database
 from shared.errors import Conflict
-from shared.messages.cloudevents import Event
-from shared.messages.events import DemandAccepted
-from shared.messages.facts import DemandRaised
-from shared.messaging.outbox import Outbox
+from shared.messaging.outbox import XID, Outbox
 
-SOURCE = "guanjia/intake"
-"""The source of intake's own events."""
 EventName = tuple[str, str]
-_INSERT_EVENTS = BulkInsert(
-    events,
-    lambda insert: insert.on_conflict_do_nothing(index_elements=["source", "id"]).returning(
-        events.c.source, events.c.id
-    ),
-)
+_TRIES = 5
+"""Each after the first only where another copy accepted one of the same events in the same moment."""
 
 
 class Acceptance(Struct, frozen=True, omit_defaults=True):
@@ -45,85 +39,69 @@ class EventConflict(Conflict):
     title_zh = "同一 source 与 id 的事件已以不同内容被接受"
 
 
-async def accept_events(
-    connection: AsyncConnection, outbox: Outbox, batch: Sequence[IncomingEvent], now: datetime
-) -> list[Acceptance | EventConflict]:
-    """Accept each event of `batch` once, in one transaction. Order is kept.
+class EventWriter:
+    """Writes accepted events; on PostgreSQL one statement, which is its own transaction."""
 
-    One whose name was taken is a duplicate where it says the same, else an `EventConflict`.
-    """
-    firsts: dict[EventName, IncomingEvent] = {}
-    for event in batch:
-        firsts.setdefault(event.name, event)
-    fresh = await _insert_events(connection, [firsts[name] for name in sorted(firsts)], now)
-    known = [name for name in firsts if name not in fresh]
-    existing = await queries.get_accepted_events(connection, known) if known else {}
-    await outbox.record(connection, *(_make_event(firsts[name], now) for name in firsts if name in fresh))
-    return [_make_acceptance(event, firsts, fresh, existing) for event in batch]
+    def __init__(self, database: Database, outbox: Outbox) -> None:
+        self._database, self._outbox = database, outbox
+        parts = {"unsent": outbox.insert_unsent, "events": BulkInsert(events, computed={"xid": XID})}
+        self._statement = BulkWrite(parts, returns="unsent")
+
+    async def accept(self, batch: Sequence[IncomingEvent], now: datetime) -> list[Acceptance | EventConflict]:
+        """Accept each event of `batch` once. Order is kept.
+
+        One whose name was taken is a duplicate where it says the same, else an `EventConflict`.
+        """
+        firsts: dict[EventName, IncomingEvent] = {}
+        for event in batch:
+            firsts.setdefault(event.name, event)
+        taken: dict[EventName, AcceptedEvent] = {}
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                await self._write([firsts[name] for name in firsts if name not in taken], now)
+                break
+            except IntegrityError:
+                if not tries_left:
+                    raise
+                async with self._database.autocommit() as connection:
+                    taken = await queries.get_accepted_events(connection, list(firsts))
+        return [_make_acceptance(event, firsts[event.name], taken.get(event.name)) for event in batch]
+
+    async def _write(self, fresh: Sequence[IncomingEvent], now: datetime) -> None:
+        """Raises `IntegrityError` where a name is taken; then nothing is written."""
+        if not fresh:
+            return
+        stored = [_store(event, now) for event in fresh]
+        ordered = sorted(zip(stored, fresh, strict=True))  # one order for all copies: no deadlocks
+        async with self._database.batch() as connection:
+            await self._outbox.write(
+                connection,
+                self._statement,
+                {"events": [_make_row(*members) for members in ordered]},
+                [make_outgoing(event) for event in stored],
+            )
+
+
+def _store(event: IncomingEvent, now: datetime) -> StoredEvent:
+    return StoredEvent(
+        *event.name, event.type, event.time, event.demand, data=event.body, accepted_at=now, trace=event.trace
+    )
+
+
+def _make_row(stored: StoredEvent, event: IncomingEvent) -> Values:
+    return {
+        **stored._asdict(),
+        "property": event.data.property,
+        "digest": event.digest,
+        "accepted_by": event.by,
+        "republish_at": None if event.demand is None else stored.accepted_at + UNACCOUNTED_AFTER,
+    }
 
 
 def _make_acceptance(
-    event: IncomingEvent,
-    firsts: dict[EventName, IncomingEvent],
-    fresh: set[EventName],
-    existing: dict[EventName, queries.AcceptedEvent],
+    event: IncomingEvent, first: IncomingEvent, taken: AcceptedEvent | None
 ) -> Acceptance | EventConflict:
-    is_fresh = event.name in fresh
-    first = firsts[event.name] if is_fresh else existing[event.name]
-    if first.digest != event.digest:
+    known = taken or first
+    if known.digest != event.digest:
         return EventConflict()
-    is_new = is_fresh and first is event
-    return Acceptance("accepted" if is_new else "duplicate", *event.name, first.demand)
-
-
-async def _insert_events(
-    connection: AsyncConnection, batch: Sequence[IncomingEvent], now: datetime
-) -> set[EventName]:
-    """The names of those that are new."""
-    rows = [
-        {
-            "source": event.source,
-            "id": event.id,
-            "type": event.type,
-            "property": event.data.property,
-            "time": event.time,
-            "digest": event.digest,
-            "demand": event.demand,
-            "data": msgspec.json.encode(event.data),
-            "accepted_at": now,
-            "accepted_by": event.by,
-            "case_awaited_since": None if event.demand is None else now,
-        }
-        for event in batch
-    ]
-    return {(source, id_) for source, id_ in await _INSERT_EVENTS.execute(connection, rows)}
-
-
-def _make_event(event: IncomingEvent, now: datetime) -> Event:
-    """The event as it is published: a demand as accepted, a fact as it came."""
-    if event.demand is not None and isinstance(event.data, DemandRaised):
-        return make_demand_event(event.data, event.demand, event.source, event.time, now, event.trace)
-    return Event(
-        source=event.source,
-        id=event.id,
-        type=event.type,
-        time=event.time,
-        data=event.data,
-        trace=event.trace,
-    )
-
-
-def make_demand_event(
-    raised: DemandRaised,
-    demand: str,
-    source: str,
-    raised_at: datetime,
-    accepted_at: datetime,
-    trace: str | None = None,
-) -> Event[DemandAccepted]:
-    """The event for dispatch, always under the demand's own id."""
-    fields: dict[str, Any] = msgspec.structs.asdict(raised)
-    data = DemandAccepted(
-        demand=demand, source=source, raised_at=raised_at, accepted_at=accepted_at, **fields
-    )
-    return Event.of(data, id=demand, source=SOURCE, time=raised_at, trace=trace)
+    return Acceptance("accepted" if known is event else "duplicate", *event.name, known.demand)

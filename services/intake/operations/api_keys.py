@@ -6,7 +6,7 @@ from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.intake.models import api_keys
-from services.intake.operations.acceptance import SOURCE
+from services.intake.operations.publication import SOURCE
 from shared.auth import Identity
 from shared.errors import NotFound
 from shared.messages.cloudevents import Event

@@ -1,7 +1,7 @@
 """Records the states of demands' cases; publishes demands without a case once more."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 from sqlalchemy import update
@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.intake import queries
 from services.intake.models import case_states, events
-from services.intake.operations.acceptance import make_demand_event
-from shared.database.bulk import BulkInsert, any_of
+from services.intake.operations.publication import make_event
+from services.intake.queries import UNACCOUNTED_AFTER
+from shared.database.bulk import BulkInsert, BulkUpdate, any_of
 from shared.messages.events import CaseState
 from shared.messaging.outbox import Outbox
 
@@ -23,6 +24,9 @@ _SAVE_STATES = BulkInsert(
         where=case_states.c.version < insert.excluded.version,
     ),
 )
+
+_POSTPONE = BulkUpdate(events, ("source", "id"), ("republish_at",))
+_LONGEST_WAIT = timedelta(hours=1)
 
 
 async def save_case_states(connection: AsyncConnection, states: Sequence[CaseState]) -> None:
@@ -46,24 +50,29 @@ async def save_case_states(connection: AsyncConnection, states: Sequence[CaseSta
     ]
     await _SAVE_STATES.execute(connection, rows)
     opened = update(events).where(
-        any_of(connection, events.c.demand, ids), events.c.case_awaited_since.is_not(None)
+        any_of(connection, events.c.demand, ids), events.c.republish_at.is_not(None)
     )
-    await connection.execute(opened.values(case_awaited_since=None))
+    await connection.execute(opened.values(republish_at=None))
 
 
 async def republish_lost_demands(
     connection: AsyncConnection, outbox: Outbox, now: datetime, limit: int = 500
 ) -> int:
-    """Publish again what was accepted a while ago and has no case; the inbox makes a repetition harmless."""
+    """Publish again what has had no case for a while; the inbox makes a repetition harmless.
+
+    The next time is as far away as the acceptance, so that queues that nobody reads are not filled.
+    """
     lost = await queries.lock_lost_demands(connection, now, limit)
     if not lost:
         return 0
-    await outbox.record(
-        connection,
-        *(make_demand_event(d.decode_data(), d.demand, d.source, d.time, d.accepted_at) for d in lost),
-    )
-    published = update(events).where(
-        any_of(connection, events.c.demand, [lost_one.demand for lost_one in lost])
-    )
-    await connection.execute(published.values(case_awaited_since=now))
+    await outbox.record(connection, *(make_event(demand) for demand in lost))
+    rows = [
+        {"source": demand.source, "id": demand.id, "republish_at": now + _wait(now - demand.accepted_at)}
+        for demand in lost
+    ]
+    await _POSTPONE.execute(connection, rows)
     return len(lost)
+
+
+def _wait(age: timedelta) -> timedelta:
+    return max(UNACCOUNTED_AFTER, min(age, _LONGEST_WAIT))

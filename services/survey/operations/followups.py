@@ -43,7 +43,8 @@ async def plan_followups(host: Host, connection: AsyncConnection, cases: Iterabl
     if not rows:
         return
     saved = await save_plans(connection, rows)
-    await save_links(host, connection, saved.values())
+    expiries = {row["case_id"]: row["form_expires_at"] for row in rows}
+    await save_links(host, connection, {id_: expiries[case] for case, id_ in saved.items()})
     changed = (
         describe_due(id_, owed[case])
         for case, id_ in saved.items()

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from msgspec import Struct
+from sqlalchemy import select
 
 from services.intake.app import Intake
 from services.intake.models import events
@@ -58,9 +59,14 @@ class IntakeDriver:
         return await self.http.get(path, headers=headers or self.headers)
 
     async def outbox_events(self) -> list[Event]:
-        """All that the outbox holds, in its order."""
-        rows = await self.driver.rows(self.service.messaging_tables.outbox)
-        return [decode(row["body"]) for row in sorted(rows, key=lambda row: (row["xid"], row["position"]))]
+        """All that was recorded to be published, in its order, as the relay reads it."""
+        service, found = self.service, []
+        async with service.database.autocommit() as connection:
+            tables = (service.messaging_tables.outbox, events)
+            for table, source in zip(tables, service.relay.sources, strict=True):
+                xids = (await connection.execute(select(table.c.xid).distinct())).scalars().all()
+                found += await source.read_events(connection, [xid for xid in xids if xid is not None])
+        return [decode(event.body) for _, event in sorted(found, key=lambda member: member[0])]
 
     async def outbox_data(self, kind: type[Struct]) -> list[Any]:
         """The data of those of that kind."""

@@ -141,22 +141,42 @@ async def test_a_demand_that_nobody_opened_is_counted_and_published_again_until_
     intake: IntakeDriver,
 ) -> None:
     demand = await post_demand(intake)
+    assert await intake.service.relay.drain() == 1
     assert await read_unaccounted(intake) == 0
     assert await republish_once(intake.service) == 0
     intake.clock.advance(timedelta(seconds=31))
     assert await read_unaccounted(intake) == 1
     assert await republish_once(intake.service) == 1
-    first, again = await intake.outbox_events()
+    again, first = await intake.outbox_events()
     assert (again.source, again.id, again.data) == (first.source, first.id, first.data)
     assert await republish_once(intake.service) == 0, "not again at once"
-    intake.clock.advance(timedelta(seconds=31))
+    intake.clock.advance(timedelta(seconds=32))
     assert await republish_once(intake.service) == 1
     await intake.driver.deliver(
         "intake.cases", Event.of(case(demand), source="dispatch", time=intake.clock.now())
     )
-    intake.clock.advance(timedelta(seconds=31))
+    intake.clock.advance(timedelta(hours=2))
     assert await read_unaccounted(intake) == 0
     assert await republish_once(intake.service) == 0
+
+
+async def test_what_is_still_to_be_published_is_not_published_again(intake: IntakeDriver) -> None:
+    await post_demand(intake)
+    intake.clock.advance(timedelta(minutes=10))
+    assert await read_unaccounted(intake) == 1
+    assert await republish_once(intake.service) == 0
+    assert await intake.service.relay.drain() == 1
+    assert await republish_once(intake.service) == 1
+
+
+async def test_while_nobody_opens_cases_a_demand_is_published_ever_less_often(intake: IntakeDriver) -> None:
+    await post_demand(intake)
+    await intake.service.relay.drain()
+    times = 0
+    for _ in range(24 * 60):
+        intake.clock.advance(timedelta(minutes=1))
+        times += await republish_once(intake.service)
+    assert 20 < times < 35, "in a day: ten minutes, then an hour apart"
 
 
 async def read_unaccounted(intake: IntakeDriver) -> float:

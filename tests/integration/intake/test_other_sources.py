@@ -296,16 +296,16 @@ async def test_the_people_of_a_property_are_listed_by_role_to_those_who_work_the
 
 
 async def test_a_database_that_is_away_is_reported_and_nothing_is_accepted(intake: IntakeDriver) -> None:
-    really = intake.service.database.transaction
+    really = intake.service.database.batch
 
     def away() -> Any:
         raise ConnectionRefusedError
 
-    intake.service.database.transaction = away  # type: ignore[method-assign]
+    intake.service.database.batch = away  # type: ignore[method-assign]
     answers = await asyncio.gather(*(intake.post_event(make_fee(f"f-{number}")) for number in range(5)))
     assert {answer.status_code for answer in answers} == {503}
     assert all("retry-after" in answer.headers for answer in answers)
-    intake.service.database.transaction = really  # type: ignore[method-assign]
+    intake.service.database.batch = really  # type: ignore[method-assign]
     assert (await intake.post_event(make_fee("f-1"))).json()["status"] == "accepted"
 
 

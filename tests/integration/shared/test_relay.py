@@ -110,6 +110,58 @@ async def test_more_than_memory_holds_is_read_again_and_nothing_is_lost(
     assert await messaging.relay.measure_backlog() == (0, 0.0)
 
 
+async def test_what_is_large_fills_memory_sooner(
+    messaging: MessagingDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.messaging.outbox._MAX_WAITING_BYTES", 100_000)
+    for _ in range(5):
+        await messaging.record(make_demand_event(messaging, 30_000))
+    assert len(messaging.outbox.waiting) == 3
+    assert await messaging.relay.send_committed() == 3
+    await messaging.record(make_demand_event(messaging, 30_000))
+    messaging.clock.advance(LEASE)
+    assert await messaging.relay.drain() == 3
+    assert len(set(sent_ids(messaging.bus))) == len(sent_ids(messaging.bus)) == 6
+
+
+async def test_a_process_that_is_too_slow_does_not_send_what_any_copy_may_be_sending(
+    messaging: MessagingDriver,
+) -> None:
+    await messaging.record(make_fact("1", messaging.clock))
+    messaging.clock.advance(LEASE)
+    assert await messaging.copy().send_unconfirmed() == 1
+    await messaging.record(make_fact("2", messaging.clock))
+    assert await messaging.relay.drain() == 0, "what came before goes first, and 2 has a lease"
+    messaging.clock.advance(LEASE)
+    assert await messaging.relay.send_unconfirmed() == 1
+    assert sent_ids(messaging.bus) == ["1", "2"]
+
+
+class CountingBus(RecordingBus):
+    """A bus that notes how many events each call published."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    async def publish(self, messages: Sequence[Message]) -> Sequence[int]:
+        self.sizes.append(sum(len(decode_batch(message.body)) for message in messages))
+        return await super().publish(messages)
+
+
+async def test_what_is_read_again_is_published_a_batch_at_a_time(messaging: MessagingDriver) -> None:
+    for start in range(0, 2000, 200):
+        facts = (make_fact(f"{number}", messaging.clock) for number in range(start, start + 200))
+        await messaging.record(*facts)
+    messaging.clock.advance(LEASE)
+    bus = CountingBus()
+    outbox = Outbox(messaging.database, TABLES, messaging.clock)
+    relay = Relay(messaging.database, outbox, bus, messaging.clock)
+    assert await relay.send_unconfirmed() == 10
+    assert bus.sizes == [400] * 5
+    assert sorted(sent_ids(bus), key=int) == [f"{number}" for number in range(2000)]
+
+
 def sent_ids(bus: RecordingBus) -> list[str]:
     return [event.id for message in bus.sent for event in decode_batch(message.body)]
 
