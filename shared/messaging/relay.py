@@ -56,6 +56,7 @@ class Relay:
         self.sources: list[EventSource] = [outbox]
         self._delete_unsent = BulkDelete(outbox.unsent, ("xid",))
         self._postpone_unsent = BulkUpdate(outbox.unsent, ("xid",), ("available_at", "attempts"))
+        self._any_unsent = select(outbox.unsent.c.xid).limit(1)
         self._confirmed: list[int] = []
         self._settled_at = self._polled_at = 0.0
 
@@ -133,6 +134,9 @@ class Relay:
 
     async def _claim(self) -> list[ClaimedTransaction]:
         """Transactions whose lease is over, those written first, from now on leased to this process."""
+        async with self._database.autocommit() as connection:
+            if (await connection.execute(self._any_unsent)).first() is None:
+                return []
         unsent, now = self._outbox.unsent, self._clock.now()
         due = select(unsent.c.xid).where(self._is_due(now)).order_by(unsent.c.xid).limit(_MAX_CLAIMED)
         if self._database.is_postgres:
@@ -143,10 +147,6 @@ class Relay:
             .values(available_at=now + _CLAIM, attempts=unsent.c.attempts + 1)
             .returning(unsent.c.xid, unsent.c.events, unsent.c.attempts)
         )
-        if not self._database.is_postgres:
-            async with self._database.snapshot() as connection:
-                if (await connection.execute(due)).first() is None:
-                    return []
         async with self._database.batch() as connection:
             rows = (await connection.execute(claim)).all()
         return sorted(ClaimedTransaction(*row) for row in rows)
