@@ -21,7 +21,7 @@ from shared.database.engine import Database
 from shared.messages.registry import PUBLIC
 from shared.messaging.availability import is_temporary
 from shared.messaging.bus import Bus, BusDown, Message
-from shared.messaging.outbox import EventSource, Outbox, OutgoingEvent, Publication
+from shared.messaging.outbox import LEASE, EventSource, Outbox, OutgoingEvent, Publication
 from shared.messaging.topology import SUBSCRIBERS
 from shared.run_forever import run_forever
 
@@ -152,8 +152,10 @@ class Relay:
         return sorted(ClaimedTransaction(*row) for row in rows)
 
     def _is_due(self, now: datetime) -> ColumnElement[bool]:
-        # what was written in the future was written before the clock was set back
-        return or_(self._outbox.unsent.c.available_at <= now, self._outbox.unsent.c.recorded_at > now)
+        # What was written in the future was written before the clock was set back; a little later than `now`
+        # is what was written while this statement was under way.
+        unsent = self._outbox.unsent.c
+        return or_(unsent.available_at <= now, unsent.recorded_at > now + LEASE)
 
     async def _read_publications(self, xids: Sequence[int]) -> list[Publication]:
         leased_until = self._clock.now() + _CLAIM

@@ -260,6 +260,15 @@ async def test_a_clock_that_is_set_back_holds_nothing_up(messaging: MessagingDri
     assert await messaging.relay.measure_backlog() == (0, 0.0)
 
 
+async def test_what_is_written_while_a_copy_looks_for_what_is_left_is_not_taken_for_left(
+    messaging: MessagingDriver,
+) -> None:
+    await messaging.record(make_fact("1", messaging.clock))
+    messaging.clock.advance(timedelta(milliseconds=-5))  # as the copy began to look, before this was written
+    assert await messaging.copy().send_unconfirmed() == 0
+    assert await messaging.relay.send_committed() == 1
+
+
 async def test_what_was_sent_long_ago_is_removed_and_what_was_not_stays(messaging: MessagingDriver) -> None:
     await messaging.record(*(make_fact(f"{number}", messaging.clock) for number in range(2100)))
     assert await messaging.relay.drain() == 2100
