@@ -1,12 +1,13 @@
 """The stream of changes, as server-sent events."""
 
 from msgspec import Struct
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from services.dispatch.api.roles import READERS
 from services.dispatch.operations.change_stream import parse_position
 from services.dispatch.operations.context import DispatchContext
 from shared.http.endpoints import Call, Endpoints
+from shared.http.event_stream import EventStream
 from shared.http.parameters import list_visible_properties
 from shared.messages.facts import Word
 
@@ -29,5 +30,4 @@ async def get_change_stream(call: Call[DispatchContext, StreamQuery, None]) -> R
     after = parse_position(call.request.headers.get("last-event-id"))
     names = None if visible is None else frozenset(visible)
     events = call.context.change_stream.watch(after, lambda name: names is None or name in names)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+    return EventStream(events)

@@ -7,8 +7,9 @@ after resuming something may be told again, and nothing is left out.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from datetime import datetime
+from time import monotonic
 
 import msgspec
 from msgspec import Struct
@@ -53,7 +54,7 @@ class StreamMessage(Struct, frozen=True):
     event: bytes
 
 
-_HEARTBEAT = StreamMessage(START, "", b"")
+_HEARTBEAT = StreamMessage(START, "", b": still here\n\n")
 Queue = asyncio.Queue[StreamMessage | None]
 """What waits for a watcher; None disconnects it."""
 
@@ -74,6 +75,7 @@ class ChangeStream:
         self._is_watched = asyncio.Event()
         self._position = START
         self._told: set[StreamPosition] = set()
+        self._heartbeat_at = 0.0
 
     def announce(self, changes: Sequence[CaseChange]) -> None:
         """Tell what this process has just committed."""
@@ -96,6 +98,9 @@ class ChangeStream:
     async def _rest_and_read(self) -> None:
         await self._is_watched.wait()
         await asyncio.sleep(_POLL_SECONDS)
+        if monotonic() - self._heartbeat_at > _HEARTBEAT_SECONDS:
+            self._heartbeat_at = monotonic()
+            self._send([_HEARTBEAT])
         if self._leaving.is_set():
             self._disconnect_watchers()
         while self._watchers and await self._read_changes() == _PAGE:
@@ -136,7 +141,9 @@ class ChangeStream:
         event = b"id: %b\nevent: case\ndata: %b\n\n" % (id_, body)
         return StreamMessage(change.position, case.property, event)
 
-    async def watch(self, after: StreamPosition | None, sees: Callable[[str], bool]) -> AsyncIterator[bytes]:
+    async def watch(
+        self, after: StreamPosition | None, sees: Callable[[str], bool]
+    ) -> AsyncGenerator[bytes, None]:
         """Server-sent events after a position (None: from now on), of the properties that `sees` allows."""
         queue: Queue = asyncio.Queue()
         start, untold = await self._add_watcher(queue)
@@ -147,11 +154,14 @@ class ChangeStream:
             async for earlier in self._read_earlier(min(after or start, start), start, untold):
                 if sees(earlier.property):
                     yield earlier.event
-            while (message := await _next_message(queue)) is not None:
-                if message is _HEARTBEAT:
-                    yield b": still here\n\n"
-                elif message.position > start and sees(message.property):
-                    yield message.event
+            while (messages := await _next_messages(queue)) is not None:
+                seen = [
+                    message.event
+                    for message in messages
+                    if message is _HEARTBEAT or (message.position > start and sees(message.property))
+                ]
+                if seen:
+                    yield b"".join(seen)
         finally:
             self._watchers.discard(queue)
             if not self._watchers:
@@ -189,12 +199,16 @@ class ChangeStream:
                 yield self._message_of(change, last)
 
 
-async def _next_message(queue: Queue) -> StreamMessage | None:
-    try:
-        async with asyncio.timeout(_HEARTBEAT_SECONDS):
-            return await queue.get()
-    except TimeoutError:
-        return _HEARTBEAT
+async def _next_messages(queue: Queue) -> list[StreamMessage] | None:
+    """All that waits, at least one; None: nothing more will come."""
+    messages: list[StreamMessage] = []
+    while not messages or not queue.empty():
+        message = await queue.get()
+        if message is None:
+            queue.put_nowait(None)
+            return messages or None
+        messages.append(message)
+    return messages
 
 
 def parse_position(last_event_id: str | None) -> StreamPosition | None:

@@ -32,9 +32,10 @@ class Watcher:
     async def run(self) -> None:
         async for chunk in self._source:
             self.joined.set()
-            lines = dict(line.split(": ", 1) for line in chunk.decode().splitlines() if ": " in line)
-            if "data" in lines:
-                self.events.append((lines["id"], json.loads(lines["data"])))
+            for event in chunk.decode().split("\n\n"):
+                lines = dict(line.split(": ", 1) for line in event.splitlines() if ": " in line)
+                if "data" in lines:
+                    self.events.append((lines["id"], json.loads(lines["data"])))
         self.ended = True
 
     @property
