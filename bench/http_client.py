@@ -40,13 +40,13 @@ class HttpConnection(asyncio.Protocol):
 
     async def post(self, path: str, body: bytes, key: str = "") -> bytes:
         """The body of the answer; `key` is an Idempotency-Key. RuntimeError where it is not a 2xx."""
-        return await self._ask(path, _format_request(path, body, key))
+        return await self._send_request(path, _format_request(path, body, key))
 
     async def get(self, path: str) -> bytes:
         """The body of the answer. RuntimeError where it is not a 2xx."""
-        return await self._ask(path, f"GET {path} HTTP/1.1\r\n{_HEADERS}\r\n".encode())
+        return await self._send_request(path, f"GET {path} HTTP/1.1\r\n{_HEADERS}\r\n".encode())
 
-    async def _ask(self, path: str, request: bytes) -> bytes:
+    async def _send_request(self, path: str, request: bytes) -> bytes:
         assert self._transport
         self._reply = asyncio.get_running_loop().create_future()
         self._transport.write(request)
