@@ -131,9 +131,14 @@ class Outbox:
             xid = int((await self.insert_unsent.execute(connection, [unsent]))[0][0])
             await statement.execute(connection, statement.fill_in(rows, {"xid": xid}))
         publication = Publication(xid, outgoing, now + LEASE)
-        hand_over = self.wakeup.set if is_behind else partial(self._hand_over, publication)
+        hand_over = self._leave_to_any_copy if is_behind else partial(self._hand_over, publication)
         self._database.after_commit(connection, hand_over)
         return xid
+
+    def _leave_to_any_copy(self) -> None:
+        """What was written without a lease is read from the database, at once."""
+        self.is_behind = True
+        self.wakeup.set()
 
     def _hand_over(self, publication: Publication) -> None:
         count, size = len(publication.events), _measure(publication)
