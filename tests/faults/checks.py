@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from tests.faults.repairs import PROPERTY, Repair, ServiceClients
+from tests.support.waiting import eventually
 
 SYSTEM_ACTIONS = {"raise", "assign", "lapse", "escalate", "close"}
 
@@ -53,7 +54,9 @@ async def check_results(clients: ServiceClients, repairs: list[Repair]) -> dict[
         check_history(cases_by_id[repair.demand], repair)
     await check_reworks(repairs, reworks)
     await check_followups(clients, repairs, reworks)
+    await check_demands(clients, repairs, cases_by_id)
     await check_rates(clients, repairs, list(reworks.values()))
+    await check_evidence(clients, repairs)
     await check_dead_letters(clients)
     return {"demands": len(repairs), "cases": len(cases_by_id), "reworks": len(reworks)}
 
@@ -87,6 +90,31 @@ async def check_followups(clients: ServiceClients, repairs: list[Repair], rework
     ), "follow-ups"
     for followup in follow_ups:
         assert [attempt["outcome"] for attempt in followup["attempts"]] == ["answered"], followup
+
+
+async def check_demands(clients: ServiceClients, repairs: list[Repair], cases: dict[str, Any]) -> None:
+    """What intake says of every demand comes to what dispatch says of its case."""
+    for repair in repairs:
+        path, case = f"/v1/demands/{repair.demand}", cases[repair.demand]
+
+        async def get_state(path: str = path) -> tuple[str, str, bool] | None:
+            demand = await clients.request("intake", "GET", path, expect={200})
+            known = demand["case"]
+            return known and (known["number"], known["state"], known["open"])
+
+        await eventually(get_state, (case["number"], case["state"], case["open"]).__eq__, within=20)
+
+
+async def check_evidence(clients: ServiceClients, repairs: list[Repair]) -> None:
+    """The items behind two rates are of the very cases that were inspected and rated, each once."""
+    expected = {
+        "repair_pass": Counter(repair.demand for repair in repairs if "inspect" in repair.actions),
+        "repair_satisfaction": Counter(repair.demand for repair in repairs if repair.rating is not None),
+    }
+    for kpi, cases in expected.items():
+        query = {"property": PROPERTY, "window": "rolling_30d"}
+        items = await list_all(clients, "kpi", f"/v1/kpis/{kpi}/evidence", query)
+        assert Counter(item["case"] for item in items) == cases, f"items of {kpi}"
 
 
 async def check_rates(clients: ServiceClients, repairs: list[Repair], reworks: list[dict[str, Any]]) -> None:
@@ -133,6 +161,13 @@ async def list_all(
         items += reply["items"]
         cursor = reply["next"]
     return items
+
+
+async def list_steps(clients: ServiceClients) -> set[tuple[str, int]]:
+    """Every step of every case: its case and its number."""
+    cases = await list_all(clients, "dispatch", "/v1/cases", {"property": PROPERTY})
+    details = [await _get_case(clients, case["id"]) for case in cases]
+    return {(case["id"], entry["seq"]) for case in details for entry in case["history"]}
 
 
 async def _get_case(clients: ServiceClients, case: str) -> dict[str, Any]:

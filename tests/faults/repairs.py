@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from tests.support.processes import KEY, ServiceProcess
+from tests.support.waiting import eventually
 
 PROPERTY = "tower"
 PATIENCE = 90.0
@@ -126,27 +127,28 @@ class RepairTraffic:
     async def raise_demand(self) -> Repair:
         """Post a demand until it is answered with 202; half of them are then posted once more."""
         repair = Repair(event=str(uuid.uuid4()))
-        reply = await self.post_event(repair)
+        data = {"property": PROPERTY, "kind": "repair", "summary": "tap drips", "reference": repair.event}
+        reply = await self.post_event("guanjia.demand.raised.v1", repair.event, data)
         repair.demand = reply["demand"]
         self.repairs.append(repair)
         if self.random_numbers.random() < 0.5:
-            repeated = await self.post_event(repair)
+            repeated = await self.post_event("guanjia.demand.raised.v1", repair.event, data)
             assert repeated["demand"] == repair.demand, "the same event became two demands"
         return repair
 
-    async def post_event(self, repair: Repair) -> Any:
-        event = {
-            "specversion": "1.0",
-            "type": "guanjia.demand.raised.v1",
-            "source": "campaign",
-            "id": repair.event,
-            "data": {
-                "property": PROPERTY,
-                "kind": "repair",
-                "summary": "tap drips",
-                "reference": repair.event,
-            },
-        }
+    async def withdraw_too_late(self, repair: Repair) -> None:
+        """Take the demand back when the work is done, and wait until the history says so."""
+        data = {"property": PROPERTY, "demand": repair.demand}
+        await self.post_event("guanjia.demand.withdrawn.v1", str(uuid.uuid4()), data)
+        repair.actions.append("withdrawn_late")
+        await eventually(
+            lambda: self.get_case(repair),
+            lambda case: any(entry["action"] == "withdrawn_late" for entry in case["history"]),
+            within=PATIENCE,
+        )
+
+    async def post_event(self, type_: str, id_: str, data: dict[str, str]) -> Any:
+        event = {"specversion": "1.0", "type": type_, "source": "campaign", "id": id_, "data": data}
         headers = {"Content-Type": "application/cloudevents+json"}
         return await self.clients.request(
             "intake", "POST", "/v1/events", expect={202}, json=event, headers=headers
@@ -175,10 +177,10 @@ class RepairTraffic:
         )
         repair.actions.append(action)
 
-    async def answer_follow_up(self, repair: Repair) -> None:
-        """Wait for the follow-up, answer it, and wait until that closed the case."""
+    async def answer_follow_up(self, repair: Repair, rating: int | None = None) -> None:
+        """Wait for the follow-up, answer it, and wait until that closed the case. `rating` None: any."""
         follow_up = await self._wait_for_follow_up(repair)
-        repair.rating = self.random_numbers.choices((5, 4, 3, 1), (6, 2, 1, 1))[0]
+        repair.rating = rating or self.random_numbers.choices((5, 4, 3, 1), (6, 2, 1, 1))[0]
         answer: dict[str, object] = {"rating": repair.rating, "expected": 4, "perceived": repair.rating}
         if repair.rating <= 2:
             answer["reason"] = "service"
