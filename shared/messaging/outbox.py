@@ -153,23 +153,24 @@ class Outbox:
     def take(self, limit: int) -> list[Publication]:
         """What was committed first and waits, with `limit` events or a few more; it waits no longer.
 
-        Nothing where it has waited for so long that any copy may be publishing it: all is then read again.
+        What has waited for so long that any copy may be publishing it is left to be read again.
         """
-        if self.waiting and self.waiting[0].leased_until <= self._clock.now():
-            self._forget_waiting()
+        now = self._clock.now()
+        while self.waiting and self.waiting[0].leased_until <= now:
+            self._take_first()
+            self.is_behind = True
         taken: list[Publication] = []
         size = 0
         while self.waiting and size < limit:
-            taken.append(self.waiting.popleft())
+            taken.append(self._take_first())
             size += len(taken[-1].events)
-            self._waiting_bytes -= _measure(taken[-1])
-        self._waiting_events -= size
         return taken
 
-    def _forget_waiting(self) -> None:
-        self.waiting.clear()
-        self._waiting_events = self._waiting_bytes = 0
-        self.is_behind = True
+    def _take_first(self) -> Publication:
+        publication = self.waiting.popleft()
+        self._waiting_events -= len(publication.events)
+        self._waiting_bytes -= _measure(publication)
+        return publication
 
     async def read_events(
         self, connection: AsyncConnection, xids: Sequence[int]

@@ -138,11 +138,12 @@ async def load_evidence(
     after = EVIDENCE_CURSOR.decode(query.cursor)
     if after is not None and after[0] != rate.kpi:
         raise refuse_cursor()
-    scorecard = await scorecard_as_of(context, prop, after[1] if after else query.at)
-    start = window_start(query.window, scorecard.as_of, prop.timezone)
-    which = EvidenceFilter(prop.id, rate, query.side, start, scorecard.as_of)
-    async with context.database.snapshot() as connection:
-        position = EvidencePosition(*after[2:]) if after else None
+    as_of = ((after[1] if after else query.at) or context.clock.now()).astimezone(UTC)
+    start = window_start(query.window, as_of, prop.timezone)
+    which = EvidenceFilter(prop.id, rate, query.side, start, as_of)
+    position = EvidencePosition(*after[2:]) if after else None
+    async with context.database.snapshot() as connection:  # one, for the figure and what it counts
+        scorecard = await load_scorecard(connection, prop, as_of)
         items = await list_counted_items(connection, which, position, query.limit + 1)
     page = EVIDENCE_CURSOR.make_page(
         items,
