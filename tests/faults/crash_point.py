@@ -215,15 +215,15 @@ def _watch_demands(switch: Switch) -> None:
 
 def _watch_requests(switch: Switch) -> None:
     def respond(original: Original) -> Original:
-        async def wrapped(router: Any, methods: Any, request: Any) -> Any:
-            response = await original(router, methods, request)
-            if request.method == "POST" and response.status_code < 300:
-                switch.pass_point(methods["POST"][0].name, "committed-not-answered")
-            return response
+        async def wrapped(router: Any, service: Any, endpoint: Any, request: Any, parts: Any) -> Any:
+            reply = await original(router, service, endpoint, request, parts)
+            if request.method == "POST" and reply.status < 300:
+                switch.pass_point(service.name, "committed-not-answered")
+            return reply
 
         return wrapped
 
-    wrap(Router, "_respond", respond)
+    wrap(Router, "_handle", respond)
 
 
 async def _find_nothing(relay: Any) -> int:

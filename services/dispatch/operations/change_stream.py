@@ -146,14 +146,15 @@ class ChangeStream:
     ) -> AsyncGenerator[bytes, None]:
         """Server-sent events after a position (None: from now on), of the properties that `sees` allows."""
         queue: Queue = asyncio.Queue()
-        start, untold = await self._add_watcher(queue)
+        start, told = await self._add_watcher(queue)
         if self._leaving.is_set():
             queue.put_nowait(None)
         try:
             yield b"retry: 1000\n\n"
-            async for earlier in self._read_earlier(min(after or start, start), start, untold):
-                if sees(earlier.property):
-                    yield earlier.event
+            if after is not None:
+                async for earlier in self._read_earlier(min(after, start), start, told):
+                    if sees(earlier.property):
+                        yield earlier.event
             while (messages := await _next_messages(queue)) is not None:
                 seen = [
                     message.event

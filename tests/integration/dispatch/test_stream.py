@@ -100,6 +100,18 @@ async def test_it_goes_on_where_it_was_left(dispatch: DispatchDriver, reading: a
     assert list(dict.fromkeys(resumed.steps))[-4:] == [(case_id, seq) for seq in (2, 3, 4, 5)]
 
 
+async def test_from_now_on_is_not_what_was_told_before(
+    dispatch: DispatchDriver, reading: asyncio.Task[None]
+) -> None:
+    async with watching(dispatch) as first:
+        case_id = await dispatch.deliver_demand()
+        await first.until(2)
+        async with watching(dispatch) as second:
+            await dispatch.take_action(case_id, "accept")
+            await second.until(1)
+    assert second.steps == [(case_id, 3)]
+
+
 async def test_it_tells_what_another_copy_commits(
     dispatch: DispatchDriver, reading: asyncio.Task[None]
 ) -> None:
