@@ -53,15 +53,15 @@ def _outcome_of(confirm: "asyncio.Future[object]") -> Outcome:
 async def _write_all(channel: Channel, messages: Sequence[Message]) -> list["asyncio.Future[object]"]:
     """A future for the confirm of each message, all of which are written."""
     names = [f"{_PROCESS}-{next(_numbers)}" for _ in messages]
+    frames = [
+        part
+        for name, message in zip(names, messages, strict=True)
+        for part in _make_frames(channel, message, name.encode())
+    ]
     drained = channel.create_future()
     async with channel.lock:
         first = channel.delivery_tag + 1
         confirms = [_expect_confirm(channel, name) for name in names]
-        frames = [
-            part
-            for name, message in zip(names, messages, strict=True)
-            for part in _make_frames(channel, message, name.encode())
-        ]
         try:
             await channel.write_queue.put(ChannelFrame(b"".join(frames), False, drained))
         except BaseException:  # the broker has not seen them: their numbers are given again
@@ -69,6 +69,8 @@ async def _write_all(channel: Channel, messages: Sequence[Message]) -> list["asy
             for number, name in enumerate(names, first):
                 channel.confirmations.pop(number, None)
                 channel.message_id_delivery_tag.pop(name, None)
+            for confirm in (*confirms, drained):
+                confirm.cancel()
             raise
         await drained
     return confirms

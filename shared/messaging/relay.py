@@ -7,7 +7,7 @@ confirms. So an event is published at least once; consumers leave out repetition
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import NamedTuple, cast
@@ -18,19 +18,16 @@ from sqlalchemy import ColumnElement, Select, delete, exists, func, or_, select,
 from shared.clock import Clock
 from shared.database.bulk import BulkDelete, BulkUpdate
 from shared.database.engine import Database
-from shared.messages.registry import PUBLIC
 from shared.messaging.availability import is_temporary
-from shared.messaging.bus import Bus, BusDown, Message
+from shared.messaging.bus import Bus, BusDown
 from shared.messaging.outbox import LEASE, EventSource, Outbox, OutgoingEvent, Publication
-from shared.messaging.topology import SUBSCRIBERS
+from shared.messaging.packing import pack_messages
 from shared.run_forever import run_forever
 
 _log = structlog.stdlib.get_logger(__name__)
 _MAX_BATCH = 500
 _MAX_CLAIMED = 20
 """Transactions: each may have hundreds of events."""
-_MAX_PACK_EVENTS = 100
-_MAX_PACK_BYTES = 256 * 1024
 _POLL_SECONDS = 1.0
 _SETTLE_SECONDS = 0.25
 _CLAIM = timedelta(seconds=10)
@@ -236,35 +233,3 @@ def _group_claimed(claimed: Sequence[ClaimedTransaction]) -> list[list[ClaimedTr
         groups[-1].append(one)
         size += weight
     return groups
-
-
-def pack_messages(publications: Sequence[Publication]) -> Iterator[tuple[Message, set[int]]]:
-    """The events, in order, as messages with the transactions in each: for our own services packed by their
-    subscribers, whatever their types, for others one each.
-    """
-    events = [(xid, event) for xid, members, _ in publications for event in members]
-    by_subscribers: dict[tuple[str, ...], list[tuple[int, OutgoingEvent]]] = {}
-    for member in events:
-        if member[1].type in SUBSCRIBERS:
-            by_subscribers.setdefault(SUBSCRIBERS[member[1].type], []).append(member)
-    for members in by_subscribers.values():
-        for chunk in _chunks(members):
-            body = b"[" + b",".join(event.body for _, event in chunk) + b"]"
-            yield Message(key=chunk[0][1].type, body=body, packed=True), {xid for xid, _ in chunk}
-    for xid, event in events:
-        if event.type in PUBLIC:
-            yield Message(key=event.type, body=event.body, packed=False, public=True), {xid}
-
-
-def _chunks(members: Sequence[tuple[int, OutgoingEvent]]) -> Iterator[list[tuple[int, OutgoingEvent]]]:
-    chunk: list[tuple[int, OutgoingEvent]] = []
-    size = 0
-    for member in members:
-        length = len(member[1].body)
-        if chunk and (len(chunk) == _MAX_PACK_EVENTS or size + length > _MAX_PACK_BYTES):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(member)
-        size += length
-    if chunk:
-        yield chunk

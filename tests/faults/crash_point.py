@@ -19,7 +19,7 @@ from services.dispatch.operations import demands
 from services.dispatch.operations.case_storage import CaseStorage
 from services.dispatch.operations.change_stream import ChangeStream
 from shared.http.router import Router
-from shared.messaging import relay as relay_module
+from shared.messaging import packing
 from shared.messaging.consumer import EventConsumer
 from shared.messaging.inbox import Inbox
 from shared.messaging.outbox import Outbox
@@ -148,7 +148,7 @@ def _marking(mark: ContextVar[bool], original: Original) -> Original:
 def _watch_rabbitmq(switch: Switch) -> None:
     """Of each transaction of several events one half. On RabbitMQ a process serves one service."""
     if switch.point in HALVES:
-        wrap(relay_module, "_MAX_PACK_EVENTS", lambda _: 1)
+        wrap(packing, "_MAX_PACK_EVENTS", lambda _: 1)
 
     def publish(original: Original) -> Original:
         async def wrapped(bus: Any, messages: Sequence[Any]) -> Any:

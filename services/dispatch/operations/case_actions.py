@@ -16,7 +16,7 @@ from services.dispatch.operations.case_commands import (
     CommandHost,
     Decision,
     LoadedBatch,
-    decide,
+    decide_commands,
     load_batch,
     needs_of,
 )
@@ -105,7 +105,7 @@ async def perform_actions(
     loaded = await load_batch(connection, host, needs, lock=lock)
     results = await _get_earlier_results(connection, host, actions, loaded.read.used_keys)
     pending = _pending_actions(actions, results)
-    decision = await decide(connection, host, loaded, [action.perform for action in pending], now)
+    decision = await decide_commands(connection, host, loaded, [action.perform for action in pending], now)
     replies, keys = _make_replies(host, loaded, decision, pending, now)
     await host.case_storage.save(connection, decision.decider, loaded.cases, keys)
     return [_result_for(action, (results | replies)[_request_name(action)]) for action in actions]

@@ -67,7 +67,7 @@ async def execute_commands(
     cases that another transaction has locked are left out as if they did not exist.
     """
     loaded = await load_batch(connection, host, needs_of(commands), lock=True, skip_locked=skip_locked)
-    decision = await decide(connection, host, loaded, commands, now)
+    decision = await decide_commands(connection, host, loaded, commands, now)
     await host.case_storage.save(connection, decision.decider, loaded.cases)
     return decision.outcomes
 
@@ -90,15 +90,16 @@ async def load_batch(
     read = await read_batch(connection, needs)
     loaded = {}
     for case_id, (revision, stored) in read.cases.items():
-        if stored is None:
-            loaded[case_id] = recent[case_id]
+        remembered = recent.get(case_id)
+        if stored is None or (remembered is not None and remembered.revision == revision):
+            loaded[case_id] = recent[case_id]  # also of one that is read again as folded into another
         else:
             history = tuple(read.histories[case_id]) if case_id in read.histories else None
             loaded[case_id] = RecentCase(stored, revision, history)
     return LoadedBatch(frozenset(needs.cases), read, loaded)
 
 
-async def decide(
+async def decide_commands(
     connection: AsyncConnection,
     host: CommandHost,
     loaded: LoadedBatch,
@@ -112,13 +113,13 @@ async def decide(
             decider.load(*recent.stored, recent.revision)
         decider.reworked = set(loaded.read.reworks)
         try:
-            return await _decide(connection, decider, loaded, commands)
+            return await _decide_once(connection, decider, loaded, commands)
         except LoadsMissing as missing:
             jobs = await open_jobs_by_person(connection, [missing.property])
             loaded.read.loads[missing.property] = jobs.get(missing.property, Counter())
 
 
-async def _decide(
+async def _decide_once(
     connection: AsyncConnection, decider: CaseDecider, loaded: LoadedBatch, commands: Sequence[Command]
 ) -> Decision:
     outcomes, steps = [], []

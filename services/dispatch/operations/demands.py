@@ -13,7 +13,7 @@ from services.dispatch.domain.workflow_catalog import WorkflowCatalog
 from services.dispatch.models import withdrawals
 from services.dispatch.operations.case_commands import (
     CommandHost,
-    decide,
+    decide_commands,
     execute_commands,
     load_batch,
     raise_refusal,
@@ -52,7 +52,7 @@ async def open_cases(host: CommandHost, events: Sequence[Event[DemandAccepted]])
         if loaded.read.has_withdrawals:
             matched = await _match_earlier_withdrawals(connection, demands)
         commands += [_withdrawal_command(withdrawal, case) for withdrawal, case in matched]
-        decision = await decide(connection, host, loaded, commands, host.clock.now())
+        decision = await decide_commands(connection, host, loaded, commands, host.clock.now())
         raise_refusal(decision.outcomes)
         await host.case_storage.save(connection, decision.decider, loaded.cases)
         # What was matched is deleted when it is matched once more: that a case is over changes nothing.

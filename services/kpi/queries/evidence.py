@@ -12,7 +12,7 @@ from services.kpi.domain.items import to_micros
 from services.kpi.domain.rate import Part, Rate, Side
 from services.kpi.models import cases, items
 from services.kpi.queries.fact_log import row_value
-from services.kpi.queries.sums import at, contribution, is_inside
+from services.kpi.queries.sums import contribution, instant_literal, is_inside
 
 
 class _KindOfCase(Struct, frozen=True):
@@ -71,7 +71,7 @@ async def list_counted_items(
 ) -> list[CountedItem]:
     """The items that were counted, the latest first."""
     part, condition = _items_of_side(which.rate, which.side)
-    start, now = at(to_micros(which.start)), at(to_micros(which.now))
+    start, now = instant_literal(to_micros(which.start)), instant_literal(to_micros(which.now))
     position = tuple_(items.c.counted_at, items.c.kind, items.c.thing, items.c.seq)
     case_of = and_(cases.c.property == items.c.property, cases.c.case_id == items.c.case_id)
     sides = contribution(part.how, start, now)

@@ -94,7 +94,7 @@ def _instant(name: str) -> Number:
     return bindparam(name, type_=BigInteger)
 
 
-def at(micros: int) -> Number:
+def instant_literal(micros: int) -> Number:
     """An instant in a statement."""
     return literal(micros, BigInteger)
 

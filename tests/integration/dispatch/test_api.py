@@ -104,6 +104,14 @@ async def test_the_same_key_is_answered_the_same_and_takes_no_second_step(dispat
     assert (await dispatch.get_case(case_id))["version"] == 4
 
 
+async def test_a_folded_case_is_told_whole_beside_its_parent_in_one_batch(dispatch: DispatchDriver) -> None:
+    parent, child = await dispatch.deliver_demand(), await dispatch.deliver_demand()
+    await dispatch.take_action(child, "attach", data={"parent": parent})
+    notes = [dispatch.take_action(case_id, "note", data={"text": "x"}) for case_id in (child, parent)]
+    for told in await asyncio.gather(*notes):
+        assert [entry["seq"] for entry in told["history"]] == list(range(1, told["version"] + 1))
+
+
 async def test_many_at_once_with_one_key_take_one_step(dispatch: DispatchDriver) -> None:
     case_id, engineer = await dispatched_repair(dispatch)
     keyed = engineer | {"Idempotency-Key": "phone-1"}

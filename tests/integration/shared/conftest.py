@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import Table, select
 
 from shared.clock import ManualClock
 from shared.database.engine import Database
 from shared.database.types import metadata_for
+from shared.ids import new_id
 from shared.messages.cloudevents import Event
 from shared.messages.facts import FeeReversed
 from shared.messaging.bus import BusDown, Delivery, Message
@@ -19,6 +21,7 @@ from shared.messaging.outbox import Outbox
 from shared.messaging.relay import Relay
 from shared.messaging.tables import define_messaging_tables
 from tests.conftest import MakeDatabase
+from tests.contract.samples import demand
 
 METADATA = metadata_for("tester")
 TABLES = define_messaging_tables(METADATA)
@@ -99,3 +102,9 @@ async def messaging(database: MakeDatabase, clock: ManualClock) -> AsyncIterator
 def make_fact(id_: str, clock: ManualClock, text: str = "p") -> Event:
     """A fact of that id."""
     return Event.of(FeeReversed(property="tower", payment=text), source="test", time=clock.now(), id=id_)
+
+
+def make_demand_event(messaging: MessagingDriver, size: int) -> Event:
+    """A demand with a description of that many bytes."""
+    data = msgspec.structs.replace(demand(new_id()), description="x" * size)
+    return Event.of(data, source="intake", time=messaging.clock.now())
