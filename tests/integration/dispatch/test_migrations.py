@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from alembic import command
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from services.dispatch.models import metadata
-from shared.database.migrations import compare_tables, make_config
+from shared.database.migrations import compare_tables
 from tests.integration.dispatch.conftest import DispatchDriver
 
 KEPT = ("id", "number", "state", "assignee", "version", "summary", "reference", "history", "reworks")
+from tests.support.migrations import migrate_to
 
 
 async def test_cases_steps_and_keys_go_back_and_forth(dispatch: DispatchDriver) -> None:
@@ -56,15 +56,7 @@ async def insert_key(dispatch: DispatchDriver, statement: str, answer: str) -> N
 async def migrate(dispatch: DispatchDriver, to: str, query: str) -> list[dict[str, Any]]:
     """Migrate up or down; what `query` finds then."""
     database = dispatch.service.database
+    await migrate_to(database, metadata, to)
     async with database.transaction() as connection:
-        await connection.run_sync(_migrate, to)
         rows = await connection.execute(text(query.format("dispatch." if database.is_postgres else "")))
         return [dict(row) for row in rows.mappings()]
-
-
-def _migrate(connection: Connection, to: str) -> None:
-    config = make_config("dispatch", metadata, connection)
-    if to == "heads":
-        command.upgrade(config, to)
-    else:
-        command.downgrade(config, to)

@@ -3,17 +3,17 @@
 from datetime import timedelta
 from typing import Any
 
-from alembic import command
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from services.intake.jobs import republish_once
 from services.intake.models import events, metadata
 from services.intake.operations.retention import DATA_KEEP
-from shared.database.migrations import compare_tables, make_config
+from shared.database.migrations import compare_tables
 from shared.messages.cloudevents import Event
 from shared.messaging.outbox import LEASE
 from tests.contract.samples import case
 from tests.integration.intake.conftest import IntakeDriver, make_event, make_fee
+from tests.support.migrations import migrate_to
 
 
 async def test_demands_go_into_the_rows_of_their_events_and_come_out_again(intake: IntakeDriver) -> None:
@@ -85,18 +85,10 @@ async def check_tables(intake: IntakeDriver) -> None:
 async def migrate(intake: IntakeDriver, to: str) -> list[dict[str, Any]]:
     """Migrate up or down; what the demands' own table holds where there is one."""
     database = intake.service.database
+    await migrate_to(database, metadata, to)
     async with database.transaction() as connection:
-        await connection.run_sync(_migrate, to)
         if to != "intake_0001":
             return []
         table = "intake.demands" if database.is_postgres else "demands"
         rows = await connection.execute(text(f"SELECT * FROM {table} ORDER BY event"))
         return [dict(row) for row in rows.mappings()]
-
-
-def _migrate(connection: Connection, to: str) -> None:
-    config = make_config("intake", metadata, connection)
-    if to == "heads":
-        command.upgrade(config, to)
-    else:
-        command.downgrade(config, to)
