@@ -7,9 +7,9 @@ from sqlalchemy import text
 from services.dispatch.models import metadata
 from shared.database.migrations import compare_tables
 from tests.integration.dispatch.conftest import DispatchDriver
+from tests.support.migrations import migrate_to
 
 KEPT = ("id", "number", "state", "assignee", "version", "summary", "reference", "history", "reworks")
-from tests.support.migrations import migrate_to
 
 
 async def test_cases_steps_and_keys_go_back_and_forth(dispatch: DispatchDriver) -> None:
